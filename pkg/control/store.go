@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// What a store answers beyond success. Adapters wrap these; callers test with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the item has another version than expected, or its outbox is
+	// not empty. Load again, flush, decide again.
+	ErrConflict = errors.New("control state has changed")
+)
+
+// TableItem is the one item that decides: the state of a table and the events
+// that are decided but not yet known to be in the log.
+type TableItem struct {
+	Table   dms.TableID
+	Version uint64   // grows by one with every Commit; 0: no item yet
+	State   []byte   // as lock-manager encodes it
+	Outbox  [][]byte // encoded envelopes, in order
+}
+
+// FileRow is the history of one file of a table.
+type FileRow struct {
+	FileID       dms.FileID
+	Kind         dms.FileKind
+	State        string // "waiting", "granted", "staged", "published", "quarantined", "ignored", "skipped"
+	Order        dms.FileOrder
+	LastModified time.Time
+	// Live rows are those that a later decision may need; the others are history.
+	Live bool
+	Body []byte // as lock-manager encodes it
+}
+
+// Change is one conditional write: all of it happens, or none.
+type Change struct {
+	Table  dms.TableID
+	Expect uint64 // the version that the item must have; 0: there must be none
+	State  []byte
+	Outbox [][]byte
+	Files  []FileRow // written over those of the same id
+	Spec   *Spec     // a new registration, if there is one
+}
+
+// Spec is one version of a table's registration.
+type Spec struct {
+	Version uint64
+	JSON    []byte // canonical JSON of registry.Table
+}
+
+// Store keeps the state of tables. Reads are consistent: they see every Commit
+// that returned before them, whoever made it.
+type Store interface {
+	// Table loads the item of a table; ErrNotFound if there is none.
+	Table(ctx context.Context, table dms.TableID) (TableItem, error)
+	// Tables lists all tables that have an item, sorted by name.
+	Tables(ctx context.Context) ([]dms.TableID, error)
+	// Unflushed lists the tables whose outbox is not empty.
+	Unflushed(ctx context.Context) ([]dms.TableID, error)
+	// Commit writes c if the item has version c.Expect and an empty outbox;
+	// else ErrConflict. The new version is c.Expect+1.
+	Commit(ctx context.Context, c Change) error
+	// ClearOutbox empties the outbox if the item still has this version; else it
+	// does nothing.
+	ClearOutbox(ctx context.Context, table dms.TableID, version uint64) error
+
+	// File loads one file's row; ErrNotFound if there is none.
+	File(ctx context.Context, table dms.TableID, id dms.FileID) (FileRow, error)
+	// LiveFiles loads all live rows of a table, by order.
+	LiveFiles(ctx context.Context, table dms.TableID) ([]FileRow, error)
+	// PublishedChanges loads the published change files of a table that were
+	// modified at or after since, by order.
+	PublishedChanges(ctx context.Context, table dms.TableID, since time.Time) ([]FileRow, error)
+	// Files loads the rows of a table in the given states (all if none), newest
+	// order first, at most limit. For people, not for decisions.
+	Files(ctx context.Context, table dms.TableID, states []string, limit int) ([]FileRow, error)
+
+	// Spec loads one version of a table's registration; version 0 is the newest.
+	Spec(ctx context.Context, table dms.TableID, version uint64) (Spec, error)
+}
+
+// ObjectState is how far ingest-router is with an object.
+type ObjectState string
+
+// The states of an object.
+const (
+	ObjectPending ObjectState = "pending" // decided, its event not yet known to be in the log
+	ObjectTold    ObjectState = "told"    // its event is in the log
+	ObjectHeld    ObjectState = "held"    // told as held: its table is not registered
+)
+
+// ObjectRow is what ingest-router knows of one version of one object.
+type ObjectRow struct {
+	FileID     dms.FileID
+	Object     dms.Object
+	State      ObjectState
+	Table      dms.TableID // zero if it belongs to none
+	After      uint64      // the log's last sequence when it was decided
+	Event      []byte      // the encoded envelope of a pending object
+	Deliveries int64       // how often a notification told of it
+	Revision   uint64      // grows by one with every write; 0: no row yet
+}
+
+// Objects keeps what ingest-router has seen.
+type Objects interface {
+	// Object loads a row; ErrNotFound if there is none.
+	Object(ctx context.Context, id dms.FileID) (ObjectRow, error)
+	// PutObject writes the row if its stored revision is row.Revision; else
+	// ErrConflict. The stored revision becomes row.Revision+1.
+	PutObject(ctx context.Context, row ObjectRow) error
+	// ObjectsIn loads the rows in one state, at most limit, oldest first.
+	ObjectsIn(ctx context.Context, state ObjectState, limit int) ([]ObjectRow, error)
+}

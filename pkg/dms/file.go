@@ -1,0 +1,67 @@
+package dms
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// FileKind tells what a data file of DMS is.
+type FileKind uint8
+
+// The kinds of files; the zero value is none of them.
+const (
+	KindLoad        FileKind = iota + 1 // a full-load file (LOAD…)
+	KindChange                          // an incremental file
+	KindTransaction                     // a CDC_TXN file: rows of several tables
+)
+
+// String gives "load", "change" or "transaction".
+func (k FileKind) String() string {
+	switch k {
+	case KindLoad:
+		return "load"
+	case KindChange:
+		return "change"
+	case KindTransaction:
+		return "transaction"
+	}
+	return "unknown"
+}
+
+// Object is one version of one raw object, as its bucket tells of it.
+type Object struct {
+	Bucket       string
+	Key          string // the true key, never URL-encoded
+	VersionID    string // empty where the bucket keeps no versions
+	ETag         string // on a local folder the SHA-256 of the content, in hex
+	Size         int64
+	LastModified time.Time
+}
+
+// FileID is the identity of a file: 32 hex digits. A file delivered twice has
+// one FileID; a key written again with new content has a new one.
+type FileID string
+
+// NewFileID hashes what identifies a version of an object: bucket, key and
+// version id, or the ETag where there is no version. For a load file without a
+// version id LastModified counts too: a task that restarts may write the same
+// bytes under the same LOAD key, and that is a new load.
+func NewFileID(o Object, kind FileKind) FileID {
+	h := sha256.New()
+	write := func(s string) {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	write(o.Bucket)
+	write(o.Key)
+	if o.VersionID != "" {
+		write("v" + o.VersionID)
+	} else {
+		write("e" + o.ETag)
+		if kind == KindLoad {
+			write(o.LastModified.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return FileID(hex.EncodeToString(h.Sum(nil)[:16]))
+}

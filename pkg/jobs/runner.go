@@ -1,0 +1,29 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// Job is the transform of one file under one token.
+type Job struct {
+	Table    registry.Table
+	File     *blotterv1.FileRef
+	Token    uint64
+	Deadline time.Time
+}
+
+// Runner runs a transform somewhere and follows it to its end. Running a job
+// again is safe: what is staged is named by file and token and the same for the
+// same input.
+type Runner interface {
+	// Name says where the job runs, for TransformStarted.
+	Name() string
+	// Run blocks until the job has ended. A *transform.Failure is the file's
+	// fault and final; any other error may pass.
+	Run(ctx context.Context, job Job) (*blotterv1.StagedFile, error)
+}

@@ -1,0 +1,39 @@
+package transform
+
+import "fmt"
+
+// Failure says why a file cannot be transformed: a permanent fault of the file
+// or its registration, never a passing fault of a machine. It is what
+// TransformFailed carries. No field holds a value of a row.
+type Failure struct {
+	Code       string // stable, such as "value.decimal"; see the constants
+	Message    string // one sentence for a person
+	ObjectKey  string
+	Row        int64  // in the file, from 1; 0 if it belongs to none
+	Column     string // empty if it belongs to none
+	Expected   string
+	Hint       string // what to do
+	RowsFailed int64  // rows that fail in the same way, if they were counted
+}
+
+// Error gives the whole report in one line.
+func (f *Failure) Error() string {
+	s := f.Message
+	if f.ObjectKey != "" {
+		s = fmt.Sprintf("%s: %s", f.ObjectKey, s)
+	}
+	if f.Row > 0 {
+		s += fmt.Sprintf(" (row %d", f.Row)
+		if f.Column != "" {
+			s += ", column " + f.Column
+		}
+		s += ")"
+	}
+	if f.Expected != "" {
+		s += "; expected " + f.Expected
+	}
+	if f.Hint != "" {
+		s += "; " + f.Hint
+	}
+	return s
+}

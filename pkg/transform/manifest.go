@@ -1,0 +1,66 @@
+package transform
+
+import (
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// ManifestName is the last object that a transform writes: while it is not
+// there, nothing is staged.
+const ManifestName = "manifest.json"
+
+// Manifest describes the staged output of one file under one token. It is the
+// whole of what the curator knows of a transform, whatever engine ran.
+type Manifest struct {
+	Engine      string            `json:"engine"` // name and version, such as "go/1"
+	Table       dms.TableID       `json:"table"`
+	SpecVersion uint64            `json:"spec_version"`
+	FileID      dms.FileID        `json:"file_id"`
+	Token       uint64            `json:"token"`
+	Kind        dms.FileKind      `json:"kind"`
+	Order       dms.FileOrder     `json:"order"`
+	Input       Input             `json:"input"`
+	Schema      []registry.Column `json:"schema"` // the user columns of rows files, with field ids
+	Counts      Counts            `json:"counts"`
+	// Rows and Deletes list the staged Parquet files, each sorted by key, their
+	// key ranges disjoint and ascending. Rows holds the last change of each key
+	// that left a row, in the table's schema with the provenance columns; for a
+	// table without a key, all rows in file order. Deletes holds the keys whose
+	// last change removed them: the key columns and the provenance columns.
+	Rows    []StagedParquet `json:"rows"`
+	Deletes []StagedParquet `json:"deletes"`
+	// MinPosition and MaxPosition bound the positions of all staged rows.
+	MinPosition dms.Position `json:"min_position"`
+	MaxPosition dms.Position `json:"max_position"`
+}
+
+// Input names the bytes that were read.
+type Input struct {
+	Object dms.Object `json:"object"`
+	SHA256 string     `json:"sha256"` // of the object's bytes, compressed if it was
+	Bytes  int64      `json:"bytes"`
+}
+
+// Counts accounts for every row that was read: RowsRead = Inserts + Updates +
+// Deletes; staged rows and deletes = RowsRead + keys removed by before-images -
+// DuplicatesDropped.
+type Counts struct {
+	RowsRead          int64 `json:"rows_read"`
+	Inserts           int64 `json:"inserts"`
+	Updates           int64 `json:"updates"`
+	Deletes           int64 `json:"deletes"`
+	DuplicatesDropped int64 `json:"duplicates_dropped"`
+	AmbiguousTies     int64 `json:"ambiguous_ties"`
+}
+
+// StagedParquet is one staged Parquet file.
+type StagedParquet struct {
+	Key    string `json:"key"` // in the staging bucket
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	Rows   int64  `json:"rows"`
+	// MinKey and MaxKey are the encoded keys of the first and the last row, in
+	// hex (see EncodeKey); empty without a primary key.
+	MinKey string `json:"min_key"`
+	MaxKey string `json:"max_key"`
+}
