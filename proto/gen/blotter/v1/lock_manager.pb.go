@@ -201,8 +201,10 @@ func (x *TableRegistered) GetEngine() Engine {
 
 // FileAccepted: a file is known to the table and bound to a generation.
 type FileAccepted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	File          *FileRef               `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	File  *FileRef               `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// A load file that came after its load was sealed: it waits for an operator.
+	Late          bool `protobuf:"varint,2,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,6 +244,13 @@ func (x *FileAccepted) GetFile() *FileRef {
 		return x.File
 	}
 	return nil
+}
+
+func (x *FileAccepted) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
 }
 
 // FileHeld: a file went into the hold queue, since its table loads or is paused.
@@ -504,18 +513,20 @@ func (x *FileRetried) GetFileId() string {
 }
 
 // LockGranted: one transaction of the table begins. The token is larger than
-// any before it.
+// any before it. With `transform`, the engine stages every file; without, all
+// files are staged already and PublishRequested follows at once. With `publish`,
+// the files become visible under this token; without, they stay staged until
+// the load that they belong to is sealed.
 type LockGranted struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Token       uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
-	Engine      Engine                 `protobuf:"varint,2,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
-	Files       []*FileRef             `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
-	Deadline    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	SpecVersion uint64                 `protobuf:"varint,5,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
-	// Staged files wait for the seal of their load if false; else they are
-	// published under this token.
-	Publish       bool   `protobuf:"varint,6,opt,name=publish,proto3" json:"publish,omitempty"`
-	Generation    uint64 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Engine        Engine                 `protobuf:"varint,2,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	Files         []*FileRef             `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	SpecVersion   uint64                 `protobuf:"varint,5,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	Publish       bool                   `protobuf:"varint,6,opt,name=publish,proto3" json:"publish,omitempty"`
+	Generation    uint64                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	Transform     bool                   `protobuf:"varint,8,opt,name=transform,proto3" json:"transform,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +608,13 @@ func (x *LockGranted) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *LockGranted) GetTransform() bool {
+	if x != nil {
+		return x.Transform
+	}
+	return false
 }
 
 // FileStaged: the transform of one file of the grant is on record.
@@ -1135,8 +1153,13 @@ type LoadSealed struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// "listing", "quiet_period", "dms_event" or "operator".
-	Cause         string   `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
-	FileIds       []string `protobuf:"bytes,3,rep,name=file_ids,json=fileIds,proto3" json:"file_ids,omitempty"`
+	Cause string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The load files that replace the table. Load files known before and not
+	// listed here belong to replaced generations.
+	FileIds []string `protobuf:"bytes,3,rep,name=file_ids,json=fileIds,proto3" json:"file_ids,omitempty"`
+	// When the first of them was modified: change files older than this belong to
+	// a replaced generation, unless this one is the first.
+	FirstModified *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_modified,json=firstModified,proto3" json:"first_modified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1188,6 +1211,13 @@ func (x *LoadSealed) GetCause() string {
 func (x *LoadSealed) GetFileIds() []string {
 	if x != nil {
 		return x.FileIds
+	}
+	return nil
+}
+
+func (x *LoadSealed) GetFirstModified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstModified
 	}
 	return nil
 }
@@ -1254,6 +1284,51 @@ func (x *LoadHeld) GetDetail() string {
 	return ""
 }
 
+// LoadConfirmed: an operator accepted what LoadHeld named.
+type LoadConfirmed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadConfirmed) Reset() {
+	*x = LoadConfirmed{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadConfirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadConfirmed) ProtoMessage() {}
+
+func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
+func (*LoadConfirmed) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LoadConfirmed) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
 // LoadReopened: a sealed load takes in a late load file.
 type LoadReopened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1265,7 +1340,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1352,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1365,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1323,7 +1398,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1410,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1423,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1397,9 +1472,10 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tspec_json\x18\x02 \x01(\fR\bspecJson\x12\x1f\n" +
 	"\vspec_sha256\x18\x03 \x01(\tR\n" +
 	"specSha256\x12*\n" +
-	"\x06engine\x18\x04 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\"7\n" +
+	"\x06engine\x18\x04 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\"K\n" +
 	"\fFileAccepted\x12'\n" +
-	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\"Q\n" +
+	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12\x12\n" +
+	"\x04late\x18\x02 \x01(\bR\x04late\"Q\n" +
 	"\bFileHeld\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x16\n" +
@@ -1413,7 +1489,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\vFileSkipped\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\"&\n" +
 	"\vFileRetried\x12\x17\n" +
-	"\afile_id\x18\x01 \x01(\tR\x06fileId\"\x8f\x02\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\"\xad\x02\n" +
 	"\vLockGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12*\n" +
 	"\x06engine\x18\x02 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12)\n" +
@@ -1423,7 +1499,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\apublish\x18\x06 \x01(\bR\apublish\x12\x1e\n" +
 	"\n" +
 	"generation\x18\a \x01(\x04R\n" +
-	"generation\"<\n" +
+	"generation\x12\x1c\n" +
+	"\ttransform\x18\b \x01(\bR\ttransform\"<\n" +
 	"\n" +
 	"FileStaged\x12.\n" +
 	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xc6\x01\n" +
@@ -1465,20 +1542,25 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
-	"\x05cause\x18\x02 \x01(\tR\x05cause\"]\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xa0\x01\n" +
 	"\n" +
 	"LoadSealed\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x19\n" +
-	"\bfile_ids\x18\x03 \x03(\tR\afileIds\"Z\n" +
+	"\bfile_ids\x18\x03 \x03(\tR\afileIds\x12A\n" +
+	"\x0efirst_modified\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstModified\"Z\n" +
 	"\bLoadHeld\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"F\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"/\n" +
+	"\rLoadConfirmed\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\"F\n" +
 	"\fLoadReopened\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1513,7 +1595,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1536,34 +1618,36 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*LoadOpened)(nil),            // 18: blotter.v1.LoadOpened
 	(*LoadSealed)(nil),            // 19: blotter.v1.LoadSealed
 	(*LoadHeld)(nil),              // 20: blotter.v1.LoadHeld
-	(*LoadReopened)(nil),          // 21: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 22: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 23: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 25: blotter.v1.StagedFile
-	(*PublishedFile)(nil),         // 26: blotter.v1.PublishedFile
-	(*Failure)(nil),               // 27: blotter.v1.Failure
+	(*LoadConfirmed)(nil),         // 21: blotter.v1.LoadConfirmed
+	(*LoadReopened)(nil),          // 22: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 23: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 24: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 26: blotter.v1.StagedFile
+	(*PublishedFile)(nil),         // 27: blotter.v1.PublishedFile
+	(*Failure)(nil),               // 28: blotter.v1.Failure
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	23, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	24, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	23, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	24, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	25, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	24, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	25, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	26, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	23, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	25, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	26, // 10: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	23, // 11: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	27, // 12: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	24, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	26, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	27, // 10: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	24, // 11: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	28, // 12: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 13: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	25, // 14: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
@@ -1578,7 +1662,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,74 @@
+// Package wire turns the words of the domain into their protobuf form and back.
+package wire
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// File is a classified file: a dms.Object with its identity, kind and order.
+type File struct {
+	ID     dms.FileID
+	Object dms.Object
+	Kind   dms.FileKind
+	Order  dms.FileOrder
+}
+
+// KindOf reads a file's kind; an unspecified one gives the zero kind.
+func KindOf(k blotterv1.FileKind) dms.FileKind {
+	switch k {
+	case blotterv1.FileKind_FILE_KIND_LOAD:
+		return dms.KindLoad
+	case blotterv1.FileKind_FILE_KIND_CHANGE:
+		return dms.KindChange
+	case blotterv1.FileKind_FILE_KIND_TRANSACTION:
+		return dms.KindTransaction
+	}
+	return 0
+}
+
+// Kind gives a file's kind its protobuf form.
+func Kind(k dms.FileKind) blotterv1.FileKind {
+	switch k {
+	case dms.KindLoad:
+		return blotterv1.FileKind_FILE_KIND_LOAD
+	case dms.KindChange:
+		return blotterv1.FileKind_FILE_KIND_CHANGE
+	case dms.KindTransaction:
+		return blotterv1.FileKind_FILE_KIND_TRANSACTION
+	}
+	return blotterv1.FileKind_FILE_KIND_UNSPECIFIED
+}
+
+// ObjectOf reads an object; its time is UTC.
+func ObjectOf(o *blotterv1.ObjectRef) dms.Object {
+	return dms.Object{
+		Bucket: o.GetBucket(), Key: o.GetKey(), VersionID: o.GetVersionId(), ETag: o.GetEtag(),
+		Size: o.GetSize(), LastModified: o.GetLastModified().AsTime(),
+	}
+}
+
+// Object gives an object its protobuf form.
+func Object(o dms.Object) *blotterv1.ObjectRef {
+	return &blotterv1.ObjectRef{
+		Bucket: o.Bucket, Key: o.Key, VersionId: o.VersionID, Etag: o.ETag,
+		Size: o.Size, LastModified: timestamppb.New(o.LastModified),
+	}
+}
+
+// FileOf reads a classified file.
+func FileOf(f *blotterv1.FileRef) File {
+	return File{
+		ID: dms.FileID(f.GetFileId()), Object: ObjectOf(f.GetObject()),
+		Kind: KindOf(f.GetKind()), Order: dms.FileOrder(f.GetOrder()),
+	}
+}
+
+// FileRef gives a classified file its protobuf form.
+func FileRef(f File) *blotterv1.FileRef {
+	return &blotterv1.FileRef{
+		FileId: string(f.ID), Object: Object(f.Object), Kind: Kind(f.Kind), Order: string(f.Order),
+	}
+}
