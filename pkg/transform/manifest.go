@@ -42,15 +42,23 @@ type Input struct {
 }
 
 // Counts accounts for every row that was read: RowsRead = Inserts + Updates +
-// Deletes; staged rows and deletes = RowsRead + keys removed by before-images -
-// DuplicatesDropped.
+// Deletes; staged rows and deletes = RowsRead + KeysMoved - DuplicatesDropped.
 type Counts struct {
-	RowsRead          int64 `json:"rows_read"`
-	Inserts           int64 `json:"inserts"`
-	Updates           int64 `json:"updates"`
-	Deletes           int64 `json:"deletes"`
+	RowsRead int64 `json:"rows_read"`
+	Inserts  int64 `json:"inserts"`
+	Updates  int64 `json:"updates"`
+	Deletes  int64 `json:"deletes"`
+	// KeysMoved counts the updates whose before-image shows another key: each
+	// removes the old key too, at its own position and row.
+	KeysMoved int64 `json:"keys_moved"`
+	// DuplicatesDropped counts changes overtaken by a later change of the same
+	// key in the same file.
 	DuplicatesDropped int64 `json:"duplicates_dropped"`
-	AmbiguousTies     int64 `json:"ambiguous_ties"`
+	// AmbiguousTies counts the changes of one key that share their position with
+	// the change before them, so that nothing but the row number orders them. In
+	// load files and in OrderByFile the row number is the order, and none is
+	// counted.
+	AmbiguousTies int64 `json:"ambiguous_ties"`
 }
 
 // StagedParquet is one staged Parquet file.

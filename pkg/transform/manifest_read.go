@@ -1,0 +1,132 @@
+package transform
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+)
+
+// maxManifestBytes bounds what is read of a manifest.
+const maxManifestBytes = 64 << 20
+
+// StagePrefix is the folder, with "/" at its end, of what is staged for one
+// file under one token: <db>/<table>/<file_id>/<token>/. The names are
+// percent-escaped where they hold a "/".
+func StagePrefix(table dms.TableID, file dms.FileID, token uint64) string {
+	return url.PathEscape(table.DB) + "/" + url.PathEscape(table.Table) + "/" +
+		url.PathEscape(string(file)) + "/" + strconv.FormatUint(token, 10) + "/"
+}
+
+// ReadManifest loads a manifest and checks it: its hash (if sha256Hex is not
+// empty), its shape (unknown fields are refused) and its own consistency (see
+// Manifest.Validate). What fails a check fails with ErrCorrupt.
+func ReadManifest(ctx context.Context, bucket objects.Bucket, key, sha256Hex string) (Manifest, error) {
+	data, err := readAll(ctx, bucket, key)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read manifest %s: %w", key, err)
+	}
+	sum := sha256.Sum256(data)
+	if got := hex.EncodeToString(sum[:]); sha256Hex != "" && got != sha256Hex {
+		return Manifest{}, fmt.Errorf("manifest %s: %w: SHA-256 %s, expected %s", key, ErrCorrupt, got, sha256Hex)
+	}
+	m, err := decodeManifest(data)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("manifest %s: %w: %w", key, ErrCorrupt, err)
+	}
+	return m, nil
+}
+
+func readAll(ctx context.Context, bucket objects.Bucket, key string) ([]byte, error) {
+	r, err := bucket.Open(ctx, key, objects.Version{})
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(&contextReader{ctx: ctx, r: r}, maxManifestBytes+1))
+	if err == nil && len(data) > maxManifestBytes {
+		err = fmt.Errorf("more than %d bytes", maxManifestBytes)
+	}
+	return data, errors.Join(err, r.Close())
+}
+
+func decodeManifest(data []byte) (Manifest, error) {
+	var m Manifest
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return Manifest{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Manifest{}, errors.New("something follows the manifest")
+	}
+	return m, m.Validate()
+}
+
+// Validate checks that a manifest agrees with itself: identity complete, counts
+// that account for every row, files without gaps in what they say, key ranges
+// ascending and disjoint. It reports all faults together.
+func (m *Manifest) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if m.Engine == "" || m.Table.IsZero() || m.FileID == "" || m.Token == 0 || m.SpecVersion == 0 {
+		fault("engine, table, spec_version, file_id or token is missing")
+	}
+	if m.Kind != dms.KindLoad && m.Kind != dms.KindChange {
+		fault("kind %d is neither load nor change", m.Kind)
+	}
+	if !isSHA256(m.Input.SHA256) {
+		fault("input: sha256 is not 64 hex digits")
+	}
+	if len(m.Schema) == 0 {
+		fault("schema is empty")
+	}
+	c := m.Counts
+	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies) < 0 {
+		fault("counts: one is negative")
+	}
+	if c.RowsRead != c.Inserts+c.Updates+c.Deletes {
+		fault("counts: %d rows read, but %d inserts, %d updates and %d deletes", c.RowsRead, c.Inserts, c.Updates, c.Deletes)
+	}
+	staged := validateFiles("rows", m.Rows, fault) + validateFiles("deletes", m.Deletes, fault)
+	if want := c.RowsRead + c.KeysMoved - c.DuplicatesDropped; staged != want {
+		fault("counts: %d rows and deletes are staged, the counts leave %d", staged, want)
+	}
+	if m.MinPosition > m.MaxPosition || (staged > 0) != (m.MaxPosition != "") {
+		fault("min_position and max_position do not bound the staged rows")
+	}
+	return errors.Join(faults...)
+}
+
+// validateFiles checks one list of staged files and counts its rows.
+func validateFiles(name string, files []StagedParquet, fault func(string, ...any)) int64 {
+	var rows int64
+	last := ""
+	for i, f := range files {
+		if f.Key == "" || !isSHA256(f.SHA256) || f.Bytes <= 0 || f.Rows <= 0 {
+			fault("%s[%d]: key, sha256, bytes or rows is missing", name, i)
+		}
+		if (f.MinKey == "") != (f.MaxKey == "") || f.MinKey > f.MaxKey {
+			fault("%s[%d]: min_key and max_key are no range", name, i)
+		}
+		if i > 0 && f.MinKey != "" && f.MinKey <= last {
+			fault("%s[%d]: its keys do not follow those of the file before", name, i)
+		}
+		last = f.MaxKey
+		rows += f.Rows
+	}
+	return rows
+}
+
+func isSHA256(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size
+}
