@@ -1,5 +1,11 @@
 package dms
 
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
 // OrderMode is what orders the changes of a table inside a generation; one
 // mode for a table and generation.
 type OrderMode uint8
@@ -11,9 +17,23 @@ const (
 	OrderByFile                           // file order alone
 )
 
+// String gives "change_seq", "timestamp" or "file".
+func (m OrderMode) String() string {
+	switch m {
+	case OrderByChangeSeq:
+		return "change_seq"
+	case OrderByTimestamp:
+		return "timestamp"
+	case OrderByFile:
+		return "file"
+	}
+	return "unknown"
+}
+
 // FileOrder is a file's place among the files of its table. Bytes compare as
-// meant: the time in the name (of a load file its number), padded; then
-// LastModified; then the file id.
+// meant: load files before all others; then the time in the name (of a load
+// file its number, then its segment and partition), padded; then LastModified;
+// then the file id. It is printable ASCII without spaces.
 type FileOrder string
 
 // Position is a row's place in the total order of a table's generation, its row
@@ -21,3 +41,88 @@ type FileOrder string
 // load rows first, then changes by the mode's column, then file order. All rows
 // of a file in OrderByFile, and all rows of a load file, share one Position.
 type Position string
+
+// NewFileOrder builds the order of a file from its parts. LastModified counts
+// to the nanosecond, in UTC.
+func NewFileOrder(name Name, lastModified time.Time, id FileID) FileOrder {
+	b := make([]byte, 0, 96)
+	b = name.appendOrder(b)
+	b = append(b, '/')
+	b = appendOrderTime(b, lastModified)
+	b = append(b, '/')
+	b = append(b, id...)
+	return FileOrder(b)
+}
+
+// appendOrderTime appends 23 digits: date, time and nanoseconds in UTC. Years
+// beyond 0 to 9999, which no object store knows, are cut to that range.
+func appendOrderTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	switch {
+	case t.Year() < 0:
+		t = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 9999:
+		t = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+	}
+	b = t.AppendFormat(b, "20060102150405")
+	ns := t.Nanosecond()
+	for div := 100_000_000; div > 0; div /= 10 {
+		b = append(b, byte('0'+ns/div%10))
+	}
+	return b
+}
+
+// SeqDigits is the length of a change sequence.
+const SeqDigits = 35
+
+// ErrChangeSeq: a change sequence is not 35 digits.
+var ErrChangeSeq = errors.New("the change sequence is not 35 digits")
+
+// LoadPosition is the position of every row of a load file.
+func LoadPosition(order FileOrder) Position {
+	return Position("0/" + string(order))
+}
+
+// ChangePosition is the position of a changed row. Of seq and micros (the
+// commit time in microseconds since 1970, UTC) only what the mode asks for is
+// looked at. It fails with ErrChangeSeq, or on an unknown mode.
+func ChangePosition(mode OrderMode, seq string, micros int64, order FileOrder) (Position, error) {
+	b, err := AppendChangePosition(make([]byte, 0, 2+SeqDigits+len(order)), mode, []byte(seq), micros, order)
+	return Position(b), err
+}
+
+// AppendChangePosition appends what ChangePosition gives to dst, without
+// allocating if there is room: 37 bytes and the order are enough.
+func AppendChangePosition(dst []byte, mode OrderMode, seq []byte, micros int64, order FileOrder) ([]byte, error) {
+	dst = append(dst, '1')
+	switch mode {
+	case OrderByChangeSeq:
+		if !isChangeSeq(seq) {
+			return nil, ErrChangeSeq
+		}
+		dst = append(dst, seq...)
+	case OrderByTimestamp:
+		// The sign bit turned over, numbers compare as their digits do.
+		u := uint64(micros) ^ 1<<63
+		for shift := 60; shift >= 0; shift -= 4 {
+			dst = append(dst, "0123456789abcdef"[u>>shift&15])
+		}
+	case OrderByFile:
+	default:
+		return nil, fmt.Errorf("position of a change: unknown order mode %d", mode)
+	}
+	dst = append(dst, '/')
+	return append(dst, order...), nil
+}
+
+func isChangeSeq(seq []byte) bool {
+	if len(seq) != SeqDigits {
+		return false
+	}
+	for _, c := range seq {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
