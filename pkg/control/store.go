@@ -44,7 +44,7 @@ type Change struct {
 	State  []byte
 	Outbox [][]byte
 	Files  []FileRow // written over those of the same id
-	Spec   *Spec     // a new registration, if there is one
+	Spec   *Spec     // a new registration, if there is one; its version must be new
 }
 
 // Spec is one version of a table's registration.
@@ -58,29 +58,33 @@ type Spec struct {
 type Store interface {
 	// Table loads the item of a table; ErrNotFound if there is none.
 	Table(ctx context.Context, table dms.TableID) (TableItem, error)
-	// Tables lists all tables that have an item, sorted by name.
+	// Tables lists all tables that have an item, sorted by database and name.
 	Tables(ctx context.Context) ([]dms.TableID, error)
-	// Unflushed lists the tables whose outbox is not empty.
+	// Unflushed lists the tables whose outbox is not empty, sorted alike.
 	Unflushed(ctx context.Context) ([]dms.TableID, error)
 	// Commit writes c if the item has version c.Expect and an empty outbox;
-	// else ErrConflict. The new version is c.Expect+1.
+	// else ErrConflict. The new version is c.Expect+1. It is durable when Commit
+	// returns. After any other error the caller does not know whether c was
+	// written (the store may be far away) and loads the table again.
 	Commit(ctx context.Context, c Change) error
 	// ClearOutbox empties the outbox if the item still has this version; else it
-	// does nothing.
+	// does nothing. A loss of power may bring the outbox back, never a crash.
 	ClearOutbox(ctx context.Context, table dms.TableID, version uint64) error
 
 	// File loads one file's row; ErrNotFound if there is none.
 	File(ctx context.Context, table dms.TableID, id dms.FileID) (FileRow, error)
-	// LiveFiles loads all live rows of a table, by order.
+	// LiveFiles loads all live rows of a table, by order, then by id; none if
+	// there is no such table.
 	LiveFiles(ctx context.Context, table dms.TableID) ([]FileRow, error)
 	// PublishedChanges loads the published change files of a table that were
 	// modified at or after since, by order.
 	PublishedChanges(ctx context.Context, table dms.TableID, since time.Time) ([]FileRow, error)
 	// Files loads the rows of a table in the given states (all if none), newest
-	// order first, at most limit. For people, not for decisions.
+	// order first, at most limit (which is positive). For people, not for decisions.
 	Files(ctx context.Context, table dms.TableID, states []string, limit int) ([]FileRow, error)
 
 	// Spec loads one version of a table's registration; version 0 is the newest.
+	// ErrNotFound if there is none.
 	Spec(ctx context.Context, table dms.TableID, version uint64) (Spec, error)
 }
 
@@ -111,8 +115,10 @@ type Objects interface {
 	// Object loads a row; ErrNotFound if there is none.
 	Object(ctx context.Context, id dms.FileID) (ObjectRow, error)
 	// PutObject writes the row if its stored revision is row.Revision; else
-	// ErrConflict. The stored revision becomes row.Revision+1.
+	// ErrConflict; revision 0 expects that there is none. The stored revision
+	// becomes row.Revision+1. It is durable when PutObject returns.
 	PutObject(ctx context.Context, row ObjectRow) error
-	// ObjectsIn loads the rows in one state, at most limit, oldest first.
+	// ObjectsIn loads the rows in one state, at most limit (which is positive),
+	// oldest first: in the order in which each was put for the first time.
 	ObjectsIn(ctx context.Context, state ObjectState, limit int) ([]ObjectRow, error)
 }

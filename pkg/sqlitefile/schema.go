@@ -1,0 +1,87 @@
+package sqlitefile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// ErrSchema: the file is not ours, or a newer program wrote it, or it is too
+// old to be read without being changed.
+var ErrSchema = errors.New("schema not usable")
+
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// header is what the file says of itself.
+type header struct {
+	application int32
+	version     int
+	objects     int // tables, indexes and so on
+}
+
+func readHeader(ctx context.Context, q queryer) (header, error) {
+	var h header
+	row := q.QueryRowContext(ctx, `SELECT
+		(SELECT application_id FROM pragma_application_id),
+		(SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM sqlite_schema)`)
+	err := row.Scan(&h.application, &h.version, &h.objects)
+	return h, err
+}
+
+// check refuses a file that this program must not touch. A fresh file has
+// neither id nor content.
+func (d *DB) check(h header) error {
+	fresh := h.application == 0 && h.version == 0 && h.objects == 0
+	if !fresh && h.application != d.cfg.ApplicationID {
+		return fmt.Errorf("%w: this is a database of another program, not a %s of Blotter; choose another folder",
+			ErrSchema, d.cfg.What)
+	}
+	if h.version > len(d.cfg.Migrations) {
+		return fmt.Errorf("%w: a newer Blotter wrote it (schema %d, this program knows up to %d); use that version",
+			ErrSchema, h.version, len(d.cfg.Migrations))
+	}
+	return nil
+}
+
+func (d *DB) checkReadOnly(ctx context.Context) error {
+	h, err := readHeader(ctx, d.reads)
+	if err != nil {
+		return err
+	}
+	if err := d.check(h); err != nil {
+		return err
+	}
+	if h.version < len(d.cfg.Migrations) {
+		return fmt.Errorf("%w: an older Blotter wrote it (schema %d, this program needs %d); start this version once to bring it up to date",
+			ErrSchema, h.version, len(d.cfg.Migrations))
+	}
+	return nil
+}
+
+// migrate runs inside the transaction of an immediate lock, so that of two
+// processes that open a new file one creates it and the other finds it done.
+func (d *DB) migrate(ctx context.Context, conn *sql.Conn) error {
+	h, err := readHeader(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if err := d.check(h); err != nil {
+		return err
+	}
+	if h.version == len(d.cfg.Migrations) {
+		return nil
+	}
+	for i := h.version; i < len(d.cfg.Migrations); i++ {
+		if _, err := conn.ExecContext(ctx, d.cfg.Migrations[i]); err != nil {
+			return fmt.Errorf("bring schema from %d to %d: %w", i, i+1, err)
+		}
+	}
+	// A pragma takes no parameters; both numbers are ours.
+	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d",
+		d.cfg.ApplicationID, len(d.cfg.Migrations)))
+	return err
+}
