@@ -20,7 +20,8 @@ type Queue interface {
 	Hold(ctx context.Context, table dms.TableID, item Item) error
 	// Release removes a file; a missing one is no error.
 	Release(ctx context.Context, table dms.TableID, id dms.FileID) error
-	// Held lists the lowest files of a table, by order, at most limit.
+	// Held lists the lowest files of a table, by order, then by id, at most limit
+	// (which is positive).
 	Held(ctx context.Context, table dms.TableID, limit int) ([]Item, error)
 	// Len counts the files of a table.
 	Len(ctx context.Context, table dms.TableID) (int, error)
