@@ -1329,6 +1329,52 @@ func (x *LoadConfirmed) GetGeneration() uint64 {
 	return 0
 }
 
+// LoadAbandoned: no load file is left, since all were skipped or refused; the
+// table stays as it is.
+type LoadAbandoned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadAbandoned) Reset() {
+	*x = LoadAbandoned{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadAbandoned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadAbandoned) ProtoMessage() {}
+
+func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
+func (*LoadAbandoned) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *LoadAbandoned) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
 // LoadReopened: a sealed load takes in a late load file.
 type LoadReopened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1340,7 +1386,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1398,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1411,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1382,23 +1428,24 @@ func (x *LoadReopened) GetReason() string {
 	return ""
 }
 
-// CommandAnswered: an operator's command was carried out or refused; the
-// events before it in the same version are its effect.
+// CommandAnswered: an operator's command was carried out; the events before it
+// in the same version are its effect. A refused command changes nothing and
+// leaves no event.
 type CommandAnswered struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	CommandId string                 `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	// The command as the operator gave it, such as "pause" or "resume --skip".
-	Command       string `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Refused       bool   `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`
-	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Command string `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
+	Reason  string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What the operator was told.
+	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1457,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1470,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1445,13 +1492,6 @@ func (x *CommandAnswered) GetReason() string {
 		return x.Reason
 	}
 	return ""
-}
-
-func (x *CommandAnswered) GetRefused() bool {
-	if x != nil {
-		return x.Refused
-	}
-	return false
 }
 
 func (x *CommandAnswered) GetDetail() string {
@@ -1560,19 +1600,22 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\rLoadConfirmed\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\"/\n" +
+	"\rLoadAbandoned\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\"F\n" +
 	"\fLoadReopened\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x94\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"z\n" +
 	"\x0fCommandAnswered\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\tR\acommand\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\arefused\x18\x04 \x01(\bR\arefused\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail*D\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail*D\n" +
 	"\x06Engine\x12\x16\n" +
 	"\x12ENGINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rENGINE_LAMBDA\x10\x01\x12\x0f\n" +
@@ -1595,7 +1638,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1619,30 +1662,31 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*LoadSealed)(nil),            // 19: blotter.v1.LoadSealed
 	(*LoadHeld)(nil),              // 20: blotter.v1.LoadHeld
 	(*LoadConfirmed)(nil),         // 21: blotter.v1.LoadConfirmed
-	(*LoadReopened)(nil),          // 22: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 23: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 24: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 26: blotter.v1.StagedFile
-	(*PublishedFile)(nil),         // 27: blotter.v1.PublishedFile
-	(*Failure)(nil),               // 28: blotter.v1.Failure
+	(*LoadAbandoned)(nil),         // 22: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 23: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 24: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 25: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 27: blotter.v1.StagedFile
+	(*PublishedFile)(nil),         // 28: blotter.v1.PublishedFile
+	(*Failure)(nil),               // 29: blotter.v1.Failure
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	24, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	25, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	24, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	25, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	26, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	25, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	26, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	27, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	24, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	26, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	27, // 10: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	24, // 11: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	28, // 12: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	25, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	27, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	28, // 10: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	25, // 11: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	29, // 12: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 13: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	25, // 14: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	26, // 14: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
 	15, // [15:15] is the sub-list for method output_type
 	15, // [15:15] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
@@ -1662,7 +1706,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
