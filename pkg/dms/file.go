@@ -3,6 +3,7 @@ package dms
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -27,6 +28,38 @@ func (k FileKind) String() string {
 		return "transaction"
 	}
 	return "unknown"
+}
+
+// ParseFileKind reads what String gives.
+func ParseFileKind(s string) (FileKind, error) {
+	for _, k := range []FileKind{KindLoad, KindChange, KindTransaction} {
+		if s == k.String() {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("kind of file %q: expected load, change or transaction", s)
+}
+
+// MarshalText gives what String gives, and nothing for the zero FileKind.
+func (k FileKind) MarshalText() ([]byte, error) {
+	if k == 0 {
+		return nil, nil
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText reads what MarshalText gives.
+func (k *FileKind) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*k = 0
+		return nil
+	}
+	kind, err := ParseFileKind(string(text))
+	if err != nil {
+		return err
+	}
+	*k = kind
+	return nil
 }
 
 // Object is one version of one raw object, as its bucket tells of it.
