@@ -78,7 +78,7 @@ func (c *Case) place(t Table) (prefix, folder string) {
 	for _, folder := range []string{t.DB + "/" + t.Name + "/", t.Name + "/"} {
 		for _, s := range c.Steps {
 			at := strings.Index("/"+s.Key, "/"+folder)
-			if at >= 0 && !s.transaction() {
+			if at >= 0 && !s.Transaction() {
 				return s.Key[:at], folder
 			}
 		}
@@ -104,12 +104,14 @@ func (c *Case) cdcPath(prefix string) *string {
 	return &p
 }
 
-func (s Step) transaction() bool { return strings.HasPrefix(path.Base(s.Key), transactionPrefix) }
+// Transaction reports whether the step delivers a transaction file, which holds
+// rows of several tables.
+func (s Step) Transaction() bool { return strings.HasPrefix(path.Base(s.Key), transactionPrefix) }
 
 // kind gives the kind of the step's file.
 func (s Step) kind() dms.FileKind {
 	switch {
-	case s.transaction():
+	case s.Transaction():
 		return dms.KindTransaction
 	case s.Kind == FullLoad:
 		return dms.KindLoad
@@ -124,7 +126,7 @@ func (c *Case) layouts(folder string) []registry.Layout {
 	var layouts []registry.Layout
 	from := map[int]string{} // by place in layouts
 	for _, s := range c.Steps {
-		if s.transaction() || len(s.Columns) == 0 || !strings.HasPrefix(s.Key, folder) {
+		if s.Transaction() || len(s.Columns) == 0 || !strings.HasPrefix(s.Key, folder) {
 			continue
 		}
 		i := slices.IndexFunc(layouts, func(l registry.Layout) bool {

@@ -1,0 +1,7 @@
+package main
+
+// engines gives the pipelines by the name of their transform engine, as
+// -engine takes it.
+func engines() map[string]Factory {
+	return map[string]Factory{}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The exit statuses.
+const (
+	exitPassed = iota
+	exitFailed
+	exitUsage
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], engines(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the program without its process: it gives the exit status.
+func run(ctx context.Context, args []string, engines map[string]Factory, stdout, stderr io.Writer) int {
+	names := strings.Join(slices.Sorted(maps.Keys(engines)), ", ")
+	if names == "" {
+		names = "none"
+	}
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: conformance [flags] DIR…\n\nruns the semantic cases at and below the folders through the whole pipeline")
+		flags.PrintDefaults()
+	}
+	engine := flags.String("engine", "local", "the transform engine: "+names)
+	orders := flags.Int("orders", 0, "deliver a case in at most this many orders; 0: in all that it asks for")
+	only := flags.String("run", "", "run only cases whose name matches this regular expression")
+	verbose := flags.Bool("v", false, "tell of every order")
+	parallel := flags.Int("parallel", 2, "run this many cases at once")
+	timeout := flags.Duration("timeout", 2*time.Minute, "the time that one order of one case may take")
+	keep := flags.String("keep", "", "keep what failing orders left below this folder")
+	if err := flags.Parse(args); err != nil {
+		return exitUsage
+	}
+	usage := func(format string, args ...any) int {
+		fmt.Fprintf(stderr, "conformance: "+format+"\n", args...)
+		return exitUsage
+	}
+	factory, ok := engines[*engine]
+	if !ok {
+		return usage("there is no engine %q; there is: %s", *engine, names)
+	}
+	if flags.NArg() == 0 {
+		return usage("name at least one folder with cases")
+	}
+	r := &runner{factory: factory, orders: *orders, parallel: *parallel, timeout: *timeout, verbose: *verbose, keep: *keep, out: stdout}
+	if *only != "" {
+		var err error
+		if r.only, err = regexp.Compile(*only); err != nil {
+			return usage("-run: %v", err)
+		}
+	}
+	passed, failed, err := r.run(ctx, flags.Args())
+	if err != nil {
+		fmt.Fprintf(stderr, "conformance: %v\n", err)
+	}
+	fmt.Fprintf(stdout, "%d passed, %d failed\n", passed, failed)
+	switch {
+	case err != nil:
+		return exitUsage
+	case failed > 0:
+		return exitFailed
+	}
+	return exitPassed
+}
