@@ -1,0 +1,236 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// maxAckPending bounds the events of one partition that are delivered and not
+// acknowledged, and with them the memory of its lanes.
+const maxAckPending = 256
+
+// ownerGroup is the group in which replicas rank for a partition.
+const ownerGroup = "owner"
+
+// ConsumerConfig says which events a service reads.
+type ConsumerConfig struct {
+	// Service names the durable consumers, one for each partition.
+	Service string
+	// From are the services whose events are read; at least one.
+	From []string
+	// Events are the messages' own names that are read; none: all. A consumer that
+	// exists keeps its place: a name added later is delivered from there on.
+	Events []string
+	// Partitions are those that this replica reads; none: all.
+	Partitions []int
+	// Rank is this replica's rank for a partition, 0 to 9: events go to the lowest
+	// rank that asks for them. nil: 0 everywhere, for a service without replicas.
+	Rank func(partition int) int
+	// Parallel bounds the handlers that run at once, over all tables; 0: 32.
+	Parallel int
+}
+
+func (c ConsumerConfig) validate() error {
+	var faults []error
+	if err := checkName(c.Service); err != nil {
+		faults = append(faults, err)
+	}
+	if len(c.From) == 0 {
+		faults = append(faults, errors.New("no service to read from"))
+	}
+	for _, p := range c.Partitions {
+		if p < 0 || p >= Partitions {
+			faults = append(faults, fmt.Errorf("partition %d is not between 0 and %d", p, Partitions-1))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("consumer %q: %w", c.Service, errors.Join(faults...))
+}
+
+// Handler takes one event. nil acknowledges it. An error has it called again for
+// the same event after a wait, for as long as it takes; the events behind it in
+// the same table wait, other tables go on. A Permanent error ends the consumer.
+// Its context carries the trace of the event's file.
+type Handler func(ctx context.Context, rec Record) error
+
+// Consume has handle called for the chosen events: for one table one after the
+// other in the order of the log, for different tables at once. It blocks until
+// ctx ends (nil) or a permanent error occurs, and returns when no handler runs
+// any more. Events that were delivered and not acknowledged are delivered again
+// at the next start.
+func (l *Log) Consume(ctx context.Context, cfg ConsumerConfig, handle Handler) error {
+	if err := cfg.validate(); err != nil {
+		return Permanent(err)
+	}
+	partitions := cfg.Partitions
+	if len(partitions) == 0 {
+		for p := range Partitions {
+			partitions = append(partitions, p)
+		}
+	}
+	parallel := cfg.Parallel
+	if parallel <= 0 {
+		parallel = 32
+	}
+	slots := make(chan struct{}, parallel)
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, p := range partitions {
+		group.Go(func() error {
+			c := newPartition(l, cfg, p, slots, handle)
+			if err := c.run(groupCtx); err != nil {
+				return fmt.Errorf("consumer %s: %w", c.name, err)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	if ctx.Err() != nil && !IsPermanent(err) {
+		return nil
+	}
+	return err
+}
+
+// partition is the work of one durable consumer.
+type partition struct {
+	log     *Log
+	service string
+	name    string
+	cfg     jetstream.ConsumerConfig
+	rank    int
+	slots   chan struct{}
+	handle  Handler
+
+	ctx  context.Context // of the lanes
+	fail context.CancelCauseFunc
+	wait sync.WaitGroup
+
+	mu    sync.Mutex
+	items map[uint64]*item // delivered and not acknowledged, by sequence
+	lanes map[string]*lane // by table, while they have items
+}
+
+func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, handle Handler) *partition {
+	rank := 0
+	if cfg.Rank != nil {
+		rank = min(max(cfg.Rank(number), 0), 9)
+	}
+	name := ConsumerName(cfg.Service, number)
+	return &partition{
+		log:     l,
+		service: cfg.Service,
+		name:    name,
+		cfg: jetstream.ConsumerConfig{
+			Durable:        name,
+			FilterSubjects: partitionSubjects(number, cfg.From, cfg.Events),
+			DeliverPolicy:  jetstream.DeliverAllPolicy,
+			AckPolicy:      jetstream.AckExplicitPolicy,
+			AckWait:        l.cfg.AckWait,
+			MaxDeliver:     -1,
+			MaxAckPending:  maxAckPending,
+			PriorityPolicy: jetstream.PriorityPolicyPrioritized,
+			PriorityGroups: []string{ownerGroup},
+		},
+		rank:   rank,
+		slots:  slots,
+		handle: handle,
+		items:  make(map[uint64]*item),
+		lanes:  make(map[string]*lane),
+	}
+}
+
+// run delivers until ctx ends (nil) or something permanent happens.
+func (p *partition) run(ctx context.Context) error {
+	cons, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	p.ctx, p.fail = context.WithCancelCause(ctx)
+	defer p.fail(nil)
+	cc, err := cons.Consume(p.take,
+		jetstream.PullMaxMessages(maxAckPending),
+		jetstream.PullPriorityGroup(ownerGroup),
+		jetstream.PullPrioritized(uint8(p.rank)),
+		jetstream.ConsumeErrHandler(p.disturbed))
+	if err != nil {
+		return fmt.Errorf("start to consume: %w", err)
+	}
+	beats := time.NewTicker(p.log.cfg.AckWait / 3)
+	defer beats.Stop()
+	for running := true; running; {
+		select {
+		case <-beats.C:
+			p.beat()
+		case <-cc.Closed():
+			p.fail(Permanent(errors.New("the server has ended it")))
+			running = false
+		case <-p.ctx.Done():
+			cc.Stop()
+			<-cc.Closed()
+			running = false
+		}
+	}
+	// No message comes any more, so no lane begins.
+	p.wait.Wait()
+	if cause := context.Cause(p.ctx); IsPermanent(cause) {
+		return cause
+	}
+	return nil
+}
+
+// open makes or updates the durable consumer and takes back what a former
+// process has left unacknowledged: those events come at once and in order,
+// instead of after AckWait and behind newer ones.
+func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
+	var cons jetstream.Consumer
+	err := p.retry(ctx, "open", func(ctx context.Context) (err error) {
+		cons, err = p.log.stream.CreateOrUpdateConsumer(ctx, p.cfg)
+		return denied(p.log.nc, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	info := cons.CachedInfo()
+	if info.NumAckPending == 0 || info.NumWaiting > 0 {
+		return cons, nil // nothing left behind, or another replica is at work
+	}
+	if _, err := p.log.stream.ResetConsumer(ctx, p.name); err != nil {
+		p.log.log.WarnContext(ctx, "events of a former process come back only after the ack wait",
+			"consumer", p.name, "error", err)
+	}
+	return cons, nil
+}
+
+// disturbed is told of what the client library cannot mend in silence.
+func (p *partition) disturbed(_ jetstream.ConsumeContext, err error) {
+	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrBadRequest) {
+		p.fail(Permanent(fmt.Errorf("the server has ended it: %w", err)))
+		return
+	}
+	if p.ctx.Err() == nil {
+		p.log.log.WarnContext(p.ctx, "consumer disturbed", "consumer", p.name, "error", err)
+	}
+}
+
+// beat tells the server that all delivered events are still being worked on.
+func (p *partition) beat() {
+	p.mu.Lock()
+	msgs := make([]jetstream.Msg, 0, len(p.items))
+	for _, it := range p.items {
+		msgs = append(msgs, it.msg)
+	}
+	p.mu.Unlock()
+	for _, m := range msgs {
+		if err := m.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+			p.log.log.WarnContext(p.ctx, "heartbeat of events not sent", "consumer", p.name, "error", err)
+			return
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrConflict: another writer was faster. What it decided is in the log or in
+// the control state now: read again and decide again.
+var ErrConflict = errors.New("the log has moved on")
+
+// permanentError marks an error that no repetition heals.
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks err as one that no repetition heals: a handler that returns it
+// ends its consumer. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// IsPermanent reports whether err or one that it wraps was marked by Permanent.
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+// classify gives an error of a publish its class, here and nowhere else. A wrong
+// expected sequence has two codes: 10071, and 10164 on replicated streams.
+func classify(err error) error {
+	var api jetstream.JetStreamError
+	if errors.As(err, &api) && api.APIError() != nil {
+		switch api.APIError().ErrorCode {
+		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+			return fmt.Errorf("%w: %w", ErrConflict, err)
+		case jetstream.JSErrCodeStreamMessageExceedsMaximum:
+			return Permanent(err)
+		}
+	}
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
+		return Permanent(err)
+	}
+	return err
+}
+
+// denied turns a timeout into what it means when the server has refused the
+// connection a permission: the refusal itself comes as an error of the
+// connection, not of the call.
+func denied(nc *nats.Conn, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
+		if last := nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
+			return Permanent(fmt.Errorf("%w (%w)", last, err))
+		}
+	}
+	return err
+}

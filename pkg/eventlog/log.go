@@ -1,0 +1,135 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Log is the event log, for all services of a process. It is safe for concurrent
+// use.
+type Log struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	cfg    Config
+	log    *slog.Logger
+	faults Faults
+	chains *chains
+}
+
+// Option changes how a Log works.
+type Option func(*Log)
+
+// WithLogger has the log tell of retries and lost connections. Without it, it is
+// silent.
+func WithLogger(log *slog.Logger) Option { return func(l *Log) { l.log = log } }
+
+// Connect opens a connection that reconnects for ever and tells of its
+// disturbances. name is shown to operators in the server's list of connections.
+func Connect(url, name string, log *slog.Logger) (*nats.Conn, error) {
+	ctx := context.Background()
+	nc, err := nats.Connect(url,
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250*time.Millisecond),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.WarnContext(ctx, "connection to nats lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.InfoContext(ctx, "connection to nats is back", "url", nc.ConnectedUrl())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.ErrorContext(ctx, "nats reports an error", "error", err)
+		}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats at %s: %w", url, err)
+	}
+	return nc, nil
+}
+
+// Open binds to the stream. It creates the stream if it is missing; an existing
+// one must have the settings of cfg, else the error names every difference. nc
+// stays the caller's to close, after all use of the Log has ended.
+func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(cfg.CallTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
+	}
+	l := &Log{nc: nc, js: js, cfg: cfg, log: slog.New(slog.DiscardHandler), chains: newChains(cfg.MaxKnownIDs)}
+	for _, o := range opts {
+		o(l)
+	}
+	// Creating is idempotent for equal settings and an error for others, hence it
+	// is asked first: two processes may start at once.
+	want := cfg.stream()
+	l.stream, err = js.CreateStream(ctx, want)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		l.stream, err = js.Stream(ctx, cfg.Stream)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, denied(nc, err))
+	}
+	if err := verify(want, l.stream.CachedInfo().Config); err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, err)
+	}
+	return l, nil
+}
+
+// Last gives the sequence of the newest event of the whole log, 0 if there is none.
+func (l *Log) Last(ctx context.Context) (uint64, error) {
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the end of the log: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// ErrSettings: the stream on the server is not the one that was configured.
+var ErrSettings = errors.New("stream settings differ")
+
+// verify names every setting of the stream that is not as we need it.
+func verify(want, got jetstream.StreamConfig) error {
+	var faults []error
+	check := func(name string, want, got any) {
+		if want != got {
+			faults = append(faults, fmt.Errorf("%s is %v, expected %v", name, got, want))
+		}
+	}
+	if !slices.Equal(want.Subjects, got.Subjects) {
+		check("subjects", fmt.Sprint(want.Subjects), fmt.Sprint(got.Subjects))
+	}
+	check("retention", want.Retention, got.Retention)
+	check("storage", want.Storage, got.Storage)
+	check("replicas", want.Replicas, got.Replicas)
+	check("max messages", want.MaxMsgs, got.MaxMsgs)
+	check("max bytes", want.MaxBytes, got.MaxBytes)
+	check("max age", want.MaxAge, got.MaxAge)
+	check("max consumers", want.MaxConsumers, got.MaxConsumers)
+	check("discard", want.Discard, got.Discard)
+	check("duplicate window", want.Duplicates, got.Duplicates)
+	check("deny delete", want.DenyDelete, got.DenyDelete)
+	check("deny purge", want.DenyPurge, got.DenyPurge)
+	check("allow direct", want.AllowDirect, got.AllowDirect)
+	for _, k := range slices.Sorted(maps.Keys(want.Metadata)) {
+		check(k, want.Metadata[k], got.Metadata[k])
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w; change the configuration, or the stream with `nats stream edit`",
+		ErrSettings, errors.Join(faults...))
+}

@@ -1,0 +1,204 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+func TestOpenCreatesAndVerifiesTheStream(t *testing.T) {
+	url := startServer(t)
+	cfg := testConfig()
+	openLog(t, url, cfg)
+	openLog(t, url, cfg) // again, on what is there
+
+	cfg.MaxBytes++
+	cfg.DuplicateWindow = time.Second
+	_, _, err := process(t.Context(), url, cfg)
+	if !errors.Is(err, ErrSettings) {
+		t.Fatalf("got %v, want ErrSettings", err)
+	}
+	for _, want := range []string{"max bytes", "duplicate window", "nats stream edit"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+}
+
+func TestTheLogCannotBeChanged(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	if _, err := l.PublishOnce(t.Context(), arrived(reports, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.stream.DeleteMsg(t.Context(), 1); err == nil {
+		t.Error("a message was deleted")
+	}
+	if err := l.stream.Purge(t.Context()); err == nil {
+		t.Error("the stream was purged")
+	}
+}
+
+func TestConfigValidateReportsAllFaults(t *testing.T) {
+	err := Config{Stream: "a b"}.Validate()
+	for _, want := range []string{"stream name", "replicas", "max bytes", "duplicate window", "consumers", "ack wait", "call timeout", "retry", "known ids"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	for _, ok := range []Config{DefaultConfig(), EmbeddedConfig()} {
+		if err := ok.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestReadChoosesEvents(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	other := dms.TableID{DB: "rms", Table: "we.ird *>%ü"}
+	for n := range 10 {
+		table := reports
+		if n%2 == 1 {
+			table = other
+		}
+		if _, err := l.PublishOnce(t.Context(), arrived(table, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := collect(t, l, Filter{})
+	classified := answer("classifier", all[0], &blotterv1.FileClassified{SpecVersion: 7})
+	if _, err := l.PublishOnce(t.Context(), classified); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		f    Filter
+		want string
+	}{
+		"all":          {Filter{}, "1 2 3 4 5 6 7 8 9 10 11"},
+		"table":        {Filter{Table: reports}, "1 3 5 7 9 11"},
+		"weird table":  {Filter{Table: other}, "2 4 6 8 10"},
+		"service":      {Filter{Service: "classifier"}, "11"},
+		"event":        {Filter{Event: "ObjectArrived", Table: reports}, "1 3 5 7 9"},
+		"from":         {Filter{FromSeq: 9}, "9 10 11"},
+		"until":        {Filter{Table: reports, UntilSeq: 6}, "1 3 5"},
+		"range":        {Filter{FromSeq: 3, UntilSeq: 5}, "3 4 5"},
+		"beyond":       {Filter{FromSeq: 12}, ""},
+		"none":         {Filter{Service: "curator"}, ""},
+		"time":         {Filter{From: all[4].Stored, Until: all[6].Stored}, "5 6 7"},
+		"until before": {Filter{Until: all[0].Stored.Add(-time.Second)}, ""},
+	} {
+		var got []string
+		for _, r := range collect(t, l, c.f) {
+			got = append(got, fmt.Sprint(r.Seq))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: got %v, want %s", name, got, c.want)
+		}
+	}
+	last := collect(t, l, Filter{Service: "classifier"})[0]
+	m, ok := last.Event.(*blotterv1.FileClassified)
+	if !ok || m.SpecVersion != 7 || last.Table != reports || last.Envelope.GetCause() != all[0].Envelope.GetId() {
+		t.Errorf("read back %v", last)
+	}
+	if left := consumers(t, l); left != 0 {
+		t.Errorf("%d temporary consumers are left", left)
+	}
+}
+
+func consumers(t *testing.T, l *Log) int {
+	info, err := l.stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.Consumers
+}
+
+func TestReadFollows(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for n := range 3 {
+		if _, err := l.PublishOnce(ctx, arrived(reports, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var seen uint64
+	var last error
+	for r, err := range l.Read(ctx, Filter{FromSeq: 2, Follow: true}) {
+		if last = err; err != nil {
+			break
+		}
+		seen = r.Seq
+		switch seen {
+		case 3:
+			if _, err := l.PublishOnce(ctx, arrived(reports, 3)); err != nil {
+				t.Fatal(err)
+			}
+		case 4:
+			cancel()
+		}
+	}
+	if seen != 4 || !errors.Is(last, context.Canceled) {
+		t.Errorf("saw up to %d, ended with %v", seen, last)
+	}
+}
+
+func TestIdle(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	idle := func() bool {
+		ok, err := l.Idle(t.Context(), []string{"classifier"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if idle() {
+		t.Error("idle before its consumers exist")
+	}
+	gate := make(chan struct{})
+	stop := consumeInBackground(t, l, ConsumerConfig{Service: "classifier", From: []string{"ingest-router"}},
+		func(context.Context, Record) error { <-gate; return nil })
+	defer stop()
+	eventually(t, "idle with nothing to do", idle)
+	if _, err := l.PublishOnce(t.Context(), arrived(reports, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if idle() {
+		t.Error("idle with an event to handle")
+	}
+	close(gate)
+	eventually(t, "idle when all is handled", idle)
+}
+
+// consumeInBackground runs a consumer until stop, which fails the test if the
+// consumer did.
+func consumeInBackground(t *testing.T, l *Log, cfg ConsumerConfig, h Handler) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Consume(ctx, cfg, h) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("consumer ended: %v", err)
+		}
+	}
+}
+
+func TestWrongSequenceHasTwoCodes(t *testing.T) {
+	for _, code := range []jetstream.ErrorCode{10071, 10164} {
+		if err := classify(&jetstream.APIError{ErrorCode: code}); !errors.Is(err, ErrConflict) {
+			t.Errorf("code %d is %v", code, err)
+		}
+	}
+	if err := classify(&jetstream.APIError{ErrorCode: 10077}); errors.Is(err, ErrConflict) || IsPermanent(err) {
+		t.Errorf("a full stream is %v", err)
+	}
+}

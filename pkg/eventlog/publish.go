@@ -1,0 +1,142 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/telemetry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// eventHeader names the type of the event (the proto's full name), so that
+// operators can tell messages apart without decoding them.
+const eventHeader = "Blotter-Event"
+
+// maxLooks bounds how often a publish looks again after it met another writer;
+// a handler that is told ErrConflict then retries from its beginning.
+const maxLooks = 100
+
+// PublishOnce publishes the event unless the log has its id already, and gives
+// the sequence under which it stands there. It holds beyond the server's window
+// for duplicates and with any number of replicas. Errors: ErrConflict if other
+// writers were faster again and again; Permanent for an event that can never be
+// published; any other may pass, and the event may then be in the log or not:
+// call again with the same id.
+func (l *Log) PublishOnce(ctx context.Context, e Event) (seq uint64, err error) {
+	env, err := e.Envelope()
+	if err != nil {
+		return 0, err
+	}
+	return l.PublishEnvelope(ctx, e.Service, e.After, env)
+}
+
+// PublishEnvelope is PublishOnce for an envelope that was made, and perhaps
+// stored, before; after is what Event.After is.
+func (l *Log) PublishEnvelope(ctx context.Context, service string, after uint64, env *blotterv1.Envelope) (uint64, error) {
+	msg, table, err := message(ctx, service, env)
+	if err != nil {
+		return 0, err
+	}
+	c := l.chains.get(chainSubject(table, service))
+	if err := c.acquire(ctx); err != nil {
+		return 0, err
+	}
+	defer c.release()
+	for range maxLooks {
+		seq, found, err := l.look(ctx, c, env.GetId(), after)
+		if err != nil {
+			return 0, fmt.Errorf("look behind for event %s: %w", env.GetId(), err)
+		}
+		if found {
+			return seq, nil
+		}
+		seq, err = l.append(ctx, c, msg, env)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err == nil {
+			l.chains.prune(c, after)
+			l.chains.bound(c)
+		}
+		return seq, err
+	}
+	return 0, fmt.Errorf("publish event %s: %w after %d looks", env.GetId(), ErrConflict, maxLooks)
+}
+
+// append publishes msg if the chain still ends at c.to, and notes it. After any
+// error but ErrConflict the message may be in the log or not; in each case the
+// chain is stale.
+func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv1.Envelope) (uint64, error) {
+	if err := l.at(ctx, BeforePublish, env.GetId()); err != nil {
+		return 0, err
+	}
+	callCtx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
+	ack, err := l.js.PublishMsg(callCtx, msg,
+		jetstream.WithMsgID(env.GetId()),
+		jetstream.WithExpectStream(l.cfg.Stream),
+		jetstream.WithExpectLastSequenceForSubject(c.to, c.subject))
+	if err == nil && ack.Duplicate {
+		// The server knew the id, hence the log has it: the next look finds it in
+		// this chain, or it is another chain's and two events bear one name.
+		err = l.checkDuplicate(callCtx, ack.Sequence, msg.Subject, env.GetId())
+	}
+	if err != nil {
+		c.stale = true
+		return 0, fmt.Errorf("publish event %s: %w", env.GetId(), denied(l.nc, classify(err)))
+	}
+	if err := l.at(ctx, AfterPublish, env.GetId()); err != nil {
+		c.stale = true
+		return 0, err
+	}
+	c.to = ack.Sequence
+	if env.GetVersion() == 0 {
+		l.chains.add(c, env.GetId(), ack.Sequence)
+	} else {
+		c.from = ack.Sequence // nobody looks for the ids of an outbox
+	}
+	c.placed, c.version, c.index = true, env.GetVersion(), env.GetIndex()
+	return ack.Sequence, nil
+}
+
+// checkDuplicate always gives an error: ErrConflict if the message that the
+// server holds for the id is the one we meant.
+func (l *Log) checkDuplicate(ctx context.Context, seq uint64, subject, id string) error {
+	stored, err := l.stream.GetMsg(ctx, seq)
+	if err != nil {
+		return err
+	}
+	if stored.Subject != subject {
+		return Permanent(fmt.Errorf("the id %s is taken by %s at sequence %d", id, stored.Subject, seq))
+	}
+	return ErrConflict
+}
+
+// message builds the message of an envelope; its errors are permanent.
+func message(ctx context.Context, service string, env *blotterv1.Envelope) (*nats.Msg, dms.TableID, error) {
+	table, err := dms.ParseTableID(env.GetTable())
+	if err != nil {
+		return nil, table, Permanent(fmt.Errorf("publish event %s: %w", env.GetId(), err))
+	}
+	if err := checkName(service); err != nil {
+		return nil, table, Permanent(fmt.Errorf("publish event %s: %w", env.GetId(), err))
+	}
+	name := EventName(env)
+	if env.GetId() == "" || name == "" {
+		return nil, table, Permanent(fmt.Errorf("publish event %q of %s: it lacks an id or a message", env.GetId(), table))
+	}
+	data, err := Encode(env)
+	if err != nil {
+		return nil, table, Permanent(err)
+	}
+	msg := nats.NewMsg(Subject(table, service, name))
+	msg.Data = data
+	msg.Header[eventHeader] = []string{string(env.GetEvent().MessageName())}
+	telemetry.Inject(ctx, msg.Header)
+	return msg, table, nil
+}

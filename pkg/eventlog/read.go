@@ -1,0 +1,142 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// Filter chooses events; a zero field chooses all.
+type Filter struct {
+	Table   dms.TableID
+	Service string
+	Event   string // the message's own name, such as "FilesPublished"
+	// FromSeq and UntilSeq, From and Until are inclusive; times are the server's
+	// times of storing.
+	FromSeq, UntilSeq uint64
+	From, Until       time.Time
+	// Follow goes on with new events until the context ends.
+	Follow bool
+}
+
+// Read yields the chosen events in the order of the log. It ends at what is the
+// log's end when it begins, or never if f.Follow is set; an error is yielded last.
+// Breaking off is fine at any place. It disturbs no consumer.
+func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filterSubject(f)}}
+	switch {
+	case f.FromSeq > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.FromSeq
+	case !f.From.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &f.From
+	default:
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	return func(yield func(Record, error) bool) {
+		until := f.UntilSeq
+		if !f.Follow {
+			last, err := l.Last(ctx)
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			if until == 0 || until > last {
+				until = last
+			}
+			if until == 0 || f.FromSeq > until {
+				return
+			}
+		}
+		for m, err := range l.messages(ctx, cfg, until, f.Follow) {
+			if err != nil {
+				yield(Record{}, fmt.Errorf("read the log: %w", err))
+				return
+			}
+			if !f.From.IsZero() && m.stored.Before(f.From) {
+				continue
+			}
+			if !f.Until.IsZero() && m.stored.After(f.Until) {
+				return
+			}
+			rec, err := decodeRecord(m.seq, m.stored, m.msg.Subject(), m.msg.Data())
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// stored is a message of a read.
+type stored struct {
+	seq    uint64
+	stored time.Time
+	msg    jetstream.Msg
+}
+
+// readAhead is how many messages a read keeps in memory.
+const readAhead = 2000
+
+// messages yields what a temporary consumer gives, up to sequence until (0: no
+// bound), and ends when nothing is pending unless follow is set.
+func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
+		cfg.InactiveThreshold = 30 * time.Second
+		cons, err := l.stream.OrderedConsumer(ctx, cfg)
+		if err != nil {
+			yield(stored{}, denied(l.nc, err))
+			return
+		}
+		defer l.drop(ctx, cons)
+		if !follow && cons.CachedInfo().NumPending == 0 {
+			return
+		}
+		it, err := cons.Messages(jetstream.PullMaxMessages(readAhead))
+		if err != nil {
+			yield(stored{}, err)
+			return
+		}
+		defer it.Stop()
+		for {
+			msg, err := it.Next(jetstream.NextContext(ctx))
+			if err != nil {
+				if ctx.Err() != nil {
+					err = ctx.Err()
+				}
+				yield(stored{}, err)
+				return
+			}
+			meta, err := msg.Metadata()
+			if err != nil {
+				yield(stored{}, err)
+				return
+			}
+			seq := meta.Sequence.Stream
+			if until > 0 && seq > until {
+				return
+			}
+			if !yield(stored{seq, meta.Timestamp, msg}, nil) {
+				return
+			}
+			if seq == until || !follow && meta.NumPending == 0 {
+				return
+			}
+		}
+	}
+}
+
+// drop removes a temporary consumer at once: waiting for the server to find it
+// inactive would hold on to one of the stream's places for consumers.
+func (l *Log) drop(ctx context.Context, cons jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.CallTimeout)
+	defer cancel()
+	err := l.stream.DeleteConsumer(ctx, cons.CachedInfo().Name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		l.log.DebugContext(ctx, "temporary consumer is left to the server", "error", err)
+	}
+}

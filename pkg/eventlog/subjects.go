@@ -1,0 +1,181 @@
+package eventlog
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// Every name that the log uses on the server is built and read in this file.
+//
+//	stream      BLOTTER (Config.Stream), all of blotter.>
+//	subject     blotter.<partition>.<db>.<table>.<service>.<event>
+//	chain       blotter.<partition>.<db>.<table>.<service>.*
+//	consumer    <service>-p<partition>
+//
+// Tokens are percent-escaped: letters, digits, '-', '_' and '@' stand for
+// themselves, every other byte is %XX in upper-case hex. The text of a chain is
+// the same wherever it is used: replicated servers key their check of expected
+// sequences on the literal text.
+
+// Partitions is how many partitions the tables are spread over. It is fixed for
+// the life of a stream.
+const Partitions = 16
+
+const (
+	root = "blotter"
+	any1 = "*"
+)
+
+// Partition is the partition of a table: FNV-1a (32 bit) of "<db>.<table>"
+// modulo Partitions.
+func Partition(table dms.TableID) int {
+	h := fnv.New32a()
+	h.Write([]byte(table.String()))
+	return int(h.Sum32() % Partitions)
+}
+
+// Subject is where a service publishes one type of event of a table. event is
+// the message's own name, without its package, such as "FilesPublished".
+func Subject(table dms.TableID, service, event string) string {
+	return strings.Join([]string{root, strconv.Itoa(Partition(table)),
+		escape(table.DB), escape(table.Table), escape(service), escape(event)}, ".")
+}
+
+// chainSubject is the filter of all events of one service and table.
+func chainSubject(table dms.TableID, service string) string {
+	return strings.Join([]string{root, strconv.Itoa(Partition(table)),
+		escape(table.DB), escape(table.Table), escape(service), any1}, ".")
+}
+
+// allSubjects is what the stream takes.
+func allSubjects() string { return root + ".>" }
+
+// partitionSubjects are the filters of a consumer: the named events (all if
+// none) of the named services in one partition. They never overlap.
+func partitionSubjects(partition int, from, events []string) []string {
+	if len(events) == 0 {
+		events = []string{""}
+	}
+	var out []string
+	for _, s := range from {
+		for _, e := range events {
+			token := any1
+			if e != "" {
+				token = escape(e)
+			}
+			out = append(out, strings.Join([]string{root, strconv.Itoa(partition), any1, any1, escape(s), token}, "."))
+		}
+	}
+	return out
+}
+
+// filterSubject is the narrowest subject that holds all that f asks for; an
+// empty field asks for all.
+func filterSubject(f Filter) string {
+	token := func(s string) string {
+		if s == "" {
+			return any1
+		}
+		return escape(s)
+	}
+	partition, db, table := any1, any1, any1
+	if !f.Table.IsZero() {
+		partition, db, table = strconv.Itoa(Partition(f.Table)), escape(f.Table.DB), escape(f.Table.Table)
+	}
+	return strings.Join([]string{root, partition, db, table, token(f.Service), token(f.Event)}, ".")
+}
+
+// Address is what a subject says.
+type Address struct {
+	Partition int
+	Table     dms.TableID
+	Service   string
+	Event     string
+}
+
+// ParseSubject reads what Subject has built.
+func ParseSubject(subject string) (Address, error) {
+	tokens := strings.Split(subject, ".")
+	if len(tokens) != 6 || tokens[0] != root {
+		return Address{}, fmt.Errorf("subject %q: expected %s.<partition>.<db>.<table>.<service>.<event>", subject, root)
+	}
+	var a Address
+	var err error
+	if a.Partition, err = strconv.Atoi(tokens[1]); err != nil {
+		return Address{}, fmt.Errorf("subject %q: its partition is no number", subject)
+	}
+	for i, to := range []*string{&a.Table.DB, &a.Table.Table, &a.Service, &a.Event} {
+		if *to, err = unescape(tokens[i+2]); err != nil {
+			return Address{}, fmt.Errorf("subject %q: %w", subject, err)
+		}
+	}
+	return a, nil
+}
+
+// ConsumerName is the durable consumer of a service and partition.
+func ConsumerName(service string, partition int) string {
+	return service + "-p" + strconv.Itoa(partition)
+}
+
+// checkName accepts what may name a service: it is part of consumer names,
+// which know no escaping.
+func checkName(service string) error {
+	if service == "" || escape(service) != service || strings.Contains(service, "@") {
+		return fmt.Errorf("service name %q: expected letters, digits, '-' and '_'", service)
+	}
+	return nil
+}
+
+const upperHex = "0123456789ABCDEF"
+
+func plain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '@'
+}
+
+func escape(s string) string {
+	clean := true
+	for i := 0; i < len(s) && clean; i++ {
+		clean = plain(s[i])
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; plain(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(upperHex[c>>4])
+			b.WriteByte(upperHex[c&15])
+		}
+	}
+	return b.String()
+}
+
+func unescape(token string) (string, error) {
+	if !strings.Contains(token, "%") {
+		return token, nil
+	}
+	var b strings.Builder
+	for i := 0; i < len(token); i++ {
+		if token[i] != '%' {
+			b.WriteByte(token[i])
+			continue
+		}
+		if i+2 >= len(token) {
+			return "", fmt.Errorf("token %q ends inside an escape", token)
+		}
+		v, err := strconv.ParseUint(token[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", fmt.Errorf("token %q has no hex digits after %%", token)
+		}
+		b.WriteByte(byte(v))
+		i += 2
+	}
+	return b.String(), nil
+}
