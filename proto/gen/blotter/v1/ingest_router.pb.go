@@ -281,10 +281,12 @@ func (x *DeliveryRepeated) GetDelivery() int64 {
 // found has been told. With `complete`, the operator declared the listing to be
 // all there is (`up --until-idle`), which seals an open load.
 type ListingCompleted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ListingId     string                 `protobuf:"bytes,1,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	Objects       int64                  `protobuf:"varint,2,opt,name=objects,proto3" json:"objects,omitempty"`
-	Complete      bool                   `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ListingId string                 `protobuf:"bytes,1,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	Objects   int64                  `protobuf:"varint,2,opt,name=objects,proto3" json:"objects,omitempty"`
+	Complete  bool                   `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Why it was listed, in the operator's words; the envelope's actor is who asked.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +342,13 @@ func (x *ListingCompleted) GetComplete() bool {
 	return false
 }
 
+func (x *ListingCompleted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_blotter_v1_ingest_router_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_ingest_router_proto_rawDesc = "" +
@@ -363,12 +372,13 @@ const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\x10DeliveryRepeated\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x1a\n" +
-	"\bdelivery\x18\x03 \x01(\x03R\bdelivery\"g\n" +
+	"\bdelivery\x18\x03 \x01(\x03R\bdelivery\"\x7f\n" +
 	"\x10ListingCompleted\x12\x1d\n" +
 	"\n" +
 	"listing_id\x18\x01 \x01(\tR\tlistingId\x12\x18\n" +
 	"\aobjects\x18\x02 \x01(\x03R\aobjects\x12\x1a\n" +
-	"\bcomplete\x18\x03 \x01(\bR\bcompleteB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
 	file_blotter_v1_ingest_router_proto_rawDescOnce sync.Once

@@ -1,0 +1,86 @@
+package ingestrouter
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Source says how an object became known.
+type Source string
+
+// The sources. A notification that repeats is an event of its own; a listing
+// repeats what is there by its nature, and says nothing new.
+const (
+	FromEvent   Source = "event"
+	FromListing Source = "listing"
+)
+
+// NoTable is the pseudo-table of objects that belong to none.
+var NoTable = dms.TableID{DB: "_", Table: "raw"}
+
+// verdict is what is to be said of an object.
+type verdict struct {
+	table dms.TableID
+	name  string // name and parts name the event for the table
+	parts []string
+	event proto.Message
+	state control.ObjectState // once the event is told
+}
+
+// identify gives the identity of an object. Whether it is a load file counts
+// for it, and its name tells that wherever it lies.
+func identify(matcher *registry.Matcher, o dms.Object) dms.FileID {
+	rel := o.Key
+	if _, below, ok := matcher.Match(o.Key); ok {
+		rel = below
+	}
+	name, _ := dms.ParseName(rel, dms.NameRules{Place: dms.Anywhere})
+	return dms.NewFileID(o, name.Kind)
+}
+
+// decideNew says what an object is that was not seen before, or that was held
+// because its table was not registered.
+func decideNew(matcher *registry.Matcher, id dms.FileID, o dms.Object, source Source) verdict {
+	table, rel, ok := matcher.Match(o.Key)
+	if ok {
+		if _, why := dms.ParseName(rel, dms.NameRules{Place: dms.Anywhere}); why != nil && why.Reason != dms.ReasonNotDMS {
+			return ignored(id, o, *why)
+		}
+		return verdict{
+			table: table, name: "arrived", parts: []string{string(id)}, state: control.ObjectTold,
+			event: &blotterv1.ObjectArrived{FileId: string(id), Object: wire.Object(o), Source: string(source)},
+		}
+	}
+	if _, why := dms.ParseName(o.Key, dms.NameRules{Place: dms.Anywhere}); why != nil {
+		return ignored(id, o, *why)
+	}
+	return verdict{
+		table: NoTable, name: "held", parts: []string{string(id)}, state: control.ObjectHeld,
+		event: &blotterv1.ObjectHeld{FileId: string(id), Object: wire.Object(o), Reason: "unregistered"},
+	}
+}
+
+func ignored(id dms.FileID, o dms.Object, why dms.NotData) verdict {
+	return verdict{
+		table: NoTable, name: "ignored", parts: []string{string(id)}, state: control.ObjectTold,
+		event: &blotterv1.ObjectIgnored{
+			FileId: string(id), Object: wire.Object(o), Reason: string(why.Reason), Detail: why.Detail,
+		},
+	}
+}
+
+// decideAgain says what the repeated delivery of a known object means; delivery
+// counts from 1.
+func decideAgain(row control.ObjectRow, delivery int64) verdict {
+	return verdict{
+		table: row.Table, name: "repeated", parts: []string{string(row.FileID), strconv.FormatInt(delivery, 10)}, state: row.State,
+		event: &blotterv1.DeliveryRepeated{FileId: string(row.FileID), Object: wire.Object(row.Object), Delivery: delivery},
+	}
+}

@@ -1,0 +1,52 @@
+package ingestrouter
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// ListSubject is where a listing is asked for, with a ListRequest as JSON; the
+// answer is a Listed.
+const ListSubject = "command.ingest-router.list"
+
+// Serve answers requests on nc as a NATS micro service, which `nats service ls`
+// and `nats req` show and use. It returns when ctx ends.
+func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
+	svc, err := micro.AddService(nc, micro.Config{
+		Name: ServiceName, Version: "1.0.0", Description: "tells of the objects in the raw bucket",
+	})
+	if err != nil {
+		return fmt.Errorf("add the service of ingest-router: %w", err)
+	}
+	defer func() { _ = svc.Stop() }()
+	err = svc.AddEndpoint("list", micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, r) }),
+		micro.WithEndpointSubject(ListSubject),
+		micro.WithEndpointMetadata(map[string]string{
+			"effect": "lists the raw bucket and tells of what no event told",
+			"sample": `{"id":"1","actor":"operator:me","reason":"after the outage"}`,
+		}))
+	if err != nil {
+		return fmt.Errorf("add the endpoint list: %w", err)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *Service) answer(ctx context.Context, r micro.Request) {
+	var req ListRequest
+	if err := json.Unmarshal(r.Data(), &req); err != nil || req.ID == "" || req.Actor == "" {
+		_ = r.Error("400", "the request is not the JSON of a listing with an id and an actor", nil)
+		return
+	}
+	listed, err := s.List(ctx, req)
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "list the raw bucket", "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	_ = r.RespondJSON(listed)
+}

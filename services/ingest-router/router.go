@@ -1,0 +1,148 @@
+package ingestrouter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// maxConflicts bounds how often one object is looked at anew because another
+// replica wrote its row in between.
+const maxConflicts = 16
+
+// Offer tells the service of one version of one object; it returns when all
+// that follows from it is in the log. Offering it again is safe: a listing adds
+// nothing, an event is told as a repetition.
+func (s *Service) Offer(ctx context.Context, o dms.Object, source Source) (dms.FileID, error) {
+	id := identify(s.matcher.Load(), o)
+	for range maxConflicts {
+		err := s.offerOnce(ctx, id, o, source)
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, control.ErrConflict) {
+			return id, fmt.Errorf("take in %s: %w", o.Key, err)
+		}
+	}
+	return id, fmt.Errorf("take in %s: %w %d times in a row", o.Key, control.ErrConflict, maxConflicts)
+}
+
+func (s *Service) offerOnce(ctx context.Context, id dms.FileID, o dms.Object, source Source) error {
+	row, err := s.deps.Objects.Object(ctx, id)
+	switch {
+	case errors.Is(err, control.ErrNotFound):
+		row = control.ObjectRow{FileID: id, Object: o}
+		if source == FromEvent {
+			row.Deliveries = 1
+		}
+		return s.tell(ctx, row, decideNew(s.matcher.Load(), id, o, source))
+	case err != nil:
+		return fmt.Errorf("read what is known of the object: %w", err)
+	}
+	if row.State == control.ObjectPending {
+		if row, err = s.publish(ctx, row); err != nil {
+			return err
+		}
+	}
+	if source == FromEvent {
+		row.Deliveries++
+	}
+	if row.State == control.ObjectHeld {
+		if v := decideNew(s.matcher.Load(), id, o, source); v.state != control.ObjectHeld {
+			return s.tell(ctx, row, v)
+		}
+		return nil
+	}
+	if source == FromListing {
+		return nil
+	}
+	return s.tell(ctx, row, decideAgain(row, row.Deliveries))
+}
+
+// tell writes the row with the event it is about to say, and says it.
+func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) error {
+	after, err := s.deps.Log.Last(ctx)
+	if err != nil {
+		return fmt.Errorf("read the end of the log: %w", err)
+	}
+	event := eventlog.Event{
+		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
+		Correlation: string(row.FileID), Actor: ServiceName, Time: s.deps.Now(), Message: v.event, After: after,
+	}
+	envelope, err := event.Envelope()
+	if err != nil {
+		return err
+	}
+	if row.Event, err = eventlog.Encode(envelope); err != nil {
+		return err
+	}
+	row.State, row.Table, row.After = control.ObjectPending, v.table, after
+	if err := s.deps.Objects.PutObject(ctx, row); err != nil {
+		return fmt.Errorf("note what is to be said of the object: %w", err)
+	}
+	row.Revision++
+	_, err = s.publish(ctx, row)
+	return err
+}
+
+// publish says the event of a pending row and notes that it is said.
+func (s *Service) publish(ctx context.Context, row control.ObjectRow) (control.ObjectRow, error) {
+	envelope, err := eventlog.Decode(row.Event)
+	if err != nil {
+		return row, fmt.Errorf("decode the pending event of %s: %w", row.Object.Key, err)
+	}
+	if _, err := s.deps.Log.PublishEnvelope(ctx, ServiceName, row.After, envelope); err != nil {
+		return row, fmt.Errorf("publish %s: %w", envelope.GetId(), err)
+	}
+	row.State, row.Event = control.ObjectTold, nil
+	if envelope.GetEvent().MessageIs(&blotterv1.ObjectHeld{}) {
+		row.State = control.ObjectHeld
+	}
+	if err := s.deps.Objects.PutObject(ctx, row); err != nil {
+		return row, fmt.Errorf("note that the object is told: %w", err)
+	}
+	row.Revision++
+	return row, nil
+}
+
+// resume publishes what a crash left pending, and takes in held objects whose
+// table is registered now.
+func (s *Service) resume(ctx context.Context) error {
+	for _, state := range []control.ObjectState{control.ObjectPending, control.ObjectHeld} {
+		// Held objects whose table is still unknown stay in the result: the batch
+		// grows until it holds them all.
+		for limit := resumeBatch; ; limit *= 2 {
+			rows, err := s.deps.Objects.ObjectsIn(ctx, state, limit)
+			if err != nil {
+				return fmt.Errorf("list %s objects: %w", state, err)
+			}
+			for _, row := range rows {
+				if _, err := s.Offer(ctx, row.Object, FromListing); err != nil {
+					return err
+				}
+			}
+			if len(rows) < limit {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// isNew reports whether there is still something to say of an object that a
+// listing found.
+func (s *Service) isNew(ctx context.Context, o dms.Object) (bool, error) {
+	row, err := s.deps.Objects.Object(ctx, identify(s.matcher.Load(), o))
+	switch {
+	case errors.Is(err, control.ErrNotFound):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("read what is known of %s: %w", o.Key, err)
+	}
+	return row.State != control.ObjectTold, nil
+}

@@ -1,0 +1,183 @@
+package ingestrouter
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// ServiceName is the service's name in subjects, consumers and permissions.
+const ServiceName = "ingest-router"
+
+// resumeBatch is how many rows are read at once when work is taken up again.
+const resumeBatch = 1024
+
+// Log is what the service needs of the event log.
+type Log interface {
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle func(context.Context, eventlog.Record) error) error
+	PublishOnce(ctx context.Context, e eventlog.Event) (uint64, error)
+	PublishEnvelope(ctx context.Context, service string, after uint64, env *blotterv1.Envelope) (uint64, error)
+	Last(ctx context.Context) (uint64, error)
+}
+
+// Specs gives the newest registrations of all tables.
+type Specs interface {
+	Newest(ctx context.Context) ([]registry.Table, error)
+}
+
+// Raw is the raw bucket as far as the service needs it.
+type Raw interface {
+	Name() string
+	// Scan yields every object that is whole, its ETag included, and skips those
+	// that are still being written; it stops at the first error, which it yields.
+	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+}
+
+// Deps are what the service works with; all are needed.
+type Deps struct {
+	Log     Log
+	Objects control.Objects
+	Specs   Specs
+	Raw     Raw
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Service is the shell around the decisions. Several may run at once.
+type Service struct {
+	deps    Deps
+	matcher atomic.Pointer[registry.Matcher]
+	listing sync.Mutex // one listing at a time in this process
+}
+
+// New makes the service; Run starts it.
+func New(deps Deps) *Service {
+	s := &Service{deps: deps}
+	s.matcher.Store(registry.NewMatcher(nil))
+	return s
+}
+
+// Run takes up what a crash left, then follows registrations, until ctx ends or
+// something fails for good. Objects come through Offer and List.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.learn(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
+			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"TableRegistered"},
+		}, func(ctx context.Context, _ eventlog.Record) error { return s.learn(ctx) })
+	})
+	return group.Wait()
+}
+
+// learn reads the registrations anew and looks again at what was held.
+func (s *Service) learn(ctx context.Context) error {
+	specs, err := s.deps.Specs.Newest(ctx)
+	if err != nil {
+		return fmt.Errorf("read the registrations: %w", err)
+	}
+	s.matcher.Store(registry.NewMatcher(specs))
+	return s.resume(ctx)
+}
+
+// ListRequest asks for a listing.
+type ListRequest struct {
+	ID     string `json:"id"`     // names the listing; a repeated one says nothing twice
+	Actor  string `json:"actor"`  // who asks: "operator:<name>" or a program
+	Reason string `json:"reason"` // why
+	// Complete declares the listing to be all there is, which seals open loads.
+	Complete bool `json:"complete"`
+}
+
+// Listed tells what a listing found.
+type Listed struct {
+	ID      string `json:"id"`
+	Objects int64  `json:"objects"` // all objects in the raw bucket
+	Told    int64  `json:"told"`    // those that no event had told
+}
+
+// List lists the raw bucket, tells of every object that was not told before,
+// and says ListingCompleted for every registered table after its objects.
+func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
+	s.listing.Lock()
+	defer s.listing.Unlock()
+	listed := Listed{ID: r.ID}
+	if err := s.learn(ctx); err != nil {
+		return listed, err
+	}
+	specs, err := s.deps.Specs.Newest(ctx)
+	if err != nil {
+		return listed, fmt.Errorf("read the registrations: %w", err)
+	}
+	after, err := s.deps.Log.Last(ctx)
+	if err != nil {
+		return listed, fmt.Errorf("read the end of the log: %w", err)
+	}
+	perTable := map[dms.TableID]int64{}
+	if err := s.Scan(ctx, func(table dms.TableID, isNew bool) {
+		listed.Objects++
+		perTable[table]++
+		if isNew {
+			listed.Told++
+		}
+	}); err != nil {
+		return listed, err
+	}
+	for _, spec := range specs {
+		_, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{
+			Table: spec.ID, Service: ServiceName, ID: eventlog.ID(ServiceName, spec.ID, "listing", r.ID),
+			Actor: r.Actor, Time: s.deps.Now(), After: after,
+			Message: &blotterv1.ListingCompleted{ListingId: r.ID, Objects: perTable[spec.ID], Complete: r.Complete, Reason: r.Reason},
+		})
+		if err != nil {
+			return listed, fmt.Errorf("say that the listing of %s is complete: %w", spec.ID, err)
+		}
+	}
+	return listed, nil
+}
+
+// Scan offers every whole object of the raw bucket as one that a listing found;
+// each, if not nil, is told of every one.
+func (s *Service) Scan(ctx context.Context, each func(table dms.TableID, isNew bool)) error {
+	for info, err := range s.deps.Raw.Scan(ctx, "") {
+		if err != nil {
+			return fmt.Errorf("list the raw bucket: %w", err)
+		}
+		o := dms.Object{
+			Bucket: s.deps.Raw.Name(), Key: info.Key, VersionID: info.VersionID, ETag: info.ETag,
+			Size: info.Size, LastModified: info.LastModified.UTC(),
+		}
+		isNew, err := s.isNew(ctx, o)
+		if err != nil {
+			return err
+		}
+		if isNew {
+			if _, err := s.Offer(ctx, o, FromListing); err != nil {
+				return err
+			}
+		}
+		if each != nil {
+			table, _, ok := s.matcher.Load().Match(o.Key)
+			if !ok {
+				table = NoTable
+			}
+			each(table, isNew)
+		}
+	}
+	return nil
+}
