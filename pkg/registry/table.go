@@ -18,12 +18,12 @@ const (
 )
 
 // Format is the encoding of a table's files.
-type Format string
+type Format = dms.Format
 
 // The formats that DMS writes.
 const (
-	FormatCSV     Format = "csv"
-	FormatParquet Format = "parquet"
+	FormatCSV     = dms.FormatCSV
+	FormatParquet = dms.FormatParquet
 )
 
 // Table is the registration of one table, complete: every default is filled

@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// SchemaError: a registration asks for a schema that the table cannot become.
+type SchemaError struct {
+	Was, Is []Column
+	Reasons []string
+}
+
+// Error gives the reasons and shows both schemas.
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("%s; registered so far: %s; now: %s", strings.Join(e.Reasons, "; "), showColumns(e.Was), showColumns(e.Is))
+}
+
+var _ error = (*SchemaError)(nil)
+
+func showColumns(columns []Column) string {
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = c.Name + " " + c.Type.String()
+		if c.Required {
+			list[i] += " not null"
+		}
+	}
+	return "(" + strings.Join(list, ", ") + ")"
+}
+
+// AssignIDs gives the columns of next their field ids. Without a registration
+// before it they count from 1 in order, the provenance columns behind them. Else
+// a column keeps the id and the spelling that it has in prev, found without
+// regard to case; a new one gets the next id; an id whose column is gone is never
+// used again. Where next names no columns it keeps those of prev. A type may
+// change as Iceberg promotes (see Type.PromotesTo), a column may become optional,
+// a new column must be; all else is a *SchemaError. Neither argument is changed.
+func AssignIDs(prev *Table, next Table) (Table, error) {
+	next.Columns = slices.Clone(next.Columns)
+	if prev == nil {
+		for i := range next.Columns {
+			next.Columns[i].ID = i + 1
+		}
+		n := len(next.Columns)
+		next.Provenance = Provenance{File: n + 1, Row: n + 2, Position: n + 3, Next: n + 4}
+		return next, nil
+	}
+	next.Provenance = prev.Provenance
+	if len(next.Columns) == 0 {
+		next.Columns = slices.Clone(prev.Columns)
+		return next, nil
+	}
+	var reasons []string
+	for i := range next.Columns {
+		col := &next.Columns[i]
+		old, known := prev.Column(col.Name)
+		switch {
+		case !known && col.Required:
+			reasons = append(reasons, fmt.Sprintf("the new column %s must allow null, since the rows there are have no value for it", col.Name))
+		case !known:
+			col.ID = next.Provenance.Next
+			next.Provenance.Next++
+			continue
+		case !old.Type.PromotesTo(col.Type):
+			reasons = append(reasons, fmt.Sprintf("column %s cannot change from %s to %s: only int to long, float to double and a decimal of more precision are possible", old.Name, old.Type, col.Type))
+		case col.Required && !old.Required:
+			reasons = append(reasons, fmt.Sprintf("column %s cannot become not null, since rows may hold null already", old.Name))
+		}
+		col.ID, col.Name = old.ID, old.Name
+	}
+	if len(reasons) > 0 {
+		return Table{}, &SchemaError{Was: prev.Columns, Is: next.Columns, Reasons: reasons}
+	}
+	return next, nil
+}
+
+// NeedsReload tells why next cannot go on with the rows that were published
+// under prev, and takes a full load: the primary key or the ordering mode is
+// another, so that what is there neither finds nor orders the same rows. It is
+// empty if next can.
+func NeedsReload(prev, next Table) string {
+	same := func(a, b string) bool { return FoldName(a) == FoldName(b) }
+	if !slices.EqualFunc(prev.PrimaryKey, next.PrimaryKey, same) {
+		return fmt.Sprintf("the primary key changes from (%s) to (%s)", strings.Join(prev.PrimaryKey, ", "), strings.Join(next.PrimaryKey, ", "))
+	}
+	if was, is := prev.DMS.OrderMode(), next.DMS.OrderMode(); was != is {
+		return fmt.Sprintf("the order of changes goes by %s instead of %s", is, was)
+	}
+	return ""
+}
