@@ -1,0 +1,13 @@
+package local
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+func (s *stamp) fill(info fs.FileInfo) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.inode, s.device = st.Ino, uint64(st.Dev)
+		s.changed = st.Ctimespec.Nano()
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package local
+
+import "io/fs"
+
+func (s *stamp) fill(fs.FileInfo) {}
