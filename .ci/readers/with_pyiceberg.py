@@ -45,7 +45,7 @@ def delete_note(loaded) -> str:
     """How many position deletes the reader had to apply."""
     snapshot = loaded.current_snapshot()
     deletes = snapshot.summary["total-position-deletes"] if snapshot else None
-    return f", {deletes} position deletes" if deletes else ""
+    return f", {deletes} position deletes" if deletes not in (None, "0") else ""
 
 
 if __name__ == "__main__":
