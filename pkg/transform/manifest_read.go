@@ -35,8 +35,7 @@ func ReadManifest(ctx context.Context, bucket objects.Bucket, key, sha256Hex str
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read manifest %s: %w", key, err)
 	}
-	sum := sha256.Sum256(data)
-	if got := hex.EncodeToString(sum[:]); sha256Hex != "" && got != sha256Hex {
+	if got := hashBytes(data); sha256Hex != "" && got != sha256Hex {
 		return Manifest{}, fmt.Errorf("manifest %s: %w: SHA-256 %s, expected %s", key, ErrCorrupt, got, sha256Hex)
 	}
 	m, err := decodeManifest(data)
@@ -44,6 +43,11 @@ func ReadManifest(ctx context.Context, bucket objects.Bucket, key, sha256Hex str
 		return Manifest{}, fmt.Errorf("manifest %s: %w: %w", key, ErrCorrupt, err)
 	}
 	return m, nil
+}
+
+func hashBytes(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 func readAll(ctx context.Context, bucket objects.Bucket, key string) ([]byte, error) {

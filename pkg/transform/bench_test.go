@@ -1,0 +1,101 @@
+package transform
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// wideTable is a believable table of 20 columns.
+func wideTable() registry.Table {
+	t := registry.Table{
+		ID: dms.TableID{DB: "rms", Table: "incidents"}, Version: 1, PrimaryKey: []string{"id"},
+		DMS: registry.Settings{Format: registry.FormatCSV, Delimiter: ",", OpColumn: ptr("Op"), OpInFullLoad: true, TimestampColumn: ptr("ts")},
+	}
+	add := func(name, typ string) { t.Columns = append(t.Columns, column(len(t.Columns)+1, name, typ)) }
+	add("id", "bigint")
+	for i := range 6 {
+		add(fmt.Sprintf("text_%d", i), "string")
+	}
+	for i := range 3 {
+		add(fmt.Sprintf("code_%d", i), "string")
+	}
+	for i := range 3 {
+		add(fmt.Sprintf("n_%d", i), "bigint")
+	}
+	add("lat", "double")
+	add("lon", "double")
+	add("amount", "decimal(12,2)")
+	add("born", "date")
+	add("created_at", "timestamp")
+	add("updated_at", "timestamp")
+	add("active", "boolean")
+	t.Provenance = registry.Provenance{File: 21, Row: 22, Position: 23, Next: 24}
+	return t
+}
+
+// wideCSV writes rows of wideTable; one in fifty repeats an earlier key.
+func wideCSV(rows int, shuffle bool) []byte {
+	rng := rand.New(rand.NewPCG(1, 2))
+	words := []string{"ARREST", "THEFT", "ASSAULT W/DANGEROUS WEAPON", "BURGLARY", "MOTOR VEHICLE THEFT", "ROBBERY", "NOISE", "TRESPASS"}
+	base := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	buf := make([]byte, 0, rows*290)
+	for i := range rows {
+		id := i + 1
+		if shuffle {
+			id = rng.IntN(rows*4) + 1
+		}
+		if i%50 == 49 {
+			id = rng.IntN(i) + 1
+		}
+		ts := base.Add(time.Duration(i) * time.Second)
+		buf = append(buf, "I,"...)
+		buf = ts.AppendFormat(buf, "2006-01-02 15:04:05.000000,")
+		buf = strconv.AppendInt(buf, int64(id), 10)
+		for j := range 6 {
+			buf = fmt.Appendf(buf, ",%s %06d", words[rng.IntN(len(words))][:5], rng.IntN(1000000)*(j+1))
+		}
+		for range 3 {
+			buf = append(append(buf, ','), words[rng.IntN(len(words))]...)
+		}
+		for range 3 {
+			buf = strconv.AppendInt(append(buf, ','), rng.Int64N(1e9), 10)
+		}
+		buf = strconv.AppendFloat(append(buf, ','), 38.8+rng.Float64(), 'e', 16, 64)
+		buf = strconv.AppendFloat(append(buf, ','), -77-rng.Float64(), 'e', 16, 64)
+		buf = fmt.Appendf(buf, ",%d.%02d", rng.IntN(100000), rng.IntN(100))
+		buf = base.AddDate(0, 0, -rng.IntN(20000)).AppendFormat(buf, ",2006-01-02")
+		buf = ts.AppendFormat(buf, ",2006-01-02 15:04:05")
+		buf = ts.AppendFormat(buf, ",2006-01-02 15:04:05.000000")
+		buf = append(buf, ",t\n"...)
+	}
+	return buf
+}
+
+// BenchmarkTransform stages a load file. BLOTTER_BENCH_ROWS sets its rows (100,000),
+// BLOTTER_BENCH_SHUFFLE=1 puts keys into random order.
+func BenchmarkTransform(b *testing.B) {
+	rows := 100_000
+	if s := os.Getenv("BLOTTER_BENCH_ROWS"); s != "" {
+		rows, _ = strconv.Atoi(s)
+	}
+	data := wideCSV(rows, os.Getenv("BLOTTER_BENCH_SHUFFLE") != "")
+	bench := newBench(b, wideTable())
+	file := bench.put("dms/rms/incidents/LOAD00000001.csv", string(data))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(bench.staging.objects)
+		r, err := bench.run(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(r.Manifest.Rows[0].Bytes)/1e6, "MB-staged")
+	}
+}

@@ -1,0 +1,249 @@
+package transform
+
+import (
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// fileRow is one row of a file, whatever the file's format. Fields are numbered
+// as the file's columns.
+type fileRow interface {
+	number() int64
+	null(field int) bool
+	// text is a field as text: of operations and change sequences.
+	text(field int) []byte
+	// micros is a field as an instant.
+	micros(field int) (int64, bool)
+	// set gives column i of the record the field's value; false if that is not of
+	// the column's type.
+	set(b *rowBuilder, i, field int) bool
+	// shown is the field for a failure; nil if it cannot be shown.
+	shown(field int) []byte
+}
+
+// converter turns the rows of a file into records, by the rules of its table.
+type converter struct {
+	table  registry.Table
+	kind   dms.FileKind
+	bind   *binding
+	lay    *layout
+	row    *rowBuilder
+	old    *rowBuilder // the key that a before-image shows
+	faults *faults
+	counts Counts
+	moves  bool // the file has before-images of key columns
+	emit   func(record) error
+}
+
+func newConverter(t registry.Table, kind dms.FileKind, lay *layout, bind *binding, f *faults, emit func(record) error) *converter {
+	c := &converter{table: t, kind: kind, bind: bind, lay: lay, faults: f, emit: emit,
+		row: newRowBuilder(lay), old: newRowBuilder(lay)}
+	for _, field := range bind.before {
+		c.moves = c.moves || field >= 0
+	}
+	return c
+}
+
+// The operations of DMS.
+const (
+	opInsert = 'I'
+	opUpdate = 'U'
+	opRemove = 'D'
+)
+
+// convert checks a row and, as long as no row was at fault, passes on what it
+// changes.
+func (c *converter) convert(r fileRow) error {
+	op, ok := c.operation(r)
+	c.row.reset(r.number(), opUpsert)
+	ok = c.order(r) && ok
+	if op == opRemove {
+		c.row.setOp(opDelete)
+		ok = c.columns(r, c.lay.key) && ok
+	} else {
+		ok = c.columns(r, nil) && ok
+	}
+	ok = c.key(r) && ok
+	c.count(op)
+	if !ok || c.faults.any() {
+		return nil
+	}
+	rec := c.row.finish()
+	if op == opUpdate && c.moves {
+		if err := c.oldKey(r, rec); err != nil || c.faults.any() {
+			return err
+		}
+	}
+	return c.emit(rec)
+}
+
+func (c *converter) count(op byte) {
+	c.counts.RowsRead++
+	switch op {
+	case opInsert:
+		c.counts.Inserts++
+	case opUpdate:
+		c.counts.Updates++
+	case opRemove:
+		c.counts.Deletes++
+	}
+}
+
+// operation tells what a row does: I, U or D in either case. Rows of a file
+// without an Op column are inserts, and so are rows of a load file whose Op is
+// empty.
+func (c *converter) operation(r fileRow) (byte, bool) {
+	field := c.bind.op
+	if field < 0 {
+		return opInsert, true
+	}
+	var text []byte
+	if !r.null(field) {
+		text = r.text(field)
+	}
+	if len(text) == 0 {
+		if c.kind == dms.KindLoad {
+			return opInsert, true
+		}
+		c.fault(CodeOpMissing, r, field, "missing Op: the row does not say what it did", "I, U or D",
+			"a row shifted by a column looks like this; check the layout and the DMS task")
+		return opInsert, false
+	}
+	if len(text) == 1 {
+		switch op := text[0] &^ 0x20; op {
+		case opInsert:
+			return op, true
+		case opUpdate, opRemove:
+			return op, c.keyed(r, field)
+		}
+	}
+	c.fault(CodeOpUnknown, r, field, "the operation is none of I, U and D", "I, U or D", "check op_column and the layout")
+	return opInsert, false
+}
+
+// keyed refuses changes that a table without a key cannot place.
+func (c *converter) keyed(r fileRow, field int) bool {
+	if len(c.lay.key) > 0 {
+		return true
+	}
+	c.fault(CodeOpNoKey, r, field, "an update or delete came for a table without a primary key", "inserts only",
+		"register the primary key, or have the task write inserts only")
+	return false
+}
+
+// order sets the mode's part of the row's position.
+func (c *converter) order(r fileRow) bool {
+	field := c.bind.order
+	if field < 0 || c.lay.orderLen == 0 {
+		return true
+	}
+	if c.lay.mode == dms.OrderByChangeSeq {
+		if !r.null(field) {
+			if seq := r.text(field); isDigits(seq) && len(seq) == dms.SeqDigits {
+				c.row.setOrder(seq)
+				return true
+			}
+		}
+		c.fault(CodeSequence, r, field, "the change sequence cannot order the row", fmt.Sprintf("%d digits", dms.SeqDigits),
+			"check change_seq_column and the layout")
+		return false
+	}
+	if !r.null(field) {
+		if micros, ok := r.micros(field); ok {
+			c.row.setMicros(micros)
+			return true
+		}
+	}
+	c.fault(CodeCommitTime, r, field, "the commit timestamp cannot order the row",
+		expectation(registry.Type{Kind: registry.TimestampTZ}), "check timestamp_column and the layout")
+	return false
+}
+
+func isDigits(s []byte) bool {
+	for _, b := range s {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// columns fills in the given columns of the record, all if none are given. A
+// delete fills in its key alone: DMS may write anything in the rest.
+func (c *converter) columns(r fileRow, only []int) bool {
+	ok := true
+	if only != nil {
+		for _, i := range only {
+			ok = c.column(r, i, c.bind.fields[i], c.row) && ok
+		}
+		return ok
+	}
+	for i, field := range c.bind.fields {
+		if field >= 0 && !r.null(field) && !r.set(c.row, i, field) {
+			c.badValue(r, i, field)
+			ok = false
+		}
+	}
+	return ok
+}
+
+func (c *converter) column(r fileRow, i, field int, b *rowBuilder) bool {
+	if field < 0 || r.null(field) || r.set(b, i, field) {
+		return true
+	}
+	c.badValue(r, i, field)
+	return false
+}
+
+func (c *converter) badValue(r fileRow, i, field int) {
+	t := c.lay.cols[i].typ
+	hint := "mend the value at the source, or register a type that holds it"
+	if v := r.text(field); v != nil && len(v) == 0 && t.Kind != registry.Binary {
+		hint = "an empty field is not null under the registered null token; check CsvNullValue"
+	}
+	c.fault(codeOf(t.Kind), r, field, "a value does not fit "+t.String(), expectation(t), hint)
+}
+
+// key refuses a row without a whole key.
+func (c *converter) key(r fileRow) bool {
+	ok := true
+	for _, i := range c.lay.key {
+		if field := c.bind.fields[i]; r.null(field) {
+			c.fault(CodeKeyNull, r, field, "a key column is null", "a value in every column of the primary key",
+				"such a row cannot be told from others; mend it at the source")
+			ok = false
+		}
+	}
+	return ok
+}
+
+// oldKey removes the key that an update had before, if its before-image shows
+// another one. The removal has the row's own position and number. Key columns
+// without a before-image, or with a null in it, did not change.
+func (c *converter) oldKey(r fileRow, updated record) error {
+	c.old.reset(r.number(), opDelete)
+	c.old.setOrder(updated.order(c.lay))
+	for k, i := range c.lay.key {
+		field := c.bind.before[k]
+		if field < 0 || r.null(field) {
+			field = c.bind.fields[i]
+		}
+		if !c.column(r, i, field, c.old) {
+			return nil
+		}
+	}
+	old := c.old.finish()
+	if string(old.key()) == string(updated.key()) {
+		return nil
+	}
+	c.counts.KeysMoved++
+	return c.emit(old)
+}
+
+func (c *converter) fault(code string, r fileRow, field int, message, expected, hint string) {
+	c.faults.add(code, r.number(), c.bind.names[field], r.shown(field), func(f *Failure) {
+		f.Message, f.Expected, f.Hint = message, expected, hint
+	})
+}

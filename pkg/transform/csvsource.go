@@ -1,0 +1,160 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// The scanner hands rows on in batches that end with either of these.
+const (
+	batchRows  = 512
+	batchBytes = 256 << 10
+	batchCount = 4 // in flight
+)
+
+// csvSource reads the rows of a CSV file: one goroutine scans, the caller's
+// converts.
+type csvSource struct {
+	in     *input
+	key    string
+	null   string
+	reader *dms.CSVReader
+	names  []string
+	first  *textBatch // the first row of a headerless file
+}
+
+// newCSVSource reads as much as names the columns. A file without any row has
+// none: names is nil then.
+func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
+	t := job.Table
+	s := &csvSource{in: in, key: job.File.Object.Key, null: t.DMS.Null}
+	opt := dms.CSVOptions{MaxField: maxField, EmptyLines: onlyColumn(t)}
+	if t.DMS.Delimiter != "" {
+		opt.Delimiter = t.DMS.Delimiter[0]
+	}
+	s.reader = dms.NewCSVReader(in.text, opt)
+	first, err := s.reader.Read()
+	if errors.Is(err, io.EOF) && in.raw.err == nil {
+		return s, nil
+	}
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	if t.DMS.Header {
+		for i := range first.Len() {
+			s.names = append(s.names, string(first.Field(i).Text))
+		}
+		return s, nil
+	}
+	s.first = newTextBatch()
+	s.first.add(first)
+	s.names, err = headerlessColumns(job, first.Len())
+	return s, err
+}
+
+// onlyColumn reports whether files of the table have a single column: there an
+// empty line is a row.
+func onlyColumn(t registry.Table) bool {
+	s := t.DMS
+	return len(t.Columns) == 1 && s.OpColumn == nil && s.TimestampColumn == nil && s.ChangeSeqColumn == nil && s.BeforeImagePrefix == nil
+}
+
+func (s *csvSource) columns() []string { return s.names }
+
+func (s *csvSource) finish(o dms.Object) (Input, error) { return s.in.finish(o) }
+
+var _ source = (*csvSource)(nil)
+
+// each passes every row to do. It ends with the first error of do, a *Failure
+// for a file that is no CSV, or a fault of reading.
+func (s *csvSource) each(ctx context.Context, _ *binding, bad *faults, do func(fileRow) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	// Each channel has room for all batches, so that only taking one can block.
+	full, free := make(chan *textBatch, batchCount+1), make(chan *textBatch, batchCount+1)
+	for range batchCount {
+		free <- newTextBatch()
+	}
+	group.Go(func() error {
+		defer close(full)
+		if s.first != nil {
+			full <- s.first
+		}
+		return s.scan(ctx, free, full)
+	})
+	group.Go(func() error {
+		row := &textRow{token: s.null}
+		for b := range full {
+			row.batch = b
+			if err := s.convert(row, bad, do); err != nil {
+				return err
+			}
+			b.reset()
+			free <- b
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// scan fills batches until the file ends.
+func (s *csvSource) scan(ctx context.Context, free, full chan *textBatch) error {
+	for {
+		var b *textBatch
+		select {
+		case b = <-free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for !b.isFull() {
+			r, err := s.reader.Read()
+			if err != nil {
+				full <- b
+				if errors.Is(err, io.EOF) && s.in.raw.err == nil {
+					return nil
+				}
+				return s.failure(err)
+			}
+			b.add(r)
+		}
+		full <- b
+	}
+}
+
+func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) error {
+	for i := range row.batch.rows {
+		row.at(i)
+		if n := row.len(); n != len(s.names) {
+			bad.add(CodeColumnCount, row.number(), "", nil, func(f *Failure) {
+				f.Message = fmt.Sprintf("the row has %d columns, the file has %d", n, len(s.names))
+				f.Expected = fmt.Sprintf("%d columns", len(s.names))
+				f.Hint = "have DMS write the file again; no row may shift into wrong columns"
+			})
+			continue
+		}
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failure tells a fault of the CSV text from a fault of reading it.
+func (s *csvSource) failure(err error) error {
+	e, ok := dms.AsCSVError(err)
+	if !ok {
+		return s.in.readFailure(s.key, err)
+	}
+	f := &Failure{Code: string(e.Code), ObjectKey: s.key, Message: e.Error(), Row: e.Row,
+		Expected: "CSV as RFC 4180 defines it, in UTF-8", Hint: "check delimiter, quoting and character set of the DMS endpoint"}
+	if e.Field < len(s.names) {
+		f.Column = s.names[e.Field]
+	}
+	return f
+}

@@ -1,0 +1,68 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// Engine names this engine and the version of its output in manifests. Another
+// version may stage other bytes for the same input, but the same rows.
+const Engine = "go/1"
+
+// Job is the transform of one file under one token.
+type Job struct {
+	Table registry.Table
+	File  File
+	Token uint64
+}
+
+// File is a classified file: which object, of what kind, in which order.
+type File struct {
+	ID     dms.FileID
+	Object dms.Object
+	Kind   dms.FileKind
+	Order  dms.FileOrder
+}
+
+// Deps are the buckets between which a transform works.
+type Deps struct {
+	Raw     objects.Bucket
+	Staging objects.Bucket
+}
+
+// Result is a staged file.
+type Result struct {
+	Manifest       Manifest
+	ManifestKey    string // in the staging bucket
+	ManifestSHA256 string // in hex
+	// Reused tells that an earlier attempt had staged the file already.
+	Reused bool
+}
+
+// check refuses a job that no registration or classifier makes.
+func (j Job) check() error {
+	var faults []error
+	if j.File.ID == "" || j.File.Order == "" || j.Token == 0 || j.Table.Version == 0 {
+		faults = append(faults, errors.New("file id, file order, token or registration version is missing"))
+	}
+	if len(j.Table.Columns) == 0 {
+		faults = append(faults, errors.New("the registration has no columns"))
+	}
+	for _, name := range j.Table.PrimaryKey {
+		if !isColumn(j.Table, name) {
+			faults = append(faults, fmt.Errorf("primary key column %s is no column", name))
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("transform %s of %s: %w", j.File.ID, j.Table.ID, errors.Join(faults...))
+	}
+	if j.File.Kind != dms.KindLoad && j.File.Kind != dms.KindChange {
+		return &Failure{Code: CodeKind, ObjectKey: j.File.Object.Key, Message: "a " + j.File.Kind.String() + " file holds no rows of one table",
+			Expected: "a load or change file", Hint: "transaction files must be split by table first"}
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+package transform
+
+import (
+	"context"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// source reads the rows of a file in some format.
+type source interface {
+	// columns names the file's columns in order; nil if the file has no rows and
+	// tells of no columns.
+	columns() []string
+	// each passes every row to do, in file order, and notes in bad what is wrong
+	// with rows that cannot be passed on. It ends with the first error of do, a
+	// *Failure of the file as a whole, or a fault that may pass.
+	each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error
+	// finish tells what was read, once each has ended well.
+	finish(o dms.Object) (Input, error)
+}
+
+// openSource opens the content of an object in the table's format.
+func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config) (source, error) {
+	if job.Table.DMS.Format != registry.FormatCSV {
+		return nil, &Failure{Code: CodeFormat, Message: "files of format " + string(job.Table.DMS.Format) + " are not read by this engine",
+			Expected: "csv", Hint: "have the DMS endpoint write CSV"}
+	}
+	in, err := openInput(ctx, object, job.File.Object.Key)
+	if err != nil {
+		return nil, err
+	}
+	return newCSVSource(in, job, cfg.MaxFieldBytes)
+}
