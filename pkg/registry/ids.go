@@ -56,16 +56,18 @@ func AssignIDs(prev *Table, next Table) (Table, error) {
 	for i := range next.Columns {
 		col := &next.Columns[i]
 		old, known := prev.Column(col.Name)
-		switch {
-		case !known && col.Required:
-			reasons = append(reasons, fmt.Sprintf("the new column %s must allow null, since the rows there are have no value for it", col.Name))
-		case !known:
+		if !known {
+			if col.Required {
+				reasons = append(reasons, fmt.Sprintf("the new column %s must allow null, since the rows there are have no value for it", col.Name))
+			}
 			col.ID = next.Provenance.Next
 			next.Provenance.Next++
 			continue
-		case !old.Type.PromotesTo(col.Type):
+		}
+		if !old.Type.PromotesTo(col.Type) {
 			reasons = append(reasons, fmt.Sprintf("column %s cannot change from %s to %s: only int to long, float to double and a decimal of more precision are possible", old.Name, old.Type, col.Type))
-		case col.Required && !old.Required:
+		}
+		if col.Required && !old.Required {
 			reasons = append(reasons, fmt.Sprintf("column %s cannot become not null, since rows may hold null already", old.Name))
 		}
 		col.ID, col.Name = old.ID, old.Name

@@ -240,6 +240,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("database: a\ntables: &t\n- <<: *t\n  ? [a]\n  : b\n")
 	f.Add("database: !!str a\ndms: {date_partition: {format: *none}}\ntables: [{name: |\n  x\n}]\n")
 	f.Add("a: &a\n  <<: *a\n")
+	f.Add("0: 0\n0: {000,")
 	f.Fuzz(func(t *testing.T, text string) {
 		tables, err := Parse([]byte(text), "t")
 		if err != nil {

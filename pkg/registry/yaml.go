@@ -28,11 +28,14 @@ func parseYAML(data []byte, file string) (*source, []ast.Node, error) {
 	if !utf8.Valid(data) {
 		return nil, nil, Faults{{File: file, Line: 1, Text: "the file is not UTF-8"}}
 	}
-	tree, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	tree, err := parseTree(data)
 	if err != nil {
-		f := Fault{File: file, Line: 1, Text: err.Error()}
-		if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-			f.Text = "no valid YAML: " + syntax.Message
+		// The text of a SyntaxError is not asked for: it fails where it knows no token.
+		f := Fault{File: file, Line: 1, Text: "no valid YAML"}
+		if syntax, ok := errors.AsType[*yaml.SyntaxError](err); !ok {
+			f.Text += ": " + err.Error()
+		} else {
+			f.Text += ": " + syntax.Message
 			if syntax.Token != nil && syntax.Token.Position != nil {
 				f.Line = syntax.Token.Position.Line
 			}
@@ -49,6 +52,16 @@ func parseYAML(data []byte, file string) (*source, []ast.Node, error) {
 		docs = append(docs, doc.Body)
 	}
 	return s, docs, nil
+}
+
+// parseTree parses. A file on which the parser panics is no valid YAML either.
+func parseTree(data []byte) (tree *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			tree, err = nil, fmt.Errorf("parse: %v", p)
+		}
+	}()
+	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 }
 
 // anchorFinder collects what anchors name.
@@ -109,7 +122,7 @@ func (s *source) entries(n ast.Node, path string) ([]entry, bool) {
 
 func (s *source) mapping(n ast.Node, path string, depth int) ([]entry, bool) {
 	m, ok := s.resolve(n).(*ast.MappingNode)
-	if !ok || depth > 20 {
+	if !ok || depth > 5 {
 		return nil, false
 	}
 	var own, merged []entry
