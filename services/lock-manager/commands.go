@@ -1,0 +1,308 @@
+package lockmanager
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// ErrRefused is wrapped by every refusal of a command: the state does not allow
+// it, and the text says what to do instead.
+var ErrRefused = errors.New("refused")
+
+// Order says which command it is and why it was given.
+type Order struct {
+	ID     string // the same id is carried out once
+	Reason string
+}
+
+// Command is what an operator may order: Register, SetFlag, Pause, Resume,
+// LoadComplete, LoadReopen or LoadIgnore.
+type Command interface{ order() Order }
+
+// Register brings a registration into force. Its Version must be the next one,
+// its field ids assigned from the one before.
+type Register struct {
+	Order
+	Spec registry.Table
+}
+
+// SetFlag chooses the engine of a table; it leaves a pause as it is.
+type SetFlag struct {
+	Order
+	Engine blotterv1.Engine
+}
+
+// Pause stops grants. With Force the running grant is fenced, too.
+type Pause struct {
+	Order
+	Force bool
+}
+
+// ResumeMode says what becomes of the quarantined files.
+type ResumeMode string
+
+// The modes of Resume. ResumePlain is refused while a file is quarantined.
+const (
+	ResumePlain ResumeMode = ""
+	ResumeRetry ResumeMode = "retry"
+	ResumeSkip  ResumeMode = "skip"
+)
+
+// Resume lifts a pause.
+type Resume struct {
+	Order
+	Mode ResumeMode
+}
+
+// LoadComplete seals the open load. With Confirm it accepts gaps and a
+// replacement that is much smaller than the table.
+type LoadComplete struct {
+	Order
+	Confirm bool
+}
+
+// LoadReopen takes the late load files into the load that they came too late for.
+type LoadReopen struct{ Order }
+
+// LoadIgnore refuses the late load files.
+type LoadIgnore struct{ Order }
+
+func (o Order) order() Order { return o }
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
+}
+
+// AnsweredCommand tells what a command that was carried out was told.
+func (s *State) AnsweredCommand(id string) (detail string, ok bool) {
+	for _, a := range s.Answered {
+		if a.CommandID == id {
+			return a.Detail, true
+		}
+	}
+	return "", false
+}
+
+func (s *State) decideCommand(c Command) ([]proto.Message, error) {
+	if _, ok := s.AnsweredCommand(c.order().ID); ok {
+		return nil, nil
+	}
+	if _, isRegister := c.(Register); !isRegister && !s.Registered() {
+		return nil, refuse("table %s is not registered; register it with `blotter apply -f FILE`", s.Table)
+	}
+	var (
+		events       []proto.Message
+		name, detail string
+		err          error
+	)
+	switch c := c.(type) {
+	case Register:
+		name = "apply"
+		events, detail, err = s.register(c)
+	case SetFlag:
+		name = "flag"
+		events, detail, err = s.setFlag(c)
+	case Pause:
+		name = "pause"
+		events, detail, err = s.pause(c)
+	case Resume:
+		name = "resume"
+		events, detail, err = s.resume(c)
+	case LoadComplete:
+		name = "load complete"
+		events, detail, err = s.loadComplete(c)
+	case LoadReopen:
+		name = "load reopen"
+		events, detail, err = s.loadReopen(c)
+	case LoadIgnore:
+		name = "load ignore"
+		events, detail, err = s.loadIgnore()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append(events, &blotterv1.CommandAnswered{
+		CommandId: c.order().ID, Command: name, Reason: c.order().Reason, Detail: detail,
+	}), nil
+}
+
+func engineOf(f registry.Flag) blotterv1.Engine {
+	if f == registry.FlagGlue {
+		return blotterv1.Engine_ENGINE_GLUE
+	}
+	return blotterv1.Engine_ENGINE_LAMBDA
+}
+
+func (s *State) register(c Register) ([]proto.Message, string, error) {
+	if want := s.SpecVersion + 1; c.Spec.Version != want {
+		return nil, "", refuse("registration has version %d, the next one is %d", c.Spec.Version, want)
+	}
+	spec, err := c.Spec.JSON()
+	if err != nil {
+		return nil, "", refuse("%v", err)
+	}
+	sum := sha256.Sum256(spec)
+	engine := engineOf(c.Spec.Flag)
+	if c.Spec.Flag == registry.FlagPaused && s.Registered() {
+		engine = s.Engine
+	}
+	events := []proto.Message{&blotterv1.TableRegistered{
+		SpecVersion: c.Spec.Version, SpecJson: spec, SpecSha256: hex.EncodeToString(sum[:]), Engine: engine,
+	}}
+	if c.Spec.Flag == registry.FlagPaused && s.Pause == nil {
+		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: "registered with flag P"})
+	}
+	return events, fmt.Sprintf("%s registered, version %d", s.Table, c.Spec.Version), nil
+}
+
+func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {
+	paused := ""
+	if s.Pause != nil {
+		paused = "; it stays paused, see `blotter resume`"
+	}
+	if s.Engine == c.Engine {
+		return nil, s.Table.String() + " has this flag already" + paused, nil
+	}
+	return []proto.Message{&blotterv1.FlagChanged{Engine: c.Engine, Reason: c.Reason}},
+		s.Table.String() + " changed its flag" + paused, nil
+}
+
+func (s *State) pause(c Pause) ([]proto.Message, string, error) {
+	var events []proto.Message
+	detail := s.Table.String() + " was paused already"
+	if s.Pause == nil {
+		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: c.Reason})
+		detail = s.Table.String() + " is paused"
+	}
+	if g := s.Grant; g != nil && g.Fencing == "" {
+		if c.Force {
+			events = append(events, &blotterv1.FenceRequested{Token: g.Token, Reason: fenceForced})
+			detail += fmt.Sprintf("; its transaction %d is being fenced", g.Token)
+		} else {
+			detail += fmt.Sprintf("; its transaction %d still ends (--force fences it)", g.Token)
+		}
+	}
+	return events, detail, nil
+}
+
+func (s *State) resume(c Resume) ([]proto.Message, string, error) {
+	if s.Pause == nil {
+		return nil, "", refuse("table %s is not paused", s.Table)
+	}
+	if late := s.late(); len(late) > 0 {
+		return nil, "", refuse("load file %s came after its load was sealed; first `blotter load reopen %s` "+
+			"(takes it in) or `blotter load ignore %s` (refuses it)", late[0].Object.Key, s.Table, s.Table)
+	}
+	quarantined := s.files(func(f *File) bool { return f.Status == Quarantined })
+	if len(quarantined) > 0 && c.Mode == ResumePlain {
+		return nil, "", refuse("%s is quarantined; say --retry (read it again) or --skip (go on without it)",
+			quarantined[0].Object.Key)
+	}
+	var events []proto.Message
+	for _, f := range quarantined {
+		if c.Mode == ResumeSkip {
+			events = append(events, &blotterv1.FileSkipped{FileId: string(f.ID)})
+		} else {
+			events = append(events, &blotterv1.FileRetried{FileId: string(f.ID)})
+		}
+	}
+	detail := s.Table.String() + " goes on"
+	if n := len(quarantined); n > 0 {
+		detail += fmt.Sprintf("; %d quarantined file(s): %s", n, c.Mode)
+	}
+	return append(events, &blotterv1.TableResumed{Reason: c.Reason}), detail, nil
+}
+
+func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
+	l := s.Load
+	switch {
+	case l == nil:
+		return nil, "", refuse("table %s has no open load", s.Table)
+	case l.Sealed && l.HeldReason == "":
+		return nil, fmt.Sprintf("the load of %s is sealed already", s.Table), nil
+	case l.HeldReason != "" && !c.Confirm:
+		return nil, "", refuse("the load of %s is held: %s; if that is right, say `blotter load complete %s --confirm`",
+			s.Table, l.HeldDetail, s.Table)
+	}
+	var events []proto.Message
+	if c.Confirm {
+		events = append(events, &blotterv1.LoadConfirmed{Generation: l.Base + 1})
+	}
+	if l.Sealed {
+		return events, fmt.Sprintf("the load of %s is confirmed", s.Table), nil
+	}
+	sealing := s.seal("operator", c.Confirm)
+	detail := fmt.Sprintf("the load of %s is complete", s.Table)
+	for _, e := range sealing {
+		if held, ok := e.(*blotterv1.LoadHeld); ok {
+			detail = fmt.Sprintf("the load of %s is held: %s; if that is right, say `blotter load complete %s --confirm`",
+				s.Table, held.GetDetail(), s.Table)
+		}
+	}
+	return append(events, sealing...), detail, nil
+}
+
+func (s *State) loadReopen(c LoadReopen) ([]proto.Message, string, error) {
+	late := s.late()
+	if len(late) == 0 {
+		return nil, "", refuse("no load file of %s came late", s.Table)
+	}
+	if s.Grant != nil {
+		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
+	}
+	generation := s.Generation
+	if s.Load != nil {
+		generation = s.Load.Base + 1
+	}
+	events := []proto.Message{&blotterv1.LoadReopened{Generation: generation, Reason: c.Reason}}
+	return append(events, s.liftLate()...),
+		fmt.Sprintf("the load of %s is open again with %d more file(s); end it with `blotter load complete %s`",
+			s.Table, len(late), s.Table), nil
+}
+
+func (s *State) loadIgnore() ([]proto.Message, string, error) {
+	late := s.late()
+	if len(late) == 0 {
+		return nil, "", refuse("no load file of %s came late", s.Table)
+	}
+	var events []proto.Message
+	for _, f := range late {
+		if f.Held {
+			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
+		}
+		events = append(events, &blotterv1.FileIgnored{
+			FileId: string(f.ID), Reason: "refused", Detail: "an operator refused the late load file",
+		})
+	}
+	return append(events, s.liftLate()...), fmt.Sprintf("%d late load file(s) of %s refused", len(late), s.Table), nil
+}
+
+// liftLate resumes a table that was paused for its late load files only.
+func (s *State) liftLate() []proto.Message {
+	hasQuarantined := slices.ContainsFunc(s.files(func(f *File) bool { return true }),
+		func(f *File) bool { return f.Status == Quarantined })
+	if s.Pause == nil || s.Pause.Reason != pauseLate || hasQuarantined {
+		return nil
+	}
+	return []proto.Message{&blotterv1.TableResumed{Reason: "the late load files are decided"}}
+}
+
+// loadGaps names the load files that a set's numbering leaves out.
+func loadGaps(files []dms.LoadFile) []string {
+	names := make([]dms.Name, 0, len(files))
+	for _, f := range files {
+		if name, not := dms.ParseName(f.Key, dms.NameRules{}); not == nil {
+			names = append(names, name)
+		}
+	}
+	return dms.LoadGaps(names)
+}

@@ -1,0 +1,25 @@
+package lockmanager
+
+import (
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+func (f *File) ref() *blotterv1.FileRef {
+	return wire.FileRef(wire.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order})
+}
+
+func (f *File) stagedRef() *blotterv1.StagedFile {
+	return &blotterv1.StagedFile{
+		FileId: string(f.ID), Token: f.Staged.Token,
+		ManifestKey: f.Staged.ManifestKey, ManifestSha256: f.Staged.ManifestSHA256, Counts: f.Staged.Counts,
+	}
+}
+
+func refs(files []*File) []*blotterv1.FileRef {
+	out := make([]*blotterv1.FileRef, len(files))
+	for i, f := range files {
+		out[i] = f.ref()
+	}
+	return out
+}

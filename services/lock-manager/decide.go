@@ -1,0 +1,230 @@
+package lockmanager
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// The outcomes of a grant, as LockReleased names them. A grant that was fenced
+// has the fence's reason for its outcome.
+const (
+	outcomePublished = "published"
+	outcomeStaged    = "staged"
+	fenceFailed      = "failed"
+	fenceDeadline    = "deadline"
+	fenceForced      = "forced"
+)
+
+// The reasons of a pause.
+const (
+	pauseFailure  = "failure"
+	pauseOperator = "operator"
+	pauseLate     = "late_load_file"
+	pauseDeadline = "deadline"
+)
+
+// maxStepEvents bounds the events of one step; what is left to do is done by
+// the next step, a tick at the latest.
+const maxStepEvents = 512
+
+// Input is one thing that happened: an event of another service, a command, or
+// a tick of the clock when both are nil.
+type Input struct {
+	Time    time.Time // when, by the shell's clock
+	Event   proto.Message
+	Command Command
+}
+
+// Step decides what one input means, folds it into the state, and goes on with
+// whatever the table can do then. It gives the events in order; none if the
+// input changes nothing. An error is a refused command: the state is unchanged.
+// After any other failure around it the state must be thrown away and read anew.
+func (s *State) Step(cfg Config, in Input) ([]proto.Message, error) {
+	var said []proto.Message
+	say := func(events []proto.Message) {
+		for _, e := range events {
+			s.Evolve(in.Time, e)
+			said = append(said, e)
+		}
+	}
+	events, err := s.decide(cfg, in)
+	if err != nil {
+		return nil, err
+	}
+	say(events)
+	for len(said) < maxStepEvents {
+		events := s.next(cfg, in.Time)
+		if len(events) == 0 {
+			break
+		}
+		say(events)
+	}
+	return said, nil
+}
+
+func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
+	if in.Command != nil {
+		return s.decideCommand(in.Command)
+	}
+	switch e := in.Event.(type) {
+	case nil:
+		return s.decideTick(in.Time), nil
+	case *blotterv1.FileClassified:
+		return s.decideClassified(e.GetFile()), nil
+	case *blotterv1.ListingClassified:
+		if e.GetComplete() && s.Load != nil && !s.Load.Sealed {
+			return s.seal("listing", false), nil
+		}
+	case *blotterv1.FileTransformed:
+		return s.decideTransformed(e.GetStaged()), nil
+	case *blotterv1.TransformFailed:
+		if s.runs(e.GetToken()) && !s.Grant.Publishing {
+			return s.fail(e.GetFileId(), e.GetFailure()), nil
+		}
+	case *blotterv1.PublishFailed:
+		if s.runs(e.GetToken()) && s.Grant.Publishing {
+			return s.fail(e.GetFileId(), e.GetFailure()), nil
+		}
+	case *blotterv1.FilesPublished:
+		return s.decidePublished(e), nil
+	case *blotterv1.GrantFenced:
+		return s.decideFenced(cfg, e), nil
+	}
+	return nil, nil
+}
+
+// runs reports whether the token is the running grant's: everything said under
+// another token is stale and changes nothing.
+func (s *State) runs(token uint64) bool {
+	return s.Grant != nil && s.Grant.Token == token && s.Grant.Fencing == ""
+}
+
+func (s *State) decideClassified(ref *blotterv1.FileRef) []proto.Message {
+	f := wire.FileOf(ref)
+	if _, known := s.Files[f.ID]; known {
+		return nil
+	}
+	if f.Kind == dms.KindLoad {
+		return s.acceptLoad(ref, f)
+	}
+	return []proto.Message{&blotterv1.FileAccepted{File: ref}}
+}
+
+func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message {
+	if !s.runs(staged.GetToken()) || s.Grant.Publishing {
+		return nil
+	}
+	f, ok := s.Files[dms.FileID(staged.GetFileId())]
+	if !ok || f.Status != Granted || f.Staged != nil {
+		return nil
+	}
+	events := []proto.Message{&blotterv1.FileStaged{Staged: staged}}
+	parts := make([]*blotterv1.StagedPart, 0, len(s.Grant.Files))
+	for _, id := range s.Grant.Files {
+		g := s.Files[id]
+		switch {
+		case id == f.ID:
+			parts = append(parts, &blotterv1.StagedPart{File: f.ref(), Staged: staged})
+		case g.Staged != nil:
+			parts = append(parts, &blotterv1.StagedPart{File: g.ref(), Staged: g.stagedRef()})
+		default:
+			return events // others of the grant are still on their way
+		}
+	}
+	if !s.Grant.Publish {
+		return append(events, &blotterv1.LockReleased{Token: s.Grant.Token, Outcome: outcomeStaged, TableRows: s.Rows})
+	}
+	return append(events, &blotterv1.PublishRequested{
+		Token: s.Grant.Token, Mode: blotterv1.PublishMode_PUBLISH_MODE_MERGE,
+		Generation: s.Generation, SpecVersion: s.SpecVersion, Parts: parts,
+	})
+}
+
+// fail pauses the table and has the grant's token fenced in the lake; the grant
+// ends when the fence is there.
+func (s *State) fail(fileID string, failure *blotterv1.Failure) []proto.Message {
+	paused := &blotterv1.TablePaused{Reason: pauseFailure, Detail: failure.GetMessage(), Failure: failure}
+	if f, ok := s.Files[dms.FileID(fileID)]; ok {
+		paused.File = f.ref()
+	}
+	return []proto.Message{paused, &blotterv1.FenceRequested{Token: s.Grant.Token, Reason: fenceFailed}}
+}
+
+// decidePublished ends a grant that the lake has published, also where a fence
+// was asked for and the publication was faster.
+func (s *State) decidePublished(e *blotterv1.FilesPublished) []proto.Message {
+	if s.Grant == nil || s.Grant.Token != e.GetToken() {
+		return nil
+	}
+	return []proto.Message{&blotterv1.LockReleased{
+		Token: e.GetToken(), Outcome: outcomePublished, SnapshotId: e.GetSnapshotId(),
+		Files: e.GetFiles(), TableRows: e.GetTableRows(),
+	}}
+}
+
+func (s *State) decideFenced(cfg Config, e *blotterv1.GrantFenced) []proto.Message {
+	g := s.Grant
+	if g == nil || g.Token != e.GetToken() || g.Fencing == "" {
+		return nil
+	}
+	events := []proto.Message{&blotterv1.LockReleased{
+		Token: g.Token, Outcome: g.Fencing, SnapshotId: e.GetSnapshotId(), TableRows: s.Rows,
+	}}
+	if g.Fencing != fenceDeadline {
+		return events
+	}
+	if g.Replace && s.Load.Expired+1 >= cfg.MaxExpired {
+		return append(events, &blotterv1.TablePaused{
+			Reason: pauseDeadline, Detail: fmt.Sprintf("the replacement ran out of time %d times", cfg.MaxExpired),
+		})
+	}
+	if f := s.Files[g.Files[0]]; !g.Replace && len(g.Files) == 1 && f.Expired+1 >= cfg.MaxExpired {
+		detail := fmt.Sprintf("the file ran out of time %d times", cfg.MaxExpired)
+		return append(events, &blotterv1.TablePaused{
+			Reason: pauseDeadline, Detail: detail, File: f.ref(),
+			Failure: &blotterv1.Failure{
+				Code: "grant.deadline", Message: detail, ObjectKey: f.Object.Key,
+				Hint: "see whether its transform hangs, then resume with --retry or --skip",
+			},
+		})
+	}
+	return events
+}
+
+// decideTick looks at the clock: a grant past its deadline is fenced, a load
+// that was quiet long enough is sealed.
+func (s *State) decideTick(now time.Time) []proto.Message {
+	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
+		return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceDeadline}}
+	}
+	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
+		s.QuietPeriod > 0 && now.Sub(l.LastFile) >= s.QuietPeriod {
+		return s.seal("quiet_period", false)
+	}
+	return nil
+}
+
+func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transform bool) []proto.Message {
+	var events []proto.Message
+	for _, f := range files {
+		if f.Held {
+			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
+		}
+	}
+	generation := s.Generation
+	if s.Load != nil {
+		generation = s.Load.Generation // 0 while it is not sealed
+	}
+	return append(events, &blotterv1.LockGranted{
+		Token: s.Token + 1, Engine: s.Engine, Files: refs(files),
+		Deadline: timestamppb.New(now.Add(cfg.GrantTimeout)), SpecVersion: s.SpecVersion,
+		Publish: publish, Generation: generation, Transform: transform,
+	})
+}

@@ -1,0 +1,36 @@
+// Package lockmanager owns the state of every table: what is registered, which
+// files wait, what runs next, whether a full load is open, whether the table is
+// paused. At most one transaction (a grant, named by a token that only grows)
+// runs for a table at a time.
+//
+// # Subjects
+//
+// In: the events of classifier (FileClassified, ListingClassified), of the two
+// transformers (FileTransformed, TransformFailed) and of curator
+// (FilesPublished, PublishFailed, GrantFenced); operators' commands; the clock,
+// as ticks. Out: every event of lock_manager.proto, and nobody else says them.
+//
+// # Order
+//
+// The core is pure: Step decides the events that answer one input and folds
+// them into the state. The shell's order is law: read the item, flush its
+// outbox, Step, commit state and outbox in one conditional write, publish the
+// outbox, carry out its effects on the hold queue, clear it, acknowledge the
+// input.
+//
+// # Invariants
+//
+// Inputs are recognised by meaning, never by sequence: a file that is known, a
+// token that is not the current one, a command id that was answered change
+// nothing. So every input may come any number of times and late. A token is
+// dead in the lake (GrantFenced, or it published) before the table is free
+// again. Waiting files are granted lowest order first; nothing is granted while
+// the table is paused; no change file is published between LoadOpened and the
+// replacement.
+//
+// # Crash
+//
+// Before the commit nothing happened and the input comes again. After it the
+// outbox tells what is still to be said: whoever touches the table next, or the
+// sweeper, publishes the rest; the log's own chain tells what is in it already.
+package lockmanager

@@ -1,0 +1,261 @@
+package lockmanager
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// maxAnswers bounds the commands that a state remembers.
+const maxAnswers = 64
+
+// Evolve folds one lock-manager event into the state. It decides nothing: the
+// same events in the same order give the same state, live or in a replay. An
+// event of another service changes nothing.
+func (s *State) Evolve(at time.Time, event proto.Message) {
+	at = at.UTC()
+	switch e := event.(type) {
+	case *blotterv1.TableRegistered:
+		s.evolveRegistered(e)
+	case *blotterv1.FileAccepted:
+		s.evolveAccepted(at, e)
+	case *blotterv1.FileHeld:
+		s.with(e.GetFileId(), func(f *File) { f.Held = true })
+	case *blotterv1.FileReleased:
+		s.with(e.GetFileId(), func(f *File) { f.Held = false })
+	case *blotterv1.FileIgnored:
+		s.with(e.GetFileId(), func(f *File) { f.end(Ignored, at); f.Reason = e.GetReason() })
+	case *blotterv1.FileSkipped:
+		s.with(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
+	case *blotterv1.FileRetried:
+		s.with(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired = Waiting, nil, 0 })
+	case *blotterv1.LockGranted:
+		s.evolveGranted(e)
+	case *blotterv1.FileStaged:
+		s.evolveStaged(e.GetStaged())
+	case *blotterv1.PublishRequested:
+		s.Grant.Publishing = true
+		s.Grant.Replace = e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE
+	case *blotterv1.FenceRequested:
+		s.Grant.Fencing = e.GetReason()
+	case *blotterv1.LockReleased:
+		s.evolveReleased(at, e)
+	case *blotterv1.TablePaused:
+		s.evolvePaused(at, e)
+	case *blotterv1.TableResumed:
+		s.Pause = nil
+		if s.Load != nil {
+			s.Load.Expired = 0
+		}
+	case *blotterv1.FlagChanged:
+		s.Engine = e.GetEngine()
+	case *blotterv1.LoadOpened:
+		s.Load = &Load{Base: s.Generation, Opened: at, LastFile: at}
+	case *blotterv1.LoadSealed:
+		s.evolveSealed(e)
+	case *blotterv1.LoadHeld:
+		s.Load.HeldReason, s.Load.HeldDetail = e.GetReason(), e.GetDetail()
+	case *blotterv1.LoadConfirmed:
+		s.Load.Confirmed, s.Load.HeldReason, s.Load.HeldDetail = true, "", ""
+	case *blotterv1.LoadAbandoned:
+		s.Load = nil
+	case *blotterv1.LoadReopened:
+		s.evolveReopened(at)
+	case *blotterv1.CommandAnswered:
+		s.evolveAnswered(e)
+	}
+}
+
+// with applies change to a file that is known; an unknown one is history that
+// was put aside.
+func (s *State) with(id string, change func(*File)) {
+	if f, ok := s.Files[dms.FileID(id)]; ok {
+		change(s.touch(f))
+	}
+}
+
+func (f *File) end(status Status, at time.Time) {
+	f.Status, f.Ended = status, at
+}
+
+func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
+	s.SpecVersion, s.SpecSHA256, s.Engine = e.GetSpecVersion(), e.GetSpecSha256(), e.GetEngine()
+	// The decision parsed the registration before it was said.
+	if spec, err := registry.ParseTable(e.GetSpecJson()); err == nil {
+		s.QuietPeriod = spec.Load.QuietPeriod
+	}
+}
+
+func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
+	ref := e.GetFile()
+	f := &File{
+		ID:       dms.FileID(ref.GetFileId()),
+		Object:   wire.ObjectOf(ref.GetObject()),
+		Kind:     wire.KindOf(ref.GetKind()),
+		Order:    dms.FileOrder(ref.GetOrder()),
+		Status:   Waiting,
+		Late:     e.GetLate(),
+		Accepted: at,
+	}
+	s.Files[f.ID] = s.touch(f)
+	if f.Kind == dms.KindLoad && !f.Late && s.Load != nil && !s.Load.Sealed {
+		s.Load.LastFile, s.Load.Confirmed = at, false
+		s.Load.HeldReason, s.Load.HeldDetail = "", ""
+		// A load file that seemed late, but was modified after this one, belongs to
+		// the load that this one opened.
+		for _, other := range s.Files {
+			if other.Late && !other.Object.LastModified.Before(f.Object.LastModified) {
+				s.touch(other).Late = false
+			}
+		}
+	}
+}
+
+func (s *State) evolveGranted(e *blotterv1.LockGranted) {
+	s.Token = e.GetToken()
+	s.Grant = &Grant{
+		Token:    e.GetToken(),
+		Deadline: e.GetDeadline().AsTime(),
+		Publish:  e.GetPublish(),
+	}
+	for _, ref := range e.GetFiles() {
+		s.Grant.Files = append(s.Grant.Files, dms.FileID(ref.GetFileId()))
+		if !e.GetTransform() {
+			continue // staged already: a replacement counts no attempt of its files
+		}
+		s.with(ref.GetFileId(), func(f *File) {
+			f.Status, f.Token, f.Staged = Granted, e.GetToken(), nil
+			f.Attempts++
+		})
+	}
+}
+
+func (s *State) evolveStaged(staged *blotterv1.StagedFile) {
+	s.with(staged.GetFileId(), func(f *File) {
+		f.Staged = &StagedFile{
+			Token:          staged.GetToken(),
+			ManifestKey:    staged.GetManifestKey(),
+			ManifestSHA256: staged.GetManifestSha256(),
+			Counts:         staged.GetCounts(),
+		}
+		f.Counts = staged.GetCounts()
+	})
+}
+
+func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
+	g := s.Grant
+	s.Grant = nil
+	switch e.GetOutcome() {
+	case outcomePublished:
+		s.Rows = e.GetTableRows()
+		if g.Replace {
+			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
+			s.Load = nil
+		}
+		for _, p := range e.GetFiles() {
+			s.with(p.GetFileId(), func(f *File) {
+				f.end(Published, at)
+				f.Generation, f.Counts, f.Failure = s.Generation, p.GetCounts(), nil
+				s.LastProcessed = &FileEvent{FileID: f.ID, Key: f.Object.Key, Time: at}
+			})
+		}
+	case outcomeStaged:
+		for _, id := range g.Files {
+			s.with(string(id), func(f *File) { f.Status = Staged })
+		}
+	default:
+		if g.Replace && e.GetOutcome() == fenceDeadline {
+			s.Load.Expired++
+		}
+		for _, id := range g.Files {
+			s.with(string(id), func(f *File) {
+				if f.Status != Granted {
+					return // the failed one is quarantined; a replacement's files stay staged
+				}
+				f.Status, f.Staged = Waiting, nil
+				if e.GetOutcome() == fenceDeadline {
+					f.Expired++
+				}
+			})
+		}
+	}
+}
+
+func (s *State) evolvePaused(at time.Time, e *blotterv1.TablePaused) {
+	s.Pause = &PauseRecord{
+		Reason: e.GetReason(), Detail: e.GetDetail(),
+		FileID: dms.FileID(e.GetFile().GetFileId()), Since: at,
+	}
+	if e.GetFailure() == nil {
+		return
+	}
+	failed := &FileEvent{Time: at, Code: e.GetFailure().GetCode(), Detail: e.GetFailure().GetMessage()}
+	s.LastFailed = failed
+	s.with(e.GetFile().GetFileId(), func(f *File) {
+		failed.FileID, failed.Key = f.ID, f.Object.Key
+		f.Status, f.Failure, f.Staged = Quarantined, e.GetFailure(), nil
+	})
+}
+
+func (s *State) evolveSealed(e *blotterv1.LoadSealed) {
+	l := s.Load
+	l.Sealed, l.HeldReason, l.HeldDetail = true, "", ""
+	l.Generation = e.GetGeneration()
+	if e.GetFirstModified() != nil {
+		l.FirstModified = e.GetFirstModified().AsTime()
+	}
+	l.Files = nil
+	for _, id := range e.GetFileIds() {
+		l.Files = append(l.Files, dms.FileID(id))
+	}
+	for _, f := range s.Files {
+		if loadCandidate(f) && !slices.Contains(l.Files, f.ID) {
+			s.touch(f).Superseded = true
+		}
+	}
+}
+
+// evolveReopened takes the load files of the generation in force, and the late
+// ones, into a load that is open again.
+func (s *State) evolveReopened(at time.Time) {
+	if s.Load == nil {
+		s.Load = &Load{Base: s.Generation - 1, Opened: at}
+	} else {
+		s.Load.Sealed, s.Load.Confirmed, s.Load.Files = false, false, nil
+	}
+	s.Load.LastFile = at
+	for _, f := range s.Files {
+		switch {
+		case f.Late:
+			s.touch(f).Late = false
+		case f.Kind == dms.KindLoad && f.Status == Published && f.Generation == s.Load.Base+1:
+			s.touch(f).Status = Staged
+		}
+	}
+}
+
+func (s *State) evolveAnswered(e *blotterv1.CommandAnswered) {
+	s.Answered = append(s.Answered, Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
+	if over := len(s.Answered) - maxAnswers; over > 0 {
+		s.Answered = slices.Delete(s.Answered, 0, over)
+	}
+}
+
+// loadCandidate reports whether a load file counts for the generations that a
+// seal computes.
+func loadCandidate(f *File) bool {
+	if f.Kind != dms.KindLoad || f.Late || f.Superseded {
+		return false
+	}
+	switch f.Status {
+	case Waiting, Granted, Staged, Quarantined:
+		return true
+	}
+	return false
+}

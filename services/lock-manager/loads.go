@@ -1,0 +1,189 @@
+package lockmanager
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// The reasons for which a load waits for `load complete --confirm`.
+const (
+	heldGap    = "gap"
+	heldShrunk = "shrunk"
+)
+
+// acceptLoad decides what a new load file is: the opening of a load, a further
+// file of an open one, an old version of a file that was replaced, or late.
+// Generations are the pure function of all load files that dms.Generations is;
+// a file is late if that function puts it into a generation that is sealed.
+func (s *State) acceptLoad(ref *blotterv1.FileRef, f wire.File) []proto.Message {
+	accepted := &blotterv1.FileAccepted{File: ref}
+	sealed, isSealed := s.sealedVersion(f.Object.Key)
+	switch {
+	case isSealed && !laterVersion(f, sealed):
+		return []proto.Message{accepted, ignoreSuperseded(string(f.ID), max(s.Generation, 1))}
+	case isSealed, s.Generation == 0 && s.Load == nil:
+		if s.Load == nil {
+			return []proto.Message{&blotterv1.LoadOpened{Generation: s.Generation + 1, Cause: "load_file"}, accepted}
+		}
+		return []proto.Message{accepted}
+	case s.Load != nil && !s.Load.Sealed && !s.beforeOpenLoad(f):
+		return []proto.Message{accepted}
+	}
+	accepted.Late = true
+	events := []proto.Message{accepted}
+	if s.Pause == nil {
+		events = append(events, &blotterv1.TablePaused{
+			Reason: pauseLate, File: ref,
+			Detail: fmt.Sprintf("load file %s came after its load was sealed; "+
+				"`blotter load reopen %s` takes it in, `blotter load ignore %s` refuses it", f.Object.Key, s.Table, s.Table),
+		})
+	}
+	return events
+}
+
+// sealedVersion finds the load file of the newest sealed generation that has
+// this key.
+func (s *State) sealedVersion(key string) (*File, bool) {
+	for _, f := range s.Files {
+		if f.Kind != dms.KindLoad || f.Object.Key != key {
+			continue
+		}
+		if s.Load != nil && s.Load.Sealed {
+			if slices.Contains(s.Load.Files, f.ID) {
+				return f, true
+			}
+		} else if f.Status == Published && f.Generation == s.Generation {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// beforeOpenLoad reports whether a load file with a new key was modified before
+// all files of the open load, while the generation before it is known: then it
+// belongs to that generation, which is sealed.
+func (s *State) beforeOpenLoad(f wire.File) bool {
+	candidates := s.files(loadCandidate)
+	if s.Load.Base == 0 || s.Load.Base != s.Generation || len(candidates) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(candidates, func(c *File) bool {
+		return !f.Object.LastModified.Before(c.Object.LastModified)
+	})
+}
+
+func laterVersion(f wire.File, than *File) bool {
+	if c := f.Object.LastModified.Compare(than.Object.LastModified); c != 0 {
+		return c > 0
+	}
+	return f.Order > than.Order
+}
+
+func (s *State) late() []*File {
+	return s.files(func(f *File) bool { return f.Late && f.Status == Waiting })
+}
+
+// seal makes the set of an open load's files final, unless a gap in their
+// numbers asks for an operator's word.
+func (s *State) seal(cause string, confirmed bool) []proto.Message {
+	candidates := s.files(loadCandidate)
+	if len(candidates) == 0 {
+		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1}}
+	}
+	loads := make([]dms.LoadFile, len(candidates))
+	for i, f := range candidates {
+		loads[i] = dms.LoadFile{FileID: f.ID, Key: f.Object.Key, LastModified: f.Object.LastModified, Order: f.Order}
+	}
+	generations := dms.Generations(loads)
+	final := generations[len(generations)-1]
+	generation := s.Load.Base + uint64(len(generations))
+	if gaps := loadGaps(final); len(gaps) > 0 && !confirmed && !s.Load.Confirmed {
+		detail := "load files are missing: " + strings.Join(gaps, ", ")
+		if s.Load.HeldReason == heldGap && s.Load.HeldDetail == detail {
+			return nil
+		}
+		return []proto.Message{&blotterv1.LoadHeld{Generation: generation, Reason: heldGap, Detail: detail}}
+	}
+	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: cause}
+	first := final[0].LastModified
+	for _, f := range final {
+		sealed.FileIds = append(sealed.FileIds, string(f.FileID))
+		if f.LastModified.Before(first) {
+			first = f.LastModified
+		}
+	}
+	sealed.FirstModified = timestamppb.New(first)
+	return []proto.Message{sealed}
+}
+
+// sealedFiles gives the files of the sealed load that still count: a skipped or
+// refused one does not.
+func (s *State) sealedFiles() []*File {
+	return s.files(func(f *File) bool {
+		return slices.Contains(s.Load.Files, f.ID) && f.Status != Skipped && f.Status != Ignored
+	})
+}
+
+// grantLoad stages load files as they come and, when the load is sealed and all
+// of it is staged, begins the replacement.
+func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
+	waiting := s.files(func(f *File) bool {
+		return loadCandidate(f) && f.Status == Waiting &&
+			(!s.Load.Sealed || slices.Contains(s.Load.Files, f.ID))
+	})
+	if len(waiting) > 0 {
+		n := min(len(waiting), cfg.LoadFiles)
+		if waiting[0].Expired > 0 {
+			n = 1
+		}
+		return s.grant(cfg, now, waiting[:n], false, true)
+	}
+	if !s.Load.Sealed {
+		return nil
+	}
+	files := s.sealedFiles()
+	var rows int64
+	for _, f := range files {
+		if f.Staged == nil {
+			return nil
+		}
+		rows += f.Staged.Counts.GetInserts() + f.Staged.Counts.GetUpdates() - f.Staged.Counts.GetDuplicatesDropped()
+	}
+	if s.Generation > 0 && rows < s.Rows/2 && !s.Load.Confirmed {
+		if s.Load.HeldReason == heldShrunk {
+			return nil
+		}
+		return []proto.Message{&blotterv1.LoadHeld{
+			Generation: s.Load.Generation, Reason: heldShrunk,
+			Detail: fmt.Sprintf("the load has %d rows, the table %d: less than half", rows, s.Rows),
+		}}
+	}
+	files = append(files, s.foldedChanges()...)
+	events := s.grant(cfg, now, files, true, false)
+	parts := make([]*blotterv1.StagedPart, len(files))
+	for i, f := range files {
+		parts[i] = &blotterv1.StagedPart{File: f.ref(), Staged: f.stagedRef()}
+	}
+	return append(events, &blotterv1.PublishRequested{
+		Token: s.Token + 1, Mode: blotterv1.PublishMode_PUBLISH_MODE_REPLACE,
+		Generation: s.Load.Generation, SpecVersion: s.SpecVersion, Parts: parts,
+	})
+}
+
+// foldedChanges gives the change files that were published before their own
+// generation's load was known: they belong into the replacement.
+func (s *State) foldedChanges() []*File {
+	return s.files(func(f *File) bool {
+		return f.Kind == dms.KindChange && f.Status == Published && f.Staged != nil &&
+			(takesAll(s.Load.Generation) || !f.Object.LastModified.Before(s.Load.FirstModified))
+	})
+}

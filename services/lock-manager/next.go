@@ -1,0 +1,150 @@
+package lockmanager
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// next decides what the table can do by itself now: the rules stand in the
+// order in which they are tried, the first that has something to say is
+// followed, and next is asked again.
+func (s *State) next(cfg Config, now time.Time) []proto.Message {
+	for _, rule := range []func(Config, time.Time) []proto.Message{
+		s.joinLate, s.openNext, s.stopChanges, s.dropSuperseded, s.hold, s.abandon, s.grantNext,
+	} {
+		if events := rule(cfg, now); len(events) > 0 {
+			return events
+		}
+	}
+	return nil
+}
+
+// joinLate lifts the pause for late load files when a newer load took them in.
+func (s *State) joinLate(Config, time.Time) []proto.Message {
+	if s.Pause == nil || s.Pause.Reason != pauseLate || len(s.late()) > 0 {
+		return nil
+	}
+	return []proto.Message{&blotterv1.TableResumed{Reason: "no load file is late any more"}}
+}
+
+// openNext opens the load of files that came again while the load before them
+// was being published.
+func (s *State) openNext(Config, time.Time) []proto.Message {
+	if s.Load != nil {
+		return nil
+	}
+	if len(s.files(func(f *File) bool { return loadCandidate(f) && f.Status != Quarantined })) == 0 {
+		return nil
+	}
+	return []proto.Message{&blotterv1.LoadOpened{Generation: s.Generation + 1, Cause: "load_file"}}
+}
+
+// stopChanges fences a transaction of change files that has not asked to be
+// published when a load opens: from then on no change file is published before
+// the replacement. One that has asked already may land; its files are folded
+// into the replacement like all that were published before.
+func (s *State) stopChanges(Config, time.Time) []proto.Message {
+	g := s.Grant
+	if s.Load == nil || g == nil || !g.Publish || g.Replace || g.Publishing || g.Fencing != "" {
+		return nil
+	}
+	return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceForced}}
+}
+
+// dropSuperseded ends the files of replaced generations.
+func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
+	generation, first := s.Generation, s.FirstModified
+	if s.Load != nil && s.Load.Sealed {
+		generation, first = s.Load.Generation, s.Load.FirstModified
+	}
+	var events []proto.Message
+	for _, f := range s.files(func(f *File) bool {
+		switch {
+		case f.Kind == dms.KindLoad:
+			return f.Superseded && (f.Status == Waiting || f.Status == Staged)
+		case f.Kind == dms.KindChange:
+			return f.Status == Waiting && !takesAll(generation) && f.Object.LastModified.Before(first)
+		}
+		return false
+	}) {
+		if f.Held {
+			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
+		}
+		events = append(events, ignoreSuperseded(string(f.ID), generation))
+		if len(events) >= maxStepEvents/2 {
+			break
+		}
+	}
+	return events
+}
+
+func ignoreSuperseded(id string, generation uint64) proto.Message {
+	return &blotterv1.FileIgnored{
+		FileId: id, Reason: "superseded",
+		Detail: fmt.Sprintf("it belongs to a full load that generation %d replaced", generation),
+	}
+}
+
+// hold puts the files that must wait for the table, not only for their turn,
+// into the hold queue.
+func (s *State) hold(Config, time.Time) []proto.Message {
+	var events []proto.Message
+	for _, f := range s.files(func(f *File) bool { return f.Status == Waiting && !f.Held }) {
+		reason := ""
+		switch {
+		case s.Pause != nil:
+			reason = "paused"
+		case f.Kind == dms.KindTransaction:
+			reason = "transaction_file"
+		case s.Load != nil && f.Kind == dms.KindChange:
+			reason = "loading"
+		default:
+			continue
+		}
+		events = append(events, &blotterv1.FileHeld{FileId: string(f.ID), Order: string(f.Order), Reason: reason})
+		if len(events) >= maxStepEvents/2 {
+			break
+		}
+	}
+	return events
+}
+
+// abandon ends a sealed load of which every file was skipped or refused.
+func (s *State) abandon(Config, time.Time) []proto.Message {
+	if s.Load == nil || !s.Load.Sealed || s.Grant != nil || len(s.sealedFiles()) > 0 {
+		return nil
+	}
+	return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Generation}}
+}
+
+// grantNext begins the next transaction if none runs and the table may run one.
+func (s *State) grantNext(cfg Config, now time.Time) []proto.Message {
+	if s.Grant != nil || s.Pause != nil || !s.Registered() {
+		return nil
+	}
+	if s.Load != nil {
+		return s.grantLoad(cfg, now)
+	}
+	var batch []*File
+	var size int64
+	for _, f := range s.files(func(f *File) bool { return f.Kind == dms.KindChange && f.Status == Waiting }) {
+		alone := f.Expired > 0
+		if len(batch) > 0 && (alone || len(batch) >= cfg.BatchFiles || size+f.Object.Size > cfg.BatchBytes) {
+			break
+		}
+		batch = append(batch, f)
+		size += f.Object.Size
+		if alone {
+			break
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return s.grant(cfg, now, batch, true, true)
+}

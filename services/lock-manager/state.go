@@ -1,0 +1,244 @@
+package lockmanager
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Status is how far a file is.
+type Status string
+
+// The statuses of a file. Published, ignored and skipped are ends; a
+// quarantined file waits for an operator.
+const (
+	Waiting     Status = "waiting"
+	Granted     Status = "granted"
+	Staged      Status = "staged" // a load file whose load is not yet published
+	Published   Status = "published"
+	Quarantined Status = "quarantined"
+	Ignored     Status = "ignored"
+	Skipped     Status = "skipped"
+)
+
+// State is the control state of one table: the fold of its lock-manager events.
+type State struct {
+	Table       dms.TableID      `json:"table"`
+	SpecVersion uint64           `json:"spec_version"`
+	SpecSHA256  string           `json:"spec_sha256"`
+	Engine      blotterv1.Engine `json:"engine"`
+	QuietPeriod time.Duration    `json:"quiet_period"`
+	// Token is the newest token ever granted.
+	Token uint64 `json:"token"`
+	// Generation counts the full loads that replaced the table; 0 before the first.
+	Generation uint64 `json:"generation"`
+	// FirstModified is when the generation's first load file was modified.
+	FirstModified time.Time `json:"first_modified"`
+	// Rows counts the table's live rows after the last commit.
+	Rows          int64        `json:"rows"`
+	Grant         *Grant       `json:"grant,omitempty"`
+	Load          *Load        `json:"load,omitempty"` // nil: the table streams
+	Pause         *PauseRecord `json:"pause,omitempty"`
+	LastProcessed *FileEvent   `json:"last_processed,omitempty"`
+	LastFailed    *FileEvent   `json:"last_failed,omitempty"`
+	// Answered holds the newest commands, oldest first, so that a command sent
+	// twice is carried out once.
+	Answered []Answer `json:"answered,omitempty"`
+
+	// Files holds the files that a decision may need; they are stored beside the
+	// state, one row each.
+	Files map[dms.FileID]*File `json:"-"`
+
+	changed map[dms.FileID]struct{}
+}
+
+// File is one file of the table.
+type File struct {
+	ID     dms.FileID    `json:"id"`
+	Object dms.Object    `json:"object"`
+	Kind   dms.FileKind  `json:"kind"`
+	Order  dms.FileOrder `json:"order"`
+	Status Status        `json:"status"`
+	// Held: the file stands in the hold queue.
+	Held bool `json:"held,omitempty"`
+	// Late: a load file that came after its load was sealed.
+	Late bool `json:"late,omitempty"`
+	// Superseded: a load file of a generation that a newer one replaced unpublished.
+	Superseded bool `json:"superseded,omitempty"`
+	// Generation is the one that published the file.
+	Generation uint64               `json:"generation,omitempty"`
+	Token      uint64               `json:"token,omitempty"` // of its newest grant
+	Attempts   int                  `json:"attempts,omitempty"`
+	Expired    int                  `json:"expired,omitempty"` // grants that ran out of time
+	Staged     *StagedFile          `json:"staged,omitempty"`
+	Counts     *blotterv1.RowCounts `json:"counts,omitempty"`
+	Failure    *blotterv1.Failure   `json:"failure,omitempty"`
+	Reason     string               `json:"reason,omitempty"` // of an ignored file
+	Accepted   time.Time            `json:"accepted"`
+	Ended      time.Time            `json:"ended,omitzero"`
+}
+
+// StagedFile is where a file's staged output lies.
+type StagedFile struct {
+	Token          uint64               `json:"token"`
+	ManifestKey    string               `json:"manifest_key"`
+	ManifestSHA256 string               `json:"manifest_sha256"`
+	Counts         *blotterv1.RowCounts `json:"counts"`
+}
+
+// Grant is the one transaction that runs.
+type Grant struct {
+	Token    uint64       `json:"token"`
+	Files    []dms.FileID `json:"files"`
+	Deadline time.Time    `json:"deadline"`
+	Publish  bool         `json:"publish"`
+	// Publishing: the curator was asked to publish.
+	Publishing bool `json:"publishing,omitempty"`
+	Replace    bool `json:"replace,omitempty"`
+	// Fencing says why the grant ends otherwise; empty while it runs.
+	Fencing string `json:"fencing,omitempty"`
+}
+
+// Load is a full load between its opening and its replacement.
+type Load struct {
+	// Base counts the generations before those that this load's files make.
+	Base       uint64    `json:"base"`
+	Opened     time.Time `json:"opened"`
+	LastFile   time.Time `json:"last_file"` // when the last load file was accepted
+	Sealed     bool      `json:"sealed,omitempty"`
+	Confirmed  bool      `json:"confirmed,omitempty"`
+	HeldReason string    `json:"held_reason,omitempty"` // "gap" or "shrunk"
+	HeldDetail string    `json:"held_detail,omitempty"`
+	Expired    int       `json:"expired,omitempty"` // replacements that ran out of time
+	// Generation, Files and FirstModified are final once the load is sealed.
+	Generation    uint64       `json:"generation,omitempty"`
+	Files         []dms.FileID `json:"files,omitempty"`
+	FirstModified time.Time    `json:"first_modified,omitzero"`
+}
+
+// PauseRecord says why nothing is granted.
+type PauseRecord struct {
+	Reason string     `json:"reason"`
+	Detail string     `json:"detail,omitempty"`
+	FileID dms.FileID `json:"file_id,omitempty"`
+	Since  time.Time  `json:"since"`
+}
+
+// FileEvent is when something happened to which file.
+type FileEvent struct {
+	FileID dms.FileID `json:"file_id"`
+	Key    string     `json:"key"`
+	Time   time.Time  `json:"time"`
+	Code   string     `json:"code,omitempty"`
+	Detail string     `json:"detail,omitempty"`
+}
+
+// Answer is a command that was carried out, and what it was told.
+type Answer struct {
+	CommandID string `json:"command_id"`
+	Detail    string `json:"detail"`
+}
+
+// NewState is the state of a table of which nothing is known yet.
+func NewState(table dms.TableID) *State {
+	return &State{Table: table, Files: map[dms.FileID]*File{}}
+}
+
+// Registered reports whether a registration is in force.
+func (s *State) Registered() bool { return s.SpecVersion > 0 }
+
+// Flag is what operators see: P while paused, else L or G.
+func (s *State) Flag() string {
+	switch {
+	case s.Pause != nil:
+		return "P"
+	case s.Engine == blotterv1.Engine_ENGINE_GLUE:
+		return "G"
+	}
+	return "L"
+}
+
+// Phase is "loading" from a load's opening to its replacement, else "streaming".
+func (s *State) Phase() string {
+	if s.Load != nil {
+		return "loading"
+	}
+	return "streaming"
+}
+
+// files gives the files that keep asks for, lowest order first.
+func (s *State) files(keep func(*File) bool) []*File {
+	var out []*File
+	for _, f := range s.Files {
+		if keep(f) {
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, compareFiles)
+	return out
+}
+
+func compareFiles(a, b *File) int {
+	if c := strings.Compare(string(a.Order), string(b.Order)); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.ID), string(b.ID))
+}
+
+// takesAll reports whether a generation is the first: then every change file
+// belongs to it, however old.
+func takesAll(generation uint64) bool { return generation <= 1 }
+
+// Live reports whether a later decision may need the file: one that has not
+// ended, or a published load file of the generation in force, whose key tells a
+// repeated LOAD key from a late load file.
+func (s *State) Live(f *File) bool {
+	switch f.Status {
+	case Waiting, Granted, Staged, Quarantined:
+		return true
+	case Published:
+		return f.Kind == dms.KindLoad && f.Generation == s.Generation
+	}
+	return false
+}
+
+// TakeChanged gives the files that were changed since it was last called, by
+// order.
+func (s *State) TakeChanged() []*File {
+	out := s.files(func(f *File) bool { _, ok := s.changed[f.ID]; return ok })
+	s.changed = nil
+	return out
+}
+
+// touch notes that a file's row must be written.
+func (s *State) touch(f *File) *File {
+	if s.changed == nil {
+		s.changed = map[dms.FileID]struct{}{}
+	}
+	s.changed[f.ID] = struct{}{}
+	return f
+}
+
+// Encode gives the state, its files apart, as the control store keeps it.
+func (s *State) Encode() ([]byte, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the state of %s: %w", s.Table, err)
+	}
+	return b, nil
+}
+
+// DecodeState reads what Encode wrote; Files is empty, not nil.
+func DecodeState(b []byte) (*State, error) {
+	s := &State{}
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("decode the state of a table: %w", err)
+	}
+	s.Files = map[dms.FileID]*File{}
+	return s, nil
+}
