@@ -141,7 +141,7 @@ func TestRegistrations(t *testing.T) {
 	}
 	cdc := "dms/cdc"
 	c.DMS.CDCPath = &cdc
-	if rs, _ := c.Registrations(); *rs[0].DMS.CDCPath != "cdc" {
+	if rs, _ := c.Registrations(); *rs[0].DMS.CDCPath != "cdc/" {
 		t.Errorf("cdc path %q is not below the prefix", *rs[0].DMS.CDCPath)
 	}
 }
@@ -229,6 +229,30 @@ func TestParseType(t *testing.T) {
 	for _, bad := range []string{"", "number", "decimal(39,2)", "decimal(2,3)"} {
 		if _, err := parseType(bad); err == nil {
 			t.Errorf("type %q is taken", bad)
+		}
+	}
+}
+
+// TestOwnCasesRegister: what the project's own cases stand for obeys the rules.
+func TestOwnCasesRegister(t *testing.T) {
+	dirs, err := Find("../../conformance/testdata/cases")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("%d cases, %v", len(dirs), err)
+	}
+	for _, dir := range dirs {
+		c, err := Load(dir)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		tables, err := c.Registrations()
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		for _, table := range tables {
+			if err := table.Validate(); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
 		}
 	}
 }

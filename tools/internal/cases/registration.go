@@ -100,7 +100,7 @@ func (c *Case) cdcPath(prefix string) *string {
 	if c.DMS.CDCPath == nil {
 		return nil
 	}
-	p := strings.TrimPrefix(strings.TrimPrefix(*c.DMS.CDCPath, "/"), prefix)
+	p := strings.TrimPrefix(strings.Trim(*c.DMS.CDCPath, "/")+"/", prefix)
 	return &p
 }
 
