@@ -47,7 +47,7 @@ func (c *chain) release() { <-c.turn }
 
 // chains holds the chains of a process and bounds the ids that all of them keep.
 type chains struct {
-	seed  maphash.Seed
+	hash  func(id string) uint64
 	limit int64
 	known atomic.Int64
 
@@ -56,7 +56,12 @@ type chains struct {
 }
 
 func newChains(limit int) *chains {
-	return &chains{seed: maphash.MakeSeed(), limit: int64(limit), by: make(map[string]*chain)}
+	seed := maphash.MakeSeed()
+	return &chains{
+		hash:  func(id string) uint64 { return maphash.String(seed, id) },
+		limit: int64(limit),
+		by:    make(map[string]*chain),
+	}
 }
 
 func (cs *chains) get(subject string) *chain {
@@ -69,8 +74,6 @@ func (cs *chains) get(subject string) *chain {
 	}
 	return c
 }
-
-func (cs *chains) hash(id string) uint64 { return maphash.String(cs.seed, id) }
 
 // add notes the id of the newest message of a chain.
 func (cs *chains) add(c *chain, id string, seq uint64) {

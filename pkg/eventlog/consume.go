@@ -30,7 +30,8 @@ type ConsumerConfig struct {
 	// Partitions are those that this replica reads; none: all.
 	Partitions []int
 	// Rank is this replica's rank for a partition, 0 to 9: events go to the lowest
-	// rank that asks for them. nil: 0 everywhere, for a service without replicas.
+	// rank that asks for them. nil: this process is the only one of its service,
+	// and what a former one has left comes at once and in order.
 	Rank func(partition int) int
 	// Parallel bounds the handlers that run at once, over all tables; 0: 32.
 	Parallel int
@@ -104,6 +105,7 @@ type partition struct {
 	service string
 	name    string
 	cfg     jetstream.ConsumerConfig
+	alone   bool
 	rank    int
 	slots   chan struct{}
 	handle  Handler
@@ -138,6 +140,7 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 			PriorityPolicy: jetstream.PriorityPolicyPrioritized,
 			PriorityGroups: []string{ownerGroup},
 		},
+		alone:  cfg.Rank == nil,
 		rank:   rank,
 		slots:  slots,
 		handle: handle,
@@ -198,7 +201,7 @@ func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	info := cons.CachedInfo()
-	if info.NumAckPending == 0 || info.NumWaiting > 0 {
+	if info.NumAckPending == 0 || info.NumWaiting > 0 && !p.alone {
 		return cons, nil // nothing left behind, or another replica is at work
 	}
 	if _, err := p.log.stream.ResetConsumer(ctx, p.name); err != nil {

@@ -123,3 +123,5 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+func classifiedMessage() proto.Message { return &blotterv1.FileClassified{SpecVersion: 1} }

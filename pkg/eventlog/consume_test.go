@@ -1,0 +1,280 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/natsserver"
+)
+
+// tables gives names of tables, in several partitions.
+func tables(n int) []dms.TableID {
+	out := make([]dms.TableID, n)
+	for i := range out {
+		out[i] = dms.TableID{DB: "rms", Table: fmt.Sprintf("t%d", i)}
+	}
+	return out
+}
+
+var fromIngest = ConsumerConfig{Service: "classifier", From: []string{"ingest-router"}}
+
+// seen keeps what a handler got, by table.
+type seen struct {
+	mu sync.Mutex
+	by map[dms.TableID][]uint64
+	n  int
+}
+
+func (s *seen) add(r Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.by == nil {
+		s.by = make(map[dms.TableID][]uint64)
+	}
+	s.by[r.Table] = append(s.by[r.Table], r.Seq)
+	s.n++
+}
+
+func (s *seen) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+func (s *seen) of(table dms.TableID) []uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.by[table])
+}
+
+func TestOneAtATimeAndInOrderPerTable(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	all := tables(9)
+	for n := range 270 {
+		publish(t, l, arrived(all[n%len(all)], n))
+	}
+	var got seen
+	var busy, overlaps, parallel, most int
+	in := make(map[dms.TableID]bool)
+	var mu sync.Mutex
+	stop := consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error {
+		mu.Lock()
+		if in[r.Table] {
+			overlaps++
+		}
+		in[r.Table] = true
+		parallel++
+		busy++
+		most = max(most, parallel)
+		fail := busy%5 == 0
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			in[r.Table] = false
+			parallel--
+			mu.Unlock()
+		}()
+		if fail {
+			return errors.New("passing")
+		}
+		got.add(r)
+		return nil
+	})
+	eventually(t, "all events", func() bool { return got.count() == 270 })
+	stop()
+	for _, table := range all {
+		if s := got.of(table); len(s) != 30 || !slices.IsSorted(s) {
+			t.Errorf("%s: %v", table, s)
+		}
+	}
+	if overlaps > 0 {
+		t.Errorf("%d times two handlers were in one table", overlaps)
+	}
+	if most > 32 {
+		t.Errorf("%d handlers at once", most)
+	}
+}
+
+// A table whose event fails waits; others go on.
+func TestAFailingTableHoldsOnlyItself(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	all := tables(4)
+	for n := range 40 {
+		publish(t, l, arrived(all[n%4], n))
+	}
+	var got seen
+	var mu sync.Mutex
+	healed := false
+	stop := consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Table == all[2] && !healed {
+			return fmt.Errorf("not yet: %w", ErrConflict)
+		}
+		got.add(r)
+		return nil
+	})
+	defer stop()
+	eventually(t, "the other tables", func() bool { return got.count() == 30 })
+	if len(got.of(all[2])) != 0 {
+		t.Error("a later event overtook a failing one")
+	}
+	mu.Lock()
+	healed = true
+	mu.Unlock()
+	eventually(t, "the healed table", func() bool { return got.count() == 40 })
+	if !slices.IsSorted(got.of(all[2])) {
+		t.Error("out of order after a failure")
+	}
+}
+
+func TestAPermanentErrorEndsTheConsumer(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	publish(t, l, arrived(reports, 0))
+	broken := errors.New("broken")
+	err := l.Consume(t.Context(), fromIngest, func(context.Context, Record) error { return Permanent(broken) })
+	if !errors.Is(err, broken) || !IsPermanent(err) {
+		t.Errorf("got %v", err)
+	}
+	if err := l.Consume(t.Context(), ConsumerConfig{Service: "a.b", Partitions: []int{99}}, nil); !IsPermanent(err) {
+		t.Errorf("a consumer that cannot be: got %v", err)
+	}
+}
+
+// What a process has left unacknowledged comes first after a restart, at once
+// and in order, although newer events wait: AckWait is far longer than the test.
+func TestARestartGoesOnInOrder(t *testing.T) {
+	cfg := testConfig()
+	cfg.AckWait = time.Hour
+	url := startServer(t)
+	l, end, err := process(t.Context(), url, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		publish(t, l, arrived(reports, n))
+	}
+	crash := errors.New("crash")
+	var first seen
+	err = l.Consume(t.Context(), fromIngest, func(_ context.Context, r Record) error {
+		if r.Seq == 6 {
+			return Permanent(crash)
+		}
+		first.add(r)
+		return nil
+	})
+	end()
+	if !errors.Is(err, crash) {
+		t.Fatalf("ended with %v", err)
+	}
+	l = openLog(t, url, cfg)
+	for n := 20; n < 40; n++ {
+		publish(t, l, arrived(reports, n))
+	}
+	var second seen
+	stop := consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error { second.add(r); return nil })
+	defer stop()
+	eventually(t, "the rest", func() bool { return second.count() == 35 })
+	if s := append(first.of(reports), second.of(reports)...); !slices.IsSorted(s) || len(s) != 40 {
+		t.Errorf("order over the restart: %v", s)
+	}
+}
+
+// A handler may take longer than AckWait: the event stays its own.
+func TestHeartbeatsKeepALongHandlersEvent(t *testing.T) {
+	cfg := testConfig()
+	cfg.AckWait = 100 * time.Millisecond
+	l := openLog(t, startServer(t), cfg)
+	publish(t, l, arrived(reports, 0))
+	publish(t, l, arrived(reports, 1))
+	began := time.Now()
+	var got seen
+	stop := consumeInBackground(t, l, fromIngest, func(ctx context.Context, r Record) error {
+		if r.Seq == 1 {
+			<-time.After(5 * cfg.AckWait)
+		}
+		got.add(r)
+		return nil
+	})
+	defer stop()
+	eventually(t, "both events", func() bool { return got.count() == 2 })
+	if d := time.Since(began); d < 5*cfg.AckWait {
+		t.Fatalf("the handler took %v only", d)
+	}
+	cons, err := l.stream.Consumer(t.Context(), ConsumerName("classifier", Partition(reports)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := cons.CachedInfo(); info.Delivered.Consumer != 2 || info.NumRedelivered != 0 {
+		t.Errorf("delivered %d times, %d redelivered", info.Delivered.Consumer, info.NumRedelivered)
+	}
+}
+
+func TestEventsAreFiltered(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	publish(t, l, arrived(reports, 0))
+	in := collect(t, l, Filter{})[0]
+	publish(t, l, answer("lock-manager", in, classifiedMessage()))
+	publish(t, l, answer("lock-manager", in, in.Event))
+	publish(t, l, answer("curator", in, classifiedMessage()))
+	var got seen
+	stop := consumeInBackground(t, l, ConsumerConfig{Service: "x", From: []string{"lock-manager", "ingest-router"}, Events: []string{"FileClassified"}},
+		func(_ context.Context, r Record) error { got.add(r); return nil })
+	defer stop()
+	eventually(t, "idle", func() bool { ok, err := l.Idle(t.Context(), []string{"x"}); return ok && err == nil })
+	if s := got.of(reports); !slices.Equal(s, []uint64{2}) {
+		t.Errorf("got %v, want the second event", s)
+	}
+}
+
+// The server may go and come back: nothing is lost, and order holds.
+func TestTheServerRestarts(t *testing.T) {
+	scfg := natsserver.DefaultConfig()
+	scfg.Dir = t.TempDir()
+	server, err := natsserver.Start(t.Context(), scfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := server.URL()
+	if _, err := fmt.Sscanf(url, "nats://127.0.0.1:%d", &scfg.Port); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig()
+	cfg.CallTimeout, cfg.AckWait = time.Second, time.Second
+	l := openLog(t, url, cfg)
+	var in, out seen
+	stop := consumeInBackground(t, l, fromIngest, func(ctx context.Context, r Record) error {
+		in.add(r)
+		_, err := l.PublishOnce(ctx, answer("classifier", r, classifiedMessage()))
+		return err
+	})
+	want := make(map[string]bool)
+	for n := range 60 {
+		e := arrived(reports, n)
+		want[e.ID] = true
+		if n == 30 {
+			server.Close()
+			if server, err = natsserver.Start(t.Context(), scfg, slog.New(slog.DiscardHandler)); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { server.Close() }()
+		}
+		eventually(t, "a publish", func() bool { _, err := l.PublishOnce(t.Context(), e); return err == nil })
+	}
+	eventually(t, "idle", func() bool { ok, err := l.Idle(t.Context(), []string{"classifier"}); return ok && err == nil })
+	stop()
+	checkOnce(t, l, reports, "ingest-router", want)
+	for _, r := range collect(t, l, Filter{Service: "classifier"}) {
+		out.add(r)
+	}
+	if out.count() != 60 {
+		t.Errorf("%d answers to 60 events", out.count())
+	}
+}

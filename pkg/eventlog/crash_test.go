@@ -1,0 +1,158 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+var errCrash = errors.New("crash")
+
+// crasher kills processes at random steps, and counts where.
+type crasher struct {
+	mu      sync.Mutex
+	rng     *rand.Rand
+	oneIn   int
+	crashes map[Step]int
+}
+
+func newCrasher(seed uint64, oneIn int) *crasher {
+	return &crasher{rng: rand.New(rand.NewPCG(seed, 1)), oneIn: oneIn, crashes: make(map[Step]int)}
+}
+
+func (c *crasher) At(_ context.Context, step Step, _ string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rng.IntN(c.oneIn) > 0 {
+		return nil
+	}
+	c.crashes[step]++
+	return errCrash
+}
+
+// reached fails the test unless crashes happened at all these steps.
+func (c *crasher) reached(t *testing.T, steps ...Step) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range steps {
+		if c.crashes[s] == 0 {
+			t.Errorf("no crash %s: the test shows nothing of it", s)
+		}
+	}
+	t.Logf("crashes: %v", c.crashes)
+}
+
+// supervise runs a service in one process after the other, each with its own
+// connection and nothing remembered, until ctx ends.
+func supervise(ctx context.Context, t *testing.T, url string, cfg Config, f Faults, run func(context.Context, *Log) error) {
+	for ctx.Err() == nil {
+		l, end, err := process(ctx, url, cfg, WithFaults(f))
+		if err == nil {
+			err = run(ctx, l)
+			end()
+		}
+		if err != nil && !errors.Is(err, errCrash) && ctx.Err() == nil {
+			t.Errorf("a process ended with %v", err)
+			return
+		}
+	}
+}
+
+// stage is a stateless service that answers each event with one of its own.
+func stage(name, from string, replicas int) func(context.Context, *Log) error {
+	return func(ctx context.Context, l *Log) error {
+		cfg := ConsumerConfig{Service: name, From: []string{from}}
+		if replicas > 1 {
+			cfg.Rank = func(int) int { return 1 }
+		}
+		return l.Consume(ctx, cfg, func(ctx context.Context, r Record) error {
+			_, err := l.PublishOnce(ctx, answer(name, r, &blotterv1.FileClassified{SpecVersion: r.Seq}))
+			return err
+		})
+	}
+}
+
+// TestTwoStagesCrashEverywhere: 0 lost, 0 doubled, in order per table.
+func TestTwoStagesCrashEverywhere(t *testing.T) {
+	for _, c := range []struct {
+		seed     uint64
+		replicas int
+	}{{1, 1}, {2, 1}, {3, 2}, {4, 3}} {
+		t.Run(fmt.Sprintf("seed %d, %d replicas", c.seed, c.replicas), func(t *testing.T) {
+			t.Parallel()
+			twoStages(t, c.seed, c.replicas)
+		})
+	}
+}
+
+func twoStages(t *testing.T, seed uint64, replicas int) {
+	const events = 240
+	url := startServer(t)
+	cfg := testConfig()
+	cfg.AckWait = 200 * time.Millisecond
+	all := tables(6)
+	crashes := newCrasher(seed, 60)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for range replicas {
+		wg.Go(func() { supervise(ctx, t, url, cfg, crashes, stage("classifier", "ingest-router", replicas)) })
+		wg.Go(func() { supervise(ctx, t, url, cfg, crashes, stage("curator", "classifier", replicas)) })
+	}
+	l := openLog(t, url, cfg)
+	for n := range events {
+		publish(t, l, arrived(all[n%len(all)], n))
+	}
+	eventually(t, "idle", func() bool {
+		ok, err := l.Idle(ctx, []string{"classifier", "curator"})
+		return err == nil && ok || t.Failed()
+	})
+	cancel()
+	wg.Wait()
+	for _, table := range all {
+		for service, from := range map[string]string{"classifier": "ingest-router", "curator": "classifier"} {
+			checkStage(t, l, table, service, from, replicas == 1)
+		}
+	}
+	crashes.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck)
+}
+
+// checkStage compares what a stage said of a table with what it heard.
+func checkStage(t *testing.T, l *Log, table dms.TableID, service, from string, ordered bool) {
+	t.Helper()
+	in := collect(t, l, Filter{Table: table, Service: from})
+	out := collect(t, l, Filter{Table: table, Service: service})
+	place := make(map[string]int, len(in))
+	for i, r := range in {
+		place[r.Envelope.GetId()] = i
+	}
+	answered := make(map[string]bool)
+	last := -1
+	for _, r := range out {
+		i, ok := place[r.Envelope.GetCause()]
+		switch {
+		case !ok:
+			t.Errorf("%s answers nothing", r.Envelope.GetId())
+		case answered[r.Envelope.GetCause()]:
+			t.Errorf("%s is doubled", r.Envelope.GetId())
+		case in[i].Seq >= r.Seq:
+			t.Errorf("%s stands before what it answers", r.Envelope.GetId())
+		case ordered && i < last:
+			t.Errorf("%s is out of order", r.Envelope.GetId())
+		}
+		answered[r.Envelope.GetCause()] = true
+		last = i
+	}
+	if len(answered) != len(in) {
+		t.Errorf("%s, %s: %d answers to %d events", table, service, len(answered), len(in))
+	}
+}

@@ -1,0 +1,52 @@
+package eventlog
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+func TestSubjectsAreAsWrittenDown(t *testing.T) {
+	for _, c := range []struct {
+		got, want string
+	}{
+		{Subject(reports, "curator", "FilesPublished"), "blotter.0.rms.reports.curator.FilesPublished"},
+		{chainSubject(reports, "curator"), "blotter.0.rms.reports.curator.*"},
+		{Subject(dms.TableID{DB: "_", Table: "raw"}, "ingest-router", "ObjectIgnored"), "blotter.6._.raw.ingest-router.ObjectIgnored"},
+		{chainSubject(dms.TableID{DB: "rms", Table: "@txn"}, "classifier"), "blotter.7.rms.@txn.classifier.*"},
+		{ConsumerName("lock-manager", 3), "lock-manager-p3"},
+		{filterSubject(Filter{Service: "curator"}), "blotter.*.*.*.curator.*"},
+		{filterSubject(Filter{Table: reports, Event: "LockGranted"}), "blotter.0.rms.reports.*.LockGranted"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestEverySubjectIsReadBack(t *testing.T) {
+	name := rapid.StringN(1, 20, -1)
+	rapid.Check(t, func(t *rapid.T) {
+		table := dms.TableID{DB: name.Draw(t, "db"), Table: name.Draw(t, "table")}
+		service, event := name.Draw(t, "service"), name.Draw(t, "event")
+		s := Subject(table, service, event)
+		if strings.Count(s, ".") != 5 || strings.ContainsAny(s, " *>\t\r\n") {
+			t.Fatalf("%q is no subject of six tokens", s)
+		}
+		a, err := ParseSubject(s)
+		if err != nil || a.Table != table || a.Service != service || a.Event != event || a.Partition != Partition(table) {
+			t.Fatalf("%q was read as %+v (%v)", s, a, err)
+		}
+	})
+}
+
+func TestParseSubjectRefuses(t *testing.T) {
+	for _, s := range []string{"", "blotter", "x.1.a.b.c.d", "blotter.x.a.b.c.d", "blotter.1.a.b.c", "blotter.1.a%2.b.c.d", "blotter.1.a%GG.b.c.d"} {
+		if a, err := ParseSubject(s); err == nil {
+			t.Errorf("%q was read as %+v", s, a)
+		}
+	}
+}
