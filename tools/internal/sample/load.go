@@ -27,7 +27,7 @@ var loadKinds = []struct {
 	{"decimal(10,2)", appendMoney},
 	{"timestamp", appendMoment},
 	{"date", appendDay},
-	{"varchar(12)", func(b []byte, n uint64) []byte { return strconv.AppendUint(append(b, 'R', '-'), n%1e7, 36) }},
+	{"varchar(12)", func(b []byte, n uint64) []byte { return strconv.AppendUint(append(b, 'R', '-'), n%1e13, 36) }},
 }
 
 // LoadRegistration gives the registration file of the table that WriteLoad
