@@ -28,13 +28,13 @@ func (e *LayoutError) Error() string {
 		}
 		known = append(known, s)
 	}
-	from := ""
-	if e.NameTime != "" {
-		from = ", from: " + e.NameTime
+	kind := "load"
+	if e.Kind == dms.KindChange {
+		kind = "cdc, from: " + e.NameTime
 	}
 	return fmt.Sprintf("column count %d fits no layout: registered for %s files of %s: %s; if the source or the task "+
-		"has other columns now, add a layout {kind: %s%s, columns: […]} of that width to the registration, apply it, and resume the table with --retry",
-		e.Width, e.Kind, e.Table, strings.Join(known, "; "), e.Kind, from)
+		"has other columns now, add a layout {kind: %s, columns: […]} of that width to the registration, apply it, and resume the table with --retry",
+		e.Width, e.Kind, e.Table, strings.Join(known, "; "), kind)
 }
 
 var _ error = (*LayoutError)(nil)
