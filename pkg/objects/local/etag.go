@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,6 +37,7 @@ type etagCache struct {
 	mu      sync.Mutex
 	seed    maphash.Seed
 	entries map[uint64]etagEntry // by hash of the name; the stamp holds the inode
+	limit   int                  // 0: maxETags
 }
 
 type etagEntry struct {
@@ -63,7 +65,7 @@ func (c *etagCache) put(name string, s stamp, sum sum) {
 	defer c.mu.Unlock()
 	slot := c.slot(name)
 	old, ok := c.entries[slot]
-	if !ok && len(c.entries) >= maxETags {
+	if limit := cmp.Or(c.limit, maxETags); !ok && len(c.entries) >= limit {
 		for other := range c.entries {
 			delete(c.entries, other)
 			break

@@ -19,7 +19,7 @@ var errInUse = errors.New("file is locked")
 // createTemp makes a temporary file and locks it. A sweep of another process
 // may come between the two; then the file is gone and another is made.
 func (b *Bucket) createTemp() (*os.File, string, error) {
-	const attempts = 10
+	const attempts = 1000
 	for range attempts {
 		name := tempFolder + "/" + rand.Text()
 		f, err := b.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
