@@ -134,15 +134,15 @@ func (s *Service) resume(ctx context.Context) error {
 	return nil
 }
 
-// isNew reports whether there is still something to say of an object that a
-// listing found.
-func (s *Service) isNew(ctx context.Context, o dms.Object) (bool, error) {
+// offerListed offers an object that a listing found, unless it is told already.
+func (s *Service) offerListed(ctx context.Context, o dms.Object) (isNew bool, err error) {
 	row, err := s.deps.Objects.Object(ctx, identify(s.matcher.Load(), o))
-	switch {
-	case errors.Is(err, control.ErrNotFound):
-		return true, nil
-	case err != nil:
+	if err != nil && !errors.Is(err, control.ErrNotFound) {
 		return false, fmt.Errorf("read what is known of %s: %w", o.Key, err)
 	}
-	return row.State != control.ObjectTold, nil
+	if err == nil && row.State == control.ObjectTold {
+		return false, nil
+	}
+	_, err = s.Offer(ctx, o, FromListing)
+	return true, err
 }

@@ -44,6 +44,8 @@ type Raw interface {
 	// Scan yields every object that is whole, its ETag included, and skips those
 	// that are still being written; it stops at the first error, which it yields.
 	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+	// Fresh is Scan without most of what an earlier Fresh has handed over.
+	Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
 }
 
 // Deps are what the service works with; all are needed.
@@ -129,14 +131,22 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		return listed, fmt.Errorf("read the end of the log: %w", err)
 	}
 	perTable := map[dms.TableID]int64{}
-	if err := s.Scan(ctx, func(table dms.TableID, isNew bool) {
+	for info, err := range s.deps.Raw.Scan(ctx, "") {
+		if err != nil {
+			return listed, fmt.Errorf("list the raw bucket: %w", err)
+		}
+		o := s.object(info)
+		isNew, err := s.offerListed(ctx, o)
+		if err != nil {
+			return listed, err
+		}
+		if table, _, ok := s.matcher.Load().Match(o.Key); ok {
+			perTable[table]++
+		}
 		listed.Objects++
-		perTable[table]++
 		if isNew {
 			listed.Told++
 		}
-	}); err != nil {
-		return listed, err
 	}
 	for _, spec := range specs {
 		_, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{
@@ -151,33 +161,10 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 	return listed, nil
 }
 
-// Scan offers every whole object of the raw bucket as one that a listing found;
-// each, if not nil, is told of every one.
-func (s *Service) Scan(ctx context.Context, each func(table dms.TableID, isNew bool)) error {
-	for info, err := range s.deps.Raw.Scan(ctx, "") {
-		if err != nil {
-			return fmt.Errorf("list the raw bucket: %w", err)
-		}
-		o := dms.Object{
-			Bucket: s.deps.Raw.Name(), Key: info.Key, VersionID: info.VersionID, ETag: info.ETag,
-			Size: info.Size, LastModified: info.LastModified.UTC(),
-		}
-		isNew, err := s.isNew(ctx, o)
-		if err != nil {
-			return err
-		}
-		if isNew {
-			if _, err := s.Offer(ctx, o, FromListing); err != nil {
-				return err
-			}
-		}
-		if each != nil {
-			table, _, ok := s.matcher.Load().Match(o.Key)
-			if !ok {
-				table = NoTable
-			}
-			each(table, isNew)
-		}
+// object names one version of an object of the raw bucket.
+func (s *Service) object(info objects.Info) dms.Object {
+	return dms.Object{
+		Bucket: s.deps.Raw.Name(), Key: info.Key, VersionID: info.VersionID, ETag: info.ETag,
+		Size: info.Size, LastModified: info.LastModified.UTC(),
 	}
-	return nil
 }

@@ -2,25 +2,34 @@ package ingestrouter
 
 import (
 	"context"
-	"time"
+	"fmt"
 )
 
-// Watch scans the raw bucket again and again: whenever wake says that
-// something changed, at the latest after interval. A scan that fails is logged
-// and tried again; Watch returns when ctx ends.
-func (s *Service) Watch(ctx context.Context, wake <-chan struct{}, interval time.Duration) error {
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
+// Watch offers what is new in the raw bucket, at once and whenever wake says
+// that something may have changed. A scan that fails is logged and tried again
+// at the next wake-up; Watch returns when ctx ends.
+func (s *Service) Watch(ctx context.Context, wake <-chan struct{}) error {
 	for {
-		if err := s.Scan(ctx, nil); err != nil && ctx.Err() == nil {
+		if err := s.Scan(ctx); err != nil && ctx.Err() == nil {
 			s.deps.Logger.ErrorContext(ctx, "scan the raw bucket", "error", err)
 		}
-		timer.Reset(interval)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wake:
-		case <-timer.C:
 		}
 	}
+}
+
+// Scan offers what is new in the raw bucket, once.
+func (s *Service) Scan(ctx context.Context) error {
+	for info, err := range s.deps.Raw.Fresh(ctx, "") {
+		if err != nil {
+			return fmt.Errorf("scan the raw bucket: %w", err)
+		}
+		if _, err := s.offerListed(ctx, s.object(info)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

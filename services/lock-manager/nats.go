@@ -1,0 +1,201 @@
+package lockmanager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// CommandSubject and the name of a command is where operators' commands are asked for: outside of the
+// log, which keeps all subjects that begin with "blotter.".
+const CommandSubject = "command.lock-manager"
+
+// commandTimeout bounds the work of one command.
+const commandTimeout = 30 * time.Second
+
+// CommandRequest is what an operator's request carries, as JSON.
+type CommandRequest struct {
+	ID     string `json:"id"`     // carried out once; a repeated request gets the same answer
+	Actor  string `json:"actor"`  // who: "operator:<name>"
+	Reason string `json:"reason"` // why
+	Table  string `json:"table"`  // <db>.<table>
+
+	Flag    string          `json:"flag,omitempty"`    // of "flag": L or G
+	Force   bool            `json:"force,omitempty"`   // of "pause"
+	Mode    string          `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
+	Confirm bool            `json:"confirm,omitempty"` // of "load-complete"
+	Spec    *registry.Table `json:"spec,omitempty"`    // of "apply"
+}
+
+// CommandReply is the answer.
+type CommandReply struct {
+	Detail  string `json:"detail"`            // what was done
+	Refused string `json:"refused,omitempty"` // why nothing was done, and what to do
+}
+
+// commands are the endpoints: their names, and what makes a command of a request.
+var commands = map[string]struct {
+	effect string
+	sample string
+	make   func(CommandRequest) (Command, error)
+}{
+	"apply": {"registers a table or a new version of its registration",
+		`{"id":"1","actor":"operator:me","table":"rms.reports","spec":{…}}`, nil},
+	"flag": {"chooses the engine of a table: L or G",
+		`{"id":"2","actor":"operator:me","reason":"too large for Lambda","table":"rms.reports","flag":"G"}`, makeFlag},
+	"pause": {"stops grants of a table; with force its running transaction is fenced",
+		`{"id":"3","actor":"operator:me","reason":"source maintenance","table":"rms.reports"}`,
+		func(r CommandRequest) (Command, error) { return Pause{r.order(), r.Force}, nil }},
+	"resume": {"lets a paused table go on, its quarantined files retried or skipped",
+		`{"id":"4","actor":"operator:me","reason":"file mended","table":"rms.reports","mode":"retry"}`, makeResume},
+	"load-complete": {"seals the open load of a table",
+		`{"id":"5","actor":"operator:me","reason":"task stopped","table":"rms.reports"}`,
+		func(r CommandRequest) (Command, error) { return LoadComplete{r.order(), r.Confirm}, nil }},
+	"load-reopen": {"takes late load files into their load",
+		`{"id":"6","actor":"operator:me","reason":"copied late","table":"rms.reports"}`,
+		func(r CommandRequest) (Command, error) { return LoadReopen{r.order()}, nil }},
+	"load-ignore": {"refuses late load files",
+		`{"id":"7","actor":"operator:me","reason":"left over","table":"rms.reports"}`,
+		func(r CommandRequest) (Command, error) { return LoadIgnore{r.order()}, nil }},
+}
+
+func (r CommandRequest) order() Order { return Order{ID: r.ID, Reason: r.Reason} }
+
+func makeFlag(r CommandRequest) (Command, error) {
+	switch r.Flag {
+	case "L":
+		return SetFlag{r.order(), blotterv1.Engine_ENGINE_LAMBDA}, nil
+	case "G":
+		return SetFlag{r.order(), blotterv1.Engine_ENGINE_GLUE}, nil
+	case "P":
+		return Pause{Order: r.order()}, nil
+	}
+	return nil, refuse("flag %q: expected L (Lambda), G (Glue) or P (paused)", r.Flag)
+}
+
+func makeResume(r CommandRequest) (Command, error) {
+	switch mode := ResumeMode(r.Mode); mode {
+	case ResumePlain, ResumeRetry, ResumeSkip:
+		return Resume{r.order(), mode}, nil
+	}
+	return nil, refuse("resume mode %q: expected retry or skip", r.Mode)
+}
+
+// Serve answers commands on nc as a NATS micro service, which `nats service ls`
+// and `nats req` show and use. It returns when ctx ends.
+func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
+	svc, err := micro.AddService(nc, micro.Config{
+		Name: ServiceName, Version: "1.0.0",
+		Description: "the state of every table: commands that change it",
+	})
+	if err != nil {
+		return fmt.Errorf("add the command service: %w", err)
+	}
+	defer func() { _ = svc.Stop() }()
+	for name, command := range commands {
+		err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, r) }),
+			micro.WithEndpointSubject(CommandSubject+"."+name),
+			micro.WithEndpointMetadata(map[string]string{"effect": command.effect, "sample": command.sample}))
+		if err != nil {
+			return fmt.Errorf("add the endpoint %s: %w", name, err)
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *Service) answer(ctx context.Context, name string, r micro.Request) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	var req CommandRequest
+	if err := json.Unmarshal(r.Data(), &req); err != nil {
+		_ = r.Error("400", "the request is not the JSON of a command: "+err.Error(), nil)
+		return
+	}
+	reply, err := s.Execute(ctx, name, req)
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "carry out a command", "command", name, "table", req.Table, "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	_ = r.RespondJSON(reply)
+}
+
+// Execute carries out one command request by name. A refusal is in the reply;
+// an error means that nothing is known of the outcome: ask again with the same id.
+func (s *Service) Execute(ctx context.Context, name string, req CommandRequest) (CommandReply, error) {
+	detail, err := s.execute(ctx, name, req)
+	if errors.Is(err, ErrRefused) {
+		return CommandReply{Refused: err.Error()}, nil
+	}
+	return CommandReply{Detail: detail}, err
+}
+
+func (s *Service) execute(ctx context.Context, name string, req CommandRequest) (string, error) {
+	command, ok := commands[name]
+	if !ok {
+		return "", refuse("there is no command %q", name)
+	}
+	table, err := dms.ParseTableID(req.Table)
+	if err != nil {
+		return "", refuse("%v", err)
+	}
+	if req.ID == "" || req.Actor == "" {
+		return "", refuse("a command needs an id and an actor")
+	}
+	if name == "apply" {
+		return s.registerTable(ctx, table, req)
+	}
+	c, err := command.make(req)
+	if err != nil {
+		return "", err
+	}
+	return s.Command(ctx, table, req.Actor, c)
+}
+
+// registerTable gives a registration its version and field ids, from the one in
+// force, and registers it unless it says nothing new.
+func (s *Service) registerTable(ctx context.Context, table dms.TableID, req CommandRequest) (string, error) {
+	if req.Spec == nil || req.Spec.ID != table {
+		return "", refuse("apply needs the registration of table %s", table)
+	}
+	var prev *registry.Table
+	stored, err := s.deps.Store.Spec(ctx, table, 0)
+	switch {
+	case err == nil:
+		spec, err := registry.ParseTable(stored.JSON)
+		if err != nil {
+			return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
+		}
+		prev = &spec
+	case !errors.Is(err, control.ErrNotFound):
+		return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
+	}
+	spec, err := registry.AssignIDs(prev, *req.Spec)
+	if err != nil {
+		return "", refuse("%v", err)
+	}
+	if prev != nil {
+		spec.Version = prev.Version
+		before, errBefore := prev.JSON()
+		after, errAfter := spec.JSON()
+		if err := errors.Join(errBefore, errAfter); err != nil {
+			return "", err
+		}
+		if string(before) == string(after) {
+			return fmt.Sprintf("%s is registered like this already, version %d", table, prev.Version), nil
+		}
+	}
+	spec.Version++
+	return s.Command(ctx, table, req.Actor, Register{Order: req.order(), Spec: spec})
+}

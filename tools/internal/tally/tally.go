@@ -1,0 +1,105 @@
+// Package tally counts what the event log tells of: the numbers that progress
+// lines and the closing table of a run show.
+package tally
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Table holds the numbers of one table.
+type Table struct {
+	Table       dms.TableID
+	Arrived     int64 // data files known
+	Staged      int64 // load files that wait for their load's replacement
+	Published   int64 // files whose rows are visible
+	Ignored     int64 // files that ended without rows: superseded, refused, no data files
+	Quarantined int64 // failures so far, those resumed since included
+	RowsIn      int64 // rows of the published files
+	Duplicates  int64 // rows that a newer row of the same key overtook
+	Rows        int64 // rows of the table after its last commit; -1: no commit yet
+	Phase       string
+	Paused      bool
+	Events      int64
+}
+
+// Tally folds events. It may be fed and read by many goroutines.
+type Tally struct {
+	mu     sync.Mutex
+	tables map[dms.TableID]*Table
+	files  map[dms.FileID]struct{} // published, so that a file folded in again counts once
+}
+
+// New gives an empty tally.
+func New() *Tally {
+	return &Tally{tables: map[dms.TableID]*Table{}, files: map[dms.FileID]struct{}{}}
+}
+
+// Add folds one event in.
+func (t *Tally) Add(table dms.TableID, event proto.Message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	row, ok := t.tables[table]
+	if !ok {
+		row = &Table{Table: table, Rows: -1, Phase: "streaming"}
+		t.tables[table] = row
+	}
+	row.Events++
+	switch e := event.(type) {
+	case *blotterv1.FileAccepted:
+		row.Arrived++
+	case *blotterv1.FileRejected, *blotterv1.FileIgnored, *blotterv1.ObjectIgnored:
+		row.Ignored++
+	case *blotterv1.FileStaged:
+		row.Staged++
+	case *blotterv1.FileQuarantined:
+		row.Quarantined++
+	case *blotterv1.TablePaused:
+		row.Paused = true
+	case *blotterv1.TableResumed:
+		row.Paused = false
+	case *blotterv1.LoadOpened, *blotterv1.LoadReopened:
+		row.Phase = "loading"
+	case *blotterv1.LoadSealed:
+		row.Phase = "replacing"
+	case *blotterv1.LoadAbandoned:
+		row.Phase = "streaming"
+	case *blotterv1.FilesPublished:
+		t.published(row, e)
+	}
+}
+
+func (t *Tally) published(row *Table, e *blotterv1.FilesPublished) {
+	row.Rows = e.GetTableRows()
+	if e.GetStrategy() == "replace" {
+		row.Phase = "streaming"
+	}
+	for _, f := range e.GetFiles() {
+		id := dms.FileID(f.GetFileId())
+		if _, again := t.files[id]; again {
+			continue
+		}
+		t.files[id] = struct{}{}
+		row.Published++
+		row.RowsIn += f.GetCounts().GetRowsRead()
+		row.Duplicates += f.GetCounts().GetDuplicatesDropped() + f.GetCounts().GetSuperseded()
+	}
+}
+
+// Tables gives a copy of all numbers, by table name.
+func (t *Tally) Tables() []Table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Table, 0, len(t.tables))
+	for _, row := range t.tables {
+		out = append(out, *row)
+	}
+	slices.SortFunc(out, func(a, b Table) int { return strings.Compare(a.Table.String(), b.Table.String()) })
+	return out
+}
