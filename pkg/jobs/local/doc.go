@@ -1,0 +1,2 @@
+// Package local runs transforms in this process.
+package local
