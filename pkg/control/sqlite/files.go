@@ -13,8 +13,18 @@ import (
 const (
 	fileColumns = `f.file_id, f.kind, f.state, f.file_order, f.last_modified, f.live, f.body`
 	// CROSS JOIN holds SQLite to this order: first the one table, then its files.
-	filesOfTable = `SELECT ` + fileColumns + ` FROM tables t CROSS JOIN files f ON f.table_id = t.id
-		WHERE t.db = ? AND t.name = ?`
+	// INDEXED BY holds it to an index: without statistics it would walk all files
+	// of a table for the few that are live.
+	ofTable          = ` ON f.table_id = t.id WHERE t.db = ? AND t.name = ?`
+	selectFiles      = `SELECT ` + fileColumns + ` FROM tables t CROSS JOIN files f`
+	filesOfTable     = selectFiles + ofTable
+	filesLive        = selectFiles + ` INDEXED BY files_live` + ofTable
+	filesPublished   = selectFiles + ` INDEXED BY files_published` + ofTable
+	filesByState     = selectFiles + ` INDEXED BY files_state` + ofTable
+	liveFiles        = ` AND f.live = 1 ORDER BY f.file_order, f.file_id`
+	publishedChanges = ` AND f.state = 'published' AND f.kind = 2 AND f.last_modified >= ?
+		ORDER BY f.file_order, f.file_id`
+	newestFirst = ` ORDER BY f.file_order DESC, f.file_id DESC LIMIT ?`
 )
 
 // File implements control.Store.
@@ -31,7 +41,7 @@ func (s *Store) File(ctx context.Context, table dms.TableID, id dms.FileID) (con
 // LiveFiles implements control.Store.
 func (s *Store) LiveFiles(ctx context.Context, table dms.TableID) ([]control.FileRow, error) {
 	return s.files(ctx, "load live files of table "+table.String(),
-		filesOfTable+` AND f.live = 1 ORDER BY f.file_order, f.file_id`, table.DB, table.Table)
+		filesLive+liveFiles, table.DB, table.Table)
 }
 
 // PublishedChanges implements control.Store.
@@ -41,13 +51,11 @@ func (s *Store) PublishedChanges(ctx context.Context, table dms.TableID, since t
 		return nil, err
 	}
 	return s.files(ctx, "load published files of table "+table.String(),
-		filesOfTable+` AND f.state = 'published' AND f.kind = 2 AND f.last_modified >= ?
-			ORDER BY f.file_order, f.file_id`, table.DB, table.Table, from)
+		filesPublished+publishedChanges, table.DB, table.Table, from)
 }
 
 // Files implements control.Store.
 func (s *Store) Files(ctx context.Context, table dms.TableID, states []string, limit int) ([]control.FileRow, error) {
-	const newestFirst = ` ORDER BY f.file_order DESC, f.file_id DESC LIMIT ?`
 	doing := "list files of table " + table.String()
 	if len(states) == 0 {
 		return s.files(ctx, doing, filesOfTable+newestFirst, table.DB, table.Table, limit)
@@ -61,7 +69,7 @@ func (s *Store) Files(ctx context.Context, table dms.TableID, states []string, l
 		if i > 0 {
 			query.WriteString(` UNION `)
 		}
-		query.WriteString(`SELECT * FROM (` + filesOfTable + ` AND f.state = ?` + newestFirst + `)`)
+		query.WriteString(`SELECT * FROM (` + filesByState + ` AND f.state = ?` + newestFirst + `)`)
 		args = append(args, table.DB, table.Table, state, limit)
 	}
 	query.WriteString(`) f` + newestFirst)

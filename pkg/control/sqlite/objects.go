@@ -12,6 +12,8 @@ import (
 const selectObjects = `SELECT file_id, bucket, key, version_id, etag, size, last_modified,
 	state, db, name, after, event, deliveries, revision FROM objects`
 
+const objectsIn = ` WHERE state = ? ORDER BY id LIMIT ?`
+
 // Object implements control.Objects.
 func (s *Store) Object(ctx context.Context, id dms.FileID) (control.ObjectRow, error) {
 	row, err := scanObject(s.db.Reads().QueryRowContext(ctx, selectObjects+` WHERE file_id = ?`, string(id)))
@@ -24,8 +26,7 @@ func (s *Store) Object(ctx context.Context, id dms.FileID) (control.ObjectRow, e
 // ObjectsIn implements control.Objects.
 func (s *Store) ObjectsIn(ctx context.Context, state control.ObjectState, limit int) ([]control.ObjectRow, error) {
 	doing := "list " + string(state) + " objects"
-	rows, err := s.db.Reads().QueryContext(ctx, selectObjects+` WHERE state = ? ORDER BY id LIMIT ?`,
-		string(state), limit)
+	rows, err := s.db.Reads().QueryContext(ctx, selectObjects+objectsIn, string(state), limit)
 	if err != nil {
 		return nil, s.db.Explain(doing, err)
 	}
