@@ -1,0 +1,102 @@
+package lake
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/openblotter/blotter/pkg/objects"
+)
+
+// Config holds the thresholds of merging. The zero value is not valid; begin
+// with DefaultConfig.
+type Config struct {
+	// SmallTableRows: a table that has at most this many rows after a merge is
+	// rewritten whole by it, so that a small table is one file without deletes.
+	SmallTableRows int64
+	// RewriteFraction: when a merge replaces more than this part of the rows of
+	// the files that it touches, they are rewritten; else position deletes hide
+	// the replaced rows. Between 0 and 1.
+	RewriteFraction float64
+	// MaxDeleteFiles: files that a merge touches are rewritten too once one of
+	// them would have more position-delete files than this.
+	MaxDeleteFiles int
+	// AdoptRows: a staged file with fewer rows is merged with others instead of
+	// becoming a data file as it is.
+	AdoptRows int64
+	// MaxFileRows and MaxFileBytes bound a written data file.
+	MaxFileRows  int64
+	MaxFileBytes int64
+	// RowGroupRows is the size of a row group of written files.
+	RowGroupRows int64
+	// MaxTombstoneFiles: beyond this many, the smaller files of remembered
+	// deletes are merged into one.
+	MaxTombstoneFiles int
+	// WindowRows is how many changes are probed at a time; a change in the window
+	// takes its key, its position and some twenty bytes.
+	WindowRows int
+	// CommitAttempts bounds how often a publication is tried while other commits
+	// come first.
+	CommitAttempts int
+}
+
+// DefaultConfig gives the thresholds for tables of some thousands to some
+// hundred million rows.
+func DefaultConfig() Config {
+	return Config{
+		SmallTableRows: 20_000, RewriteFraction: 0.25, MaxDeleteFiles: 16,
+		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
+		MaxTombstoneFiles: 8, WindowRows: 16_384, CommitAttempts: 8,
+	}
+}
+
+// Validate reports all faults together.
+func (c Config) Validate() error {
+	var faults []error
+	positive := func(name string, v int64) {
+		if v <= 0 {
+			faults = append(faults, fmt.Errorf("lake: %s must be above 0, is %d", name, v))
+		}
+	}
+	positive("max_file_rows", c.MaxFileRows)
+	positive("max_file_bytes", c.MaxFileBytes)
+	positive("row_group_rows", c.RowGroupRows)
+	positive("max_delete_files", int64(c.MaxDeleteFiles))
+	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
+	positive("window_rows", int64(c.WindowRows))
+	positive("commit_attempts", int64(c.CommitAttempts))
+	if c.SmallTableRows < 0 || c.AdoptRows < 0 {
+		faults = append(faults, errors.New("lake: small_table_rows and adopt_rows must not be negative"))
+	}
+	if c.RewriteFraction < 0 || c.RewriteFraction > 1 {
+		faults = append(faults, fmt.Errorf("lake: rewrite_fraction must lie between 0 and 1, is %v", c.RewriteFraction))
+	}
+	return errors.Join(faults...)
+}
+
+// Deps are what a Lake works with.
+type Deps struct {
+	Catalog Catalog
+	// IO is the warehouse; the catalog must have been opened with its Properties.
+	IO *IO
+	// Staging is the bucket that manifests and staged files lie in.
+	Staging objects.Bucket
+	Logger  *slog.Logger // nil discards
+	// Step, if set, is told of each step of a publication before it is taken; an
+	// error ends the work there, as a crash would. For tests.
+	Step func(Step) error
+}
+
+// Step is a point of a publication at which a crash is tried.
+type Step string
+
+// The steps, in order.
+const (
+	StepAudited    Step = "audited"    // the staged output is whole and true
+	StepFolded     Step = "folded"     // it is known what survives and what is replaced
+	StepWritten    Step = "written"    // data files lie in the warehouse
+	StepDeletes    Step = "deletes"    // position deletes lie there too
+	StepTombstones Step = "tombstones" // remembered deletes lie there too
+	StepStaged     Step = "staged"     // the manifests of the snapshot are written
+	StepCommitted  Step = "committed"  // the commit has happened
+)

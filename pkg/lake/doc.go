@@ -1,0 +1,56 @@
+// Package lake keeps the Iceberg tables: it audits what a transform staged,
+// merges it into a table, and makes it visible in one commit that carries the
+// token of the grant.
+//
+// # Fencing
+//
+// The token of the last commit stands in the properties of the table. Each
+// commit is pinned to the snapshot of the metadata in which the token was read,
+// so that of two commits that read the same token one fails, reads again and
+// finds the other. Publish answers again for its own token, and refuses one that
+// is older than the table's; Fence makes the lake refuse a token by an empty
+// snapshot that carries it. For one token at most one of them ever commits.
+//
+// # Merging
+//
+// Rows compare by (position, row number). Of each key the latest change of the
+// batch is taken, and dropped if the table's row or a remembered delete of the
+// key is later still. Staged and data files are sorted by the encoded key, so
+// that everything is a merge of sorted streams: memory holds one window of
+// changes, one page per column of the open files, one bit per staged row and
+// four bytes per replaced row of the table.
+//
+// Replaced rows are hidden by position deletes, or by rewriting the files that
+// hold them; see Config. A staged file of which every row survives becomes a
+// data file as it is.
+//
+// # Properties of a table
+//
+//	blotter.token       the token of the last commit, decimal
+//	blotter.generation  the generation that the last replacing commit published
+//	blotter.publish     the Result of the last commit, as JSON
+//	blotter.key         the field ids of the primary key, in its order: "1,4"; empty without one
+//	blotter.tombstones  the remembered deletes: Parquet files with hash, rows and key bounds, as JSON
+//	blotter.table       the table's name at its source, <db>.<table>
+//	blotter.spec        the version of the registration that the schema follows
+//
+// Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)
+// in their summary.
+//
+// # Layout of the warehouse
+//
+//	<db>/<table>/data/      data files and position deletes
+//	<db>/<table>/metadata/  what Iceberg writes
+//	_tombstones/<db>/<table>/  remembered deletes: outside of the tables, so that
+//	                           no engine's orphan cleanup takes them
+//
+// In these folders every byte of a name other than A-Z a-z 0-9 _ - stands as a
+// dot and two hex digits ("case notes" is case.20notes). In the catalog a table
+// bears its own name; see Identifier.
+//
+// # Crashes
+//
+// Nothing is visible before the catalog's commit, and everything that the commit
+// names is durable before it. A crash leaves unreferenced files at worst; the
+// same Publish again gives the same rows.
+package lake

@@ -1,0 +1,64 @@
+package lake
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+var (
+	// ErrStale: the table carries a newer token, or the token was fenced. Nothing
+	// was published, and nothing ever will be under this token.
+	ErrStale = errors.New("token is stale")
+	// ErrBusy: other commits came first as often as was tried. Try again later.
+	ErrBusy = errors.New("table keeps changing")
+	// ErrNoTable: there is no such table in the lake yet.
+	ErrNoTable = errors.New("no such table in the lake")
+	// ErrIncompatible: the table in the lake cannot follow the registration, for
+	// example since its primary key is another one.
+	ErrIncompatible = errors.New("registration does not fit the table in the lake")
+)
+
+// The codes of an AuditError.
+const (
+	CodeManifest   = "audit.manifest"   // missing, changed, or about another file, table, token or registration
+	CodeHash       = "audit.hash"       // a staged file is missing or is not the one that the manifest names
+	CodeRowCount   = "audit.row_count"  // a staged file has more or fewer rows than the manifest says
+	CodeSchema     = "audit.schema"     // a staged file's columns are not the table's
+	CodeKeyOrder   = "audit.key_order"  // rows are not sorted by key, or a key repeats, or is null
+	CodeKeyBounds  = "audit.key_bounds" // keys are not those that the manifest names
+	CodePosition   = "audit.position"   // a row's position lies outside of the manifest's range
+	CodeProvenance = "audit.provenance" // a row names another file, or no row of it
+	CodeDeletes    = "audit.deletes"    // changes without a key: the table has no primary key
+)
+
+// AuditError says that staged output is not whole and true. It is final: the
+// same staged output fails again. It holds no value of a row.
+type AuditError struct {
+	Code    string
+	FileID  dms.FileID
+	Object  string // the key in the staging bucket
+	Row     int64  // in the staged file, from 1; 0 if it belongs to none
+	Message string
+	Err     error // the cause, if there is one
+}
+
+// Error gives the whole report in one line.
+func (e *AuditError) Error() string {
+	s := fmt.Sprintf("audit of staged file %s: %s", e.FileID, e.Message)
+	if e.Object != "" {
+		s += " (" + e.Object
+		if e.Row > 0 {
+			s += fmt.Sprintf(", row %d", e.Row)
+		}
+		s += ")"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *AuditError) Unwrap() error { return e.Err }

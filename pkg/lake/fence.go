@@ -1,0 +1,77 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// Fence makes the lake refuse a token from now on, by an empty snapshot that
+// carries it; the table is created if it is not there. It may be repeated.
+//
+// A Result with Fenced says that nothing was and nothing will be published under
+// the token. A Result without says that the token was published before, by the
+// commit that it describes. ErrStale: a newer token is there, so that this one is
+// dead, but whether it was published is no longer known here. ErrBusy as in
+// Publish.
+func (l *Lake) Fence(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
+	if token == 0 {
+		return Result{}, fmt.Errorf("fence %s: token is missing", spec.ID)
+	}
+	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.fenceOnce(ctx, spec, token) })
+	if err != nil {
+		return Result{}, fmt.Errorf("fence %s, token %d: %w", spec.ID, token, err)
+	}
+	return r, nil
+}
+
+func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
+	tbl, err := l.loadOrCreate(ctx, spec)
+	if err != nil {
+		return Result{}, err
+	}
+	state, err := readState(tbl.Properties())
+	if err != nil {
+		return Result{}, err
+	}
+	switch {
+	case state.token > token:
+		return Result{}, ErrStale
+	case state.token == token:
+		return state.last, nil
+	}
+	rows, err := countLive(ctx, tbl)
+	if err != nil {
+		return Result{}, err
+	}
+	tx, err := pin(tbl)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
+		return Result{}, err
+	}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: rows}
+	if err := setState(tx, &result, state.tombstones, nil); err != nil {
+		return Result{}, err
+	}
+	if err := l.step(StepStaged); err != nil {
+		return Result{}, err
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return Result{}, commitFailed(err)
+	}
+	return result, l.step(StepCommitted)
+}
+
+// countLive counts the live rows by the metadata alone.
+func countLive(ctx context.Context, tbl *table.Table) (int64, error) {
+	s, err := readSnapshot(ctx, tbl, nil)
+	if err != nil {
+		return 0, err
+	}
+	return s.rows, nil
+}

@@ -1,0 +1,140 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// Lake keeps the tables of one catalog. Its methods may be used by many
+// goroutines, and many Lakes may work on one catalog.
+type Lake struct {
+	cfg     Config
+	catalog Catalog
+	io      *IO
+	bucket  objects.Bucket
+	staging objects.Bucket
+	log     *slog.Logger
+	step    func(Step) error
+	// verified holds the keys of tombstone files whose hash was compared.
+	verified sync.Map
+}
+
+// Open begins to work on a catalog. It reads nothing yet; all faults of cfg and
+// deps are reported together.
+func Open(_ context.Context, cfg Config, deps Deps) (*Lake, error) {
+	err := cfg.Validate()
+	if deps.Catalog == nil || deps.IO == nil || deps.Staging == nil {
+		err = errors.Join(err, errors.New("lake: catalog, warehouse or staging bucket is missing"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &Lake{cfg: cfg, catalog: deps.Catalog, io: deps.IO, bucket: deps.IO.Bucket(), staging: deps.Staging, log: deps.Logger, step: deps.Step}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.step == nil {
+		l.step = func(Step) error { return nil }
+	}
+	return l, nil
+}
+
+// EnsureTable creates the table of a registration, format version 2, with its
+// namespace; an existing table gets the columns and the wider types that it
+// lacks. ErrIncompatible if it cannot follow.
+func (l *Lake) EnsureTable(ctx context.Context, spec registry.Table) error {
+	_, err := l.ensure(ctx, spec)
+	return err
+}
+
+// ensure gives the table as it is after EnsureTable.
+func (l *Lake) ensure(ctx context.Context, spec registry.Table) (*table.Table, error) {
+	for range l.cfg.CommitAttempts {
+		tbl, err := l.loadOrCreate(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		e, err := planEvolution(tbl.Metadata(), spec)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", spec.ID, err)
+		}
+		if e.empty() {
+			return tbl, nil
+		}
+		if err := l.commitEvolution(ctx, tbl, e, spec); err != nil && !isStaleCommit(err) {
+			return nil, fmt.Errorf("table %s: %w", spec.ID, err)
+		}
+	}
+	return nil, fmt.Errorf("evolve table %s: %w", spec.ID, ErrBusy)
+}
+
+func (l *Lake) commitEvolution(ctx context.Context, tbl *table.Table, e evolution, spec registry.Table) error {
+	tx := tbl.NewTransaction()
+	if err := e.apply(tx); err != nil {
+		return err
+	}
+	if err := tx.SetProperties(iceberg.Properties{PropertySpec: strconv.FormatUint(spec.Version, 10)}); err != nil {
+		return fmt.Errorf("set properties: %w", err)
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit schema: %w", err)
+	}
+	return nil
+}
+
+// load gives the table as the catalog has it; ErrNoTable if it has none.
+func (l *Lake) load(ctx context.Context, id dms.TableID) (*table.Table, error) {
+	tbl, err := l.catalog.LoadTable(ctx, Identifier(id))
+	switch {
+	case errors.Is(err, catalog.ErrNoSuchTable), errors.Is(err, catalog.ErrNoSuchNamespace):
+		return nil, fmt.Errorf("load table %s: %w", id, ErrNoTable)
+	case err != nil:
+		return nil, fmt.Errorf("load table %s: %w", id, err)
+	}
+	return tbl, nil
+}
+
+func (l *Lake) loadOrCreate(ctx context.Context, spec registry.Table) (*table.Table, error) {
+	tbl, err := l.load(ctx, spec.ID)
+	if !errors.Is(err, ErrNoTable) {
+		return tbl, err
+	}
+	order, err := keySortOrder(spec)
+	if err != nil {
+		return nil, fmt.Errorf("create table %s: %w", spec.ID, err)
+	}
+	ident := Identifier(spec.ID)
+	if err := l.catalog.CreateNamespace(ctx, ident[:1], nil); err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		// Another process may have been faster in a way that the catalog cannot
+		// tell from a fault; then the table can be created all the same.
+		l.log.WarnContext(ctx, "create namespace", "namespace", ident[0], "error", err)
+	}
+	_, err = l.catalog.CreateTable(ctx, ident, createSchema(spec),
+		catalog.WithLocation(l.io.URI(tableFolder(spec.ID))),
+		catalog.WithSortOrder(order),
+		catalog.WithProperties(iceberg.Properties{
+			table.PropertyFormatVersion:                  "2",
+			"write.delete.granularity":                   "file",
+			"commit.manifest-merge.enabled":              "true",
+			"write.metadata.delete-after-commit.enabled": "true",
+			PropertyKey:   keyProperty(spec),
+			PropertyTable: spec.ID.String(),
+			PropertySpec:  strconv.FormatUint(spec.Version, 10),
+		}))
+	if err != nil && !errors.Is(err, catalog.ErrTableAlreadyExists) {
+		return nil, fmt.Errorf("create table %s: %w", spec.ID, err)
+	}
+	return l.load(ctx, spec.ID)
+}

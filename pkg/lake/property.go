@@ -1,0 +1,133 @@
+package lake
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/apache/iceberg-go"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/transform"
+)
+
+// The properties of a table; the package documentation gives their meaning.
+const (
+	PropertyToken      = "blotter.token"
+	PropertyGeneration = "blotter.generation"
+	PropertyPublish    = "blotter.publish"
+	PropertyKey        = "blotter.key"
+	PropertyTombstones = "blotter.tombstones"
+	PropertyTable      = "blotter.table"
+	PropertySpec       = "blotter.spec"
+)
+
+// The keys that snapshots carry in their summary, beside PropertyToken.
+const (
+	SummaryStrategy = "blotter.strategy"
+	SummaryFiles    = "blotter.files"
+)
+
+// The strategies of a commit.
+const (
+	StrategyAppend      = "append"        // nothing was replaced
+	StrategyRowDelta    = "row-delta"     // position deletes hide what was replaced
+	StrategyCopyOnWrite = "copy-on-write" // files with replaced rows were rewritten
+	StrategyReplace     = "replace"       // the whole table was replaced
+	StrategyFence       = "fence"         // nothing was published under the token
+)
+
+// Result is what one commit did. It is kept in the table's properties until
+// the next commit.
+type Result struct {
+	Token      uint64      `json:"token"`
+	SnapshotID int64       `json:"snapshot_id"`
+	TableRows  int64       `json:"table_rows"` // live rows after the commit
+	Strategy   string      `json:"strategy"`
+	Files      []FileCount `json:"files"` // in the order of the request
+}
+
+// Fenced reports that the commit fenced the token: nothing was published.
+func (r Result) Fenced() bool { return r.Strategy == StrategyFence }
+
+// FileCount accounts for one file of a commit.
+type FileCount struct {
+	FileID dms.FileID       `json:"file_id"`
+	Counts transform.Counts `json:"counts"`
+	// Superseded counts the staged rows and deletes of the file that a later
+	// change of the same key overtakes: one of the table, or of another file of
+	// the same commit.
+	Superseded int64 `json:"superseded"`
+}
+
+// Tombstone is one immutable file of remembered deletes.
+type Tombstone struct {
+	Key    string `json:"key"` // in the warehouse bucket
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	Rows   int64  `json:"rows"`
+	MinKey string `json:"min_key"` // encoded keys, in hex
+	MaxKey string `json:"max_key"`
+}
+
+// tableState is what the properties of a table say.
+type tableState struct {
+	token      uint64
+	last       Result
+	tombstones []Tombstone
+	key        string
+}
+
+func readState(props iceberg.Properties) (tableState, error) {
+	var s tableState
+	var err error
+	if v := props[PropertyToken]; v != "" {
+		if s.token, err = strconv.ParseUint(v, 10, 64); err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyToken, err)
+		}
+	}
+	if v := props[PropertyPublish]; v != "" {
+		if err = json.Unmarshal([]byte(v), &s.last); err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyPublish, err)
+		}
+	}
+	if v := props[PropertyTombstones]; v != "" {
+		if err = json.Unmarshal([]byte(v), &s.tombstones); err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyTombstones, err)
+		}
+	}
+	s.key = props[PropertyKey]
+	return s, nil
+}
+
+// stateProperties is the inverse of readState, for one commit.
+func stateProperties(r Result, tombstones []Tombstone) (iceberg.Properties, error) {
+	publish, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode property %s: %w", PropertyPublish, err)
+	}
+	if tombstones == nil {
+		tombstones = []Tombstone{}
+	}
+	list, err := json.Marshal(tombstones)
+	if err != nil {
+		return nil, fmt.Errorf("encode property %s: %w", PropertyTombstones, err)
+	}
+	return iceberg.Properties{
+		PropertyToken:      strconv.FormatUint(r.Token, 10),
+		PropertyPublish:    string(publish),
+		PropertyTombstones: string(list),
+	}, nil
+}
+
+// keyProperty lists the field ids of the primary key.
+func keyProperty(spec registry.Table) string {
+	key := transform.KeyColumns(spec)
+	ids := make([]string, len(key))
+	for i, c := range key {
+		ids[i] = strconv.Itoa(c.ID)
+	}
+	return strings.Join(ids, ",")
+}

@@ -1,0 +1,237 @@
+package lake
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// Mode tells how staged files meet the table.
+type Mode uint8
+
+// The modes; the zero value is none of them.
+const (
+	// Merge merges changes into the rows that are there.
+	Merge Mode = iota + 1
+	// Replace replaces all rows, and all remembered deletes, by the fold of the parts.
+	Replace
+)
+
+// Request is one publication.
+type Request struct {
+	Spec       registry.Table
+	Token      uint64
+	Mode       Mode
+	Generation uint64
+	Parts      []Part
+}
+
+// Part names one staged file of a publication.
+type Part struct {
+	FileID         dms.FileID
+	Kind           dms.FileKind
+	ManifestKey    string // in the staging bucket
+	ManifestSHA256 string // in hex
+}
+
+// Publish makes the staged files visible in one commit, or none of them. The
+// table is created or evolved if need be. It may be called again, and by many
+// at once: for one token there is one commit, and every call gives its Result.
+//
+// Errors: ErrStale if a newer token is there or this one was fenced; an
+// *AuditError if the staged output is wrong, which is final; ErrIncompatible if
+// the table cannot follow the registration; ErrBusy if other commits always came
+// first; any other may pass.
+func (l *Lake) Publish(ctx context.Context, req Request) (Result, error) {
+	if req.Token == 0 || req.Mode != Merge && req.Mode != Replace {
+		return Result{}, fmt.Errorf("publish %s: token or mode is missing", req.Spec.ID)
+	}
+	if r, done, err := l.answered(ctx, req.Spec.ID, req.Token); done || err != nil {
+		return r, err
+	}
+	audited := false
+	r, err := l.attempt(ctx, req.Spec.ID, func() (Result, error) {
+		parts, err := l.audit(ctx, req)
+		if err != nil {
+			return Result{}, err
+		}
+		if !audited {
+			audited = true
+			if err := l.step(StepAudited); err != nil {
+				return Result{}, err
+			}
+		}
+		return l.publishOnce(ctx, req, parts)
+	})
+	if err != nil {
+		return Result{}, fmt.Errorf("publish %s: %w", req.Spec.ID, err)
+	}
+	return r, nil
+}
+
+// answered looks whether a token is decided already: done with the stored
+// Result if it was published, ErrStale if it is dead.
+func (l *Lake) answered(ctx context.Context, id dms.TableID, token uint64) (Result, bool, error) {
+	tbl, err := l.load(ctx, id)
+	if errors.Is(err, ErrNoTable) {
+		return Result{}, false, nil
+	}
+	if err != nil {
+		return Result{}, false, err
+	}
+	state, err := readState(tbl.Properties())
+	if err != nil {
+		return Result{}, false, fmt.Errorf("table %s: %w", id, err)
+	}
+	r, done, err := state.decided(token)
+	if err != nil {
+		return r, done, fmt.Errorf("table %s, token %d: %w", id, token, err)
+	}
+	return r, done, nil
+}
+
+// decided tells what the table knows of a token.
+func (s tableState) decided(token uint64) (Result, bool, error) {
+	switch {
+	case s.token < token:
+		return Result{}, false, nil
+	case s.token > token, s.last.Fenced():
+		return Result{}, true, ErrStale
+	}
+	return s.last, true, nil
+}
+
+// errAgain: the table was changed while the commit was prepared.
+var errAgain = errors.New("table was changed")
+
+// attempt tries again, with everything that depends on the table done anew,
+// while other commits come first.
+func (l *Lake) attempt(ctx context.Context, id dms.TableID, try func() (Result, error)) (Result, error) {
+	for n := range l.cfg.CommitAttempts {
+		r, err := try()
+		if !errors.Is(err, errAgain) {
+			return r, err
+		}
+		l.log.InfoContext(ctx, "commit came second", "table", id.String(), "attempt", n+1)
+		wait := time.NewTimer(time.Duration(rand.Int64N(int64(10*time.Millisecond) << min(n, 6))))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return Result{}, ctx.Err()
+		case <-wait.C:
+		}
+	}
+	return Result{}, ErrBusy
+}
+
+// publishOnce prepares and commits against the table as it is now.
+func (l *Lake) publishOnce(ctx context.Context, req Request, parts []*part) (Result, error) {
+	b, err := l.begin(ctx, req)
+	if err != nil {
+		return Result{}, err
+	}
+	if r, done, err := b.state.decided(req.Token); done || err != nil {
+		return r, err
+	}
+	b.parts = parts
+	r, err := b.run(ctx)
+	if err != nil {
+		// What was written is of no use to a later attempt: it was made for the
+		// snapshot that was read. Only a failed commit leaves no doubt.
+		if errors.Is(err, errAgain) {
+			b.cleanup(ctx)
+		}
+		return Result{}, err
+	}
+	return r, nil
+}
+
+// begin loads the table that a request is about and reads its state.
+func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
+	tbl, err := l.loadOrCreate(ctx, req.Spec)
+	if err != nil {
+		return nil, err
+	}
+	evolve, err := planEvolution(tbl.Metadata(), req.Spec)
+	if err != nil {
+		return nil, err
+	}
+	if !evolve.inOneCommit() {
+		if tbl, err = l.ensure(ctx, req.Spec); err != nil {
+			return nil, err
+		}
+		evolve = evolution{}
+	}
+	if req.Mode == Merge && !sameKey(tbl, req.Spec) {
+		return nil, fmt.Errorf("%w: its primary key is another one; that takes a full load", ErrIncompatible)
+	}
+	b := &batch{lake: l, req: req, tbl: tbl, evolve: evolve}
+	if b.state, err = readState(tbl.Properties()); err != nil {
+		return nil, err
+	}
+	return b, b.readSchema()
+}
+
+// reshape stages what the registration changes about the table.
+func (b *batch) reshape(tx *table.Transaction) error {
+	if err := b.evolve.apply(tx); err != nil {
+		return err
+	}
+	if sameKey(b.tbl, b.req.Spec) {
+		return nil
+	}
+	return rekey(tx, b.req.Spec)
+}
+
+// readSchema takes the columns of the table as they will be after the commit.
+func (b *batch) readSchema() error {
+	tx := b.tbl.NewTransaction()
+	if err := b.reshape(tx); err != nil {
+		return err
+	}
+	staged, err := tx.StagedTable()
+	if err != nil {
+		return fmt.Errorf("read schema: %w", err)
+	}
+	b.schema, b.order = staged.Schema(), staged.Metadata().DefaultSortOrder()
+	if b.columns, err = userColumns(b.schema); err != nil {
+		return err
+	}
+	b.key = keyColumns(b.req.Spec, b.columns)
+	b.prov = b.req.Spec.Provenance
+	return nil
+}
+
+// commitFailed tells a commit that came second from other failures.
+func commitFailed(err error) error {
+	if isStaleCommit(err) {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+// pin begins the transaction of a commit: it fails unless the table's snapshot
+// is still the one of the metadata in which the token was read.
+func pin(tbl *table.Table) (*table.Transaction, error) {
+	tx := tbl.NewTransaction()
+	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
+		return nil, fmt.Errorf("pin snapshot: %w", err)
+	}
+	return tx, nil
+}
+
+func decodeHex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return b
+}

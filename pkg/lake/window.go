@@ -1,0 +1,75 @@
+package lake
+
+import "context"
+
+// window is a run of the latest changes of a batch, in key order, that is
+// probed against the table at once.
+type window struct {
+	keys    []byte
+	keyEnd  []int
+	pos     []byte
+	posEnd  []int
+	rows    []int64
+	files   []*stagedFile
+	indexes []int64 // the change's row in its staged file
+	// dead marks changes that the table or a remembered delete has overtaken.
+	dead []bool
+}
+
+func (w *window) len() int { return len(w.rows) }
+
+func (w *window) key(i int) []byte {
+	if i == 0 {
+		return w.keys[:w.keyEnd[0]]
+	}
+	return w.keys[w.keyEnd[i-1]:w.keyEnd[i]]
+}
+
+func (w *window) position(i int) []byte {
+	if i == 0 {
+		return w.pos[:w.posEnd[0]]
+	}
+	return w.pos[w.posEnd[i-1]:w.posEnd[i]]
+}
+
+func (w *window) min() []byte { return w.key(0) }
+
+func (w *window) max() []byte { return w.key(w.len() - 1) }
+
+func (w *window) reset() {
+	w.keys, w.keyEnd, w.pos, w.posEnd = w.keys[:0], w.keyEnd[:0], w.pos[:0], w.posEnd[:0]
+	w.rows, w.files, w.indexes, w.dead = w.rows[:0], w.files[:0], w.indexes[:0], w.dead[:0]
+}
+
+func (w *window) add(c *stagedCursor) {
+	w.keys = append(w.keys, c.key...)
+	w.keyEnd = append(w.keyEnd, len(w.keys))
+	w.pos = append(w.pos, c.pos...)
+	w.posEnd = append(w.posEnd, len(w.pos))
+	w.rows = append(w.rows, c.row)
+	w.files = append(w.files, c.file())
+	w.indexes = append(w.indexes, c.rows.row)
+	w.dead = append(w.dead, false)
+}
+
+// fill takes the next changes of a fold; false when there are none.
+func (w *window) fill(ctx context.Context, f *fold, size int) (bool, error) {
+	w.reset()
+	for w.len() < size {
+		c, err := f.next(ctx)
+		if err != nil {
+			return false, err
+		}
+		if c == nil {
+			break
+		}
+		w.add(c)
+	}
+	return w.len() > 0, nil
+}
+
+// overtaken reports whether a row or a delete of the table at this place makes
+// change i obsolete. The same place is the same change: it is there already.
+func (w *window) overtaken(i int, pos []byte, row int64) bool {
+	return !later(w.position(i), w.rows[i], pos, row)
+}

@@ -1,0 +1,236 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/apache/iceberg-go"
+	"github.com/google/uuid"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/transform"
+)
+
+// What written files carry as created_by: the default would hold build
+// information.
+const (
+	writerName    = "blotter"
+	writerVersion = "1"
+)
+
+// longValue: bounds of a column with longer values would fill the footer.
+const longValue = 1 << 10
+
+// dataWriter writes rows, in the order given, into data files of bounded size.
+type dataWriter struct {
+	lake   *Lake
+	ctx    context.Context
+	folder string
+	cols   []registry.Column // of the table, provenance last
+	prov   registry.Provenance
+	order  int // the sort order that rows come in, 0 for none
+
+	slab    [][]parquet.Value
+	n       int
+	retired []parquet.Page // pages that values of the slab may point into
+
+	dict      []bool
+	unbounded []bool
+	out       *countingWriter
+	location  string
+	w         *parquet.Writer
+	group     *parquet.ConcurrentRowGroupWriter
+	groupRows int64
+	fileRows  int64
+
+	rows  int64
+	files []iceberg.DataFile
+	keys  []string // of all objects created
+}
+
+// countingWriter knows how much was written.
+type countingWriter struct {
+	objects.Writer
+	n int64
+}
+
+// Write counts.
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (l *Lake) newDataWriter(ctx context.Context, id dms.TableID, users []registry.Column, prov registry.Provenance, order int) *dataWriter {
+	cols := append(append([]registry.Column(nil), users...), provenanceFields(prov)...)
+	w := &dataWriter{lake: l, ctx: ctx, folder: tableFolder(id) + "/data/", cols: cols, prov: prov, order: order, slab: make([][]parquet.Value, len(cols))}
+	for i := range w.slab {
+		w.slab[i] = make([]parquet.Value, slabRows)
+	}
+	return w
+}
+
+// retire keeps a page until the values that point into it are written.
+func (w *dataWriter) retire(p parquet.Page) { w.retired = append(w.retired, p) }
+
+// add takes the current row of a reader of w's columns.
+func (w *dataWriter) add(r *rowReader) error {
+	for i := range w.cols {
+		v := r.vals[i][r.at]
+		level := 1
+		if v.IsNull() || w.cols[i].Required {
+			level = 0
+		}
+		w.slab[i][w.n] = v.Level(0, level, i)
+	}
+	if w.n++; w.n == slabRows {
+		return w.flush()
+	}
+	return nil
+}
+
+// flush writes the slab; its pages are free then.
+func (w *dataWriter) flush() error {
+	if w.n == 0 {
+		return nil
+	}
+	if w.w == nil {
+		if err := w.open(); err != nil {
+			return err
+		}
+	}
+	if err := w.writeColumns(); err != nil {
+		return fmt.Errorf("write %s: %w", w.location, err)
+	}
+	w.groupRows += int64(w.n)
+	w.fileRows += int64(w.n)
+	w.rows += int64(w.n)
+	w.n = 0
+	for _, p := range w.retired {
+		parquet.Release(p)
+	}
+	w.retired = w.retired[:0]
+	cfg := w.lake.cfg
+	if w.groupRows >= cfg.RowGroupRows {
+		if err := w.endGroup(); err != nil {
+			return err
+		}
+		if w.fileRows >= cfg.MaxFileRows || w.out.n >= cfg.MaxFileBytes {
+			return w.endFile()
+		}
+		w.group = w.w.BeginRowGroup()
+	}
+	return nil
+}
+
+// writeColumns encodes the columns on two cores: encoding and compression are
+// where the time goes.
+func (w *dataWriter) writeColumns() error {
+	writers := w.group.ColumnWriters()
+	errs := make([]error, 2)
+	half := func(k int) {
+		for i := k; i < len(writers) && errs[k] == nil; i += 2 {
+			_, errs[k] = writers[i].WriteRowValues(w.slab[i][:w.n])
+		}
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() { half(1) })
+	half(0)
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// open begins a file; the first one chooses encodings from its first rows.
+func (w *dataWriter) open() error {
+	if w.dict == nil {
+		w.sample()
+	}
+	key := w.folder + uuid.NewString() + ".parquet"
+	out, err := w.lake.bucket.Create(w.ctx, key)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", key, err)
+	}
+	w.keys = append(w.keys, key)
+	w.location, w.out, w.fileRows = w.lake.io.URI(key), &countingWriter{Writer: out}, 0
+	options := []parquet.WriterOption{
+		transform.EncodedSchema(w.cols[:len(w.cols)-3], w.prov, w.dict),
+		parquet.CreatedBy(writerName, writerVersion, "data"),
+		parquet.DataPageStatistics(false), parquet.DictionaryMaxBytes(1 << 20),
+	}
+	for i, c := range w.cols {
+		if w.unbounded[i] {
+			options = append(options, parquet.SkipPageBounds(c.Name))
+		}
+	}
+	w.w = parquet.NewWriter(w.out, options...)
+	w.group, w.groupRows = w.w.BeginRowGroup(), 0
+	return nil
+}
+
+// sample chooses dictionaries, where a value stands four times on average, and
+// leaves out bounds that would be wrong or too long.
+func (w *dataWriter) sample() {
+	w.dict, w.unbounded = make([]bool, len(w.cols)), make([]bool, len(w.cols))
+	for i, c := range w.cols {
+		kind, _ := physical(c.Type)
+		w.unbounded[i] = kind == parquet.FixedLenByteArray
+		seen := make(map[string]struct{}, w.n)
+		var text []byte
+		for _, v := range w.slab[i][:w.n] {
+			text = v.AppendBytes(text[:0])
+			seen[string(text)] = struct{}{}
+			w.unbounded[i] = w.unbounded[i] || len(text) > longValue
+		}
+		w.dict[i] = kind != parquet.Boolean && 4*len(seen) <= w.n || i >= len(w.cols)-3 && i != len(w.cols)-2
+	}
+}
+
+func (w *dataWriter) endGroup() error {
+	if w.groupRows == 0 {
+		return nil
+	}
+	if _, err := w.group.Commit(); err != nil {
+		return fmt.Errorf("write %s: %w", w.location, err)
+	}
+	w.groupRows = 0
+	return nil
+}
+
+func (w *dataWriter) endFile() error {
+	if err := w.endGroup(); err != nil {
+		return err
+	}
+	if err := w.w.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", w.location, err)
+	}
+	meta := w.w.File().Metadata()
+	if _, err := w.out.Commit(w.ctx); err != nil {
+		return fmt.Errorf("write %s: %w", w.location, err)
+	}
+	file, err := statistics(meta, w.cols).build(w.location, w.out.n, w.order)
+	if err != nil {
+		return fmt.Errorf("describe %s: %w", w.location, err)
+	}
+	w.files = append(w.files, file)
+	w.w, w.group, w.out = nil, nil, nil
+	return nil
+}
+
+// close writes what is left. On an error the file at hand is given up.
+func (w *dataWriter) close(err error) error {
+	if err == nil {
+		err = w.flush()
+	}
+	if err == nil && w.w != nil {
+		err = w.endFile()
+	}
+	if err != nil && w.out != nil {
+		err = errors.Join(err, w.out.Abort())
+	}
+	return err
+}
