@@ -38,7 +38,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 			}
 			plan = append(plan, detail)
 		}
-		if err := rows.Close(); err != nil {
+		if err := rows.Err(); err != nil {
 			t.Fatal(err)
 		}
 		text := strings.Join(plan, "\n")

@@ -115,7 +115,7 @@ func (b *Bucket) walkFolder(ctx context.Context, dir, base, prefix string, v vis
 	}
 	for _, e := range entries {
 		name := join(dir, e.name)
-		goOn := true
+		var goOn bool
 		switch {
 		case e.isFolder():
 			goOn, err = b.walkFolder(ctx, name, base+e.part, prefix, v)

@@ -79,7 +79,7 @@ func await(t *testing.T, w *Watcher, want ...string) {
 func TestWatch(t *testing.T) {
 	b := newBucket(t)
 	writeFile(t, b, "rms/old.csv", "x")
-	w := watch(t, b, WatchConfig{Rescan: time.Hour, Poll: time.Hour})
+	w := watch(t, b, WatchConfig{Rescan: time.Hour})
 	await(t, w, "rms/old.csv")
 	writeFile(t, b, "rms/new.csv", "x")
 	await(t, w, "rms/new.csv")
