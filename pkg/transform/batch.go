@@ -2,6 +2,7 @@ package transform
 
 import (
 	"math"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -58,51 +59,63 @@ type columnSource interface {
 type userColumn struct {
 	lay      *layout
 	i        int
-	at       int // in the schema
 	required bool
 }
 
+// values is the hot loop of encoding. Column writers look at the definition
+// level alone, which is 0 unless set.
 func (c userColumn) values(dst []parquet.Value, scratch []byte, b *recordBatch) ([]parquet.Value, []byte, error) {
-	level := 1
-	if c.required {
-		level = 0
-	}
-	for n := range b.len() {
-		r := b.at(n)
-		if r.null(c.lay, c.i) {
-			dst = append(dst, parquet.Value{}.Level(0, 0, c.at))
+	nullByte, nullBit := c.lay.nulls+c.i/8, byte(1)<<(c.i%8)
+	valueOf := c.maker()
+	dst = slices.Grow(dst, b.len())
+	from := 0
+	for _, end := range b.ends {
+		r := record(b.data[from:end])
+		from = end
+		if r[nullByte]&nullBit != 0 {
+			dst = append(dst, parquet.Value{})
 			continue
 		}
-		dst = append(dst, c.value(r).Level(0, level, c.at))
+		v := valueOf(r, r.word(c.lay, c.i))
+		if !c.required {
+			v = v.Level(0, 1, 0)
+		}
+		dst = append(dst, v)
 	}
 	return dst, scratch, nil
 }
 
-func (c userColumn) value(r record) parquet.Value {
+func (c userColumn) value(r record) parquet.Value { return c.maker()(r, r.word(c.lay, c.i)) }
+
+// maker gives the function that makes a value of a record and the column's slot.
+func (c userColumn) maker() func(r record, slot uint64) parquet.Value {
 	col := &c.lay.cols[c.i]
-	if col.variable {
-		if col.width > 0 {
-			return parquet.FixedLenByteArrayValue(r.bytes(c.lay, c.i))
-		}
-		return parquet.ByteArrayValue(r.bytes(c.lay, c.i))
+	switch {
+	case col.width > 0:
+		return func(r record, slot uint64) parquet.Value { return parquet.FixedLenByteArrayValue(r.span(slot)) }
+	case col.variable:
+		return func(r record, slot uint64) parquet.Value { return parquet.ByteArrayValue(r.span(slot)) }
 	}
-	w := r.word(c.lay, c.i)
 	switch col.typ.Kind {
 	case registry.Boolean:
-		return parquet.BooleanValue(w == 1)
+		return func(_ record, slot uint64) parquet.Value { return parquet.BooleanValue(slot == 1) }
 	case registry.Int, registry.Date:
-		return parquet.Int32Value(int32(w))
+		return int32Value
 	case registry.Float:
-		return parquet.FloatValue(math.Float32frombits(uint32(w)))
+		return func(_ record, slot uint64) parquet.Value {
+			return parquet.FloatValue(math.Float32frombits(uint32(slot)))
+		}
 	case registry.Double:
-		return parquet.DoubleValue(math.Float64frombits(w))
+		return func(_ record, slot uint64) parquet.Value { return parquet.DoubleValue(math.Float64frombits(slot)) }
 	case registry.Decimal:
 		if col.typ.Precision <= 9 {
-			return parquet.Int32Value(int32(w))
+			return int32Value
 		}
 	}
-	return parquet.Int64Value(int64(w))
+	return func(_ record, slot uint64) parquet.Value { return parquet.Int64Value(int64(slot)) }
 }
+
+func int32Value(_ record, slot uint64) parquet.Value { return parquet.Int32Value(int32(slot)) }
 
 // constantColumn has the same text in every row.
 type constantColumn struct{ value parquet.Value }
@@ -115,11 +128,11 @@ func (c constantColumn) values(dst []parquet.Value, scratch []byte, b *recordBat
 }
 
 // rowColumn is _blotter_row.
-type rowColumn struct{ at int }
+type rowColumn struct{}
 
 func (c rowColumn) values(dst []parquet.Value, scratch []byte, b *recordBatch) ([]parquet.Value, []byte, error) {
 	for n := range b.len() {
-		dst = append(dst, parquet.Int64Value(b.at(n).row()).Level(0, 0, c.at))
+		dst = append(dst, parquet.Int64Value(b.at(n).row()))
 	}
 	return dst, scratch, nil
 }
@@ -129,7 +142,6 @@ type positionColumn struct {
 	lay   *layout
 	kind  dms.FileKind
 	order dms.FileOrder
-	at    int
 }
 
 func (c positionColumn) values(dst []parquet.Value, scratch []byte, b *recordBatch) ([]parquet.Value, []byte, error) {
@@ -146,23 +158,20 @@ func (c positionColumn) values(dst []parquet.Value, scratch []byte, b *recordBat
 		if scratch, err = c.lay.appendPosition(scratch, b.at(n), c.kind, c.order); err != nil {
 			return dst, scratch, err
 		}
-		dst = append(dst, parquet.ByteArrayValue(scratch[from:len(scratch):len(scratch)]).Level(0, 0, c.at))
+		dst = append(dst, parquet.ByteArrayValue(scratch[from:len(scratch):len(scratch)]))
 	}
 	return dst, scratch, nil
 }
 
-// provenanceSources gives the sources of the columns that Blotter adds, the
-// first of them at place at of the schema.
-func provenanceSources(lay *layout, file File, at int) []columnSource {
-	text := func(s string, at int) columnSource {
-		return constantColumn{value: parquet.ByteArrayValue([]byte(s)).Level(0, 0, at)}
-	}
-	sources := []columnSource{text(string(file.ID), at), rowColumn{at: at + 1}}
+// provenanceSources gives the sources of the columns that Blotter adds.
+func provenanceSources(lay *layout, file File) []columnSource {
+	text := func(s string) columnSource { return constantColumn{value: parquet.ByteArrayValue([]byte(s))} }
+	sources := []columnSource{text(string(file.ID)), rowColumn{}}
 	switch {
 	case file.Kind == dms.KindLoad:
-		return append(sources, text(string(dms.LoadPosition(file.Order)), at+2))
+		return append(sources, text(string(dms.LoadPosition(file.Order))))
 	case lay.orderLen == 0:
-		return append(sources, text("1/"+string(file.Order), at+2))
+		return append(sources, text("1/"+string(file.Order)))
 	}
-	return append(sources, positionColumn{lay: lay, kind: file.Kind, order: file.Order, at: at + 2})
+	return append(sources, positionColumn{lay: lay, kind: file.Kind, order: file.Order})
 }

@@ -120,9 +120,13 @@ func (r record) word(l *layout, i int) uint64 {
 
 // bytes gives the value of a variable column.
 func (r record) bytes(l *layout, i int) []byte {
-	w := r.word(l, i)
-	from := int(uint32(w))
-	to := from + int(w>>32)
+	return r.span(r.word(l, i))
+}
+
+// span gives what the slot of a variable column names.
+func (r record) span(slot uint64) []byte {
+	from := int(uint32(slot))
+	to := from + int(slot>>32)
 	return r[from:to:to]
 }
 

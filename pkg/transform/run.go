@@ -168,18 +168,18 @@ func (t *transform) newStagers() (rows, deletes *stager) {
 	rows = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "rows", keyed: len(t.lay.key) > 0,
 		columns: StagedColumns(table), prov: table.Provenance}
 	for i, c := range rows.columns {
-		rows.sources = append(rows.sources, userColumn{lay: t.lay, i: i, at: i, required: c.Required})
+		rows.sources = append(rows.sources, userColumn{lay: t.lay, i: i, required: c.Required})
 		rows.unbound = append(rows.unbound, t.long[i] && keyIndex(table.PrimaryKey, c.Name) < 0)
 	}
-	rows.sources = append(rows.sources, provenanceSources(t.lay, file, len(rows.columns))...)
+	rows.sources = append(rows.sources, provenanceSources(t.lay, file)...)
 
 	deletes = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "deletes", keyed: true,
 		columns: requiredColumns(KeyColumns(table)), prov: table.Provenance}
-	for at, i := range t.lay.key {
-		deletes.sources = append(deletes.sources, userColumn{lay: t.lay, i: i, at: at, required: true})
+	for _, i := range t.lay.key {
+		deletes.sources = append(deletes.sources, userColumn{lay: t.lay, i: i, required: true})
 	}
 	deletes.unbound = make([]bool, len(deletes.columns))
-	deletes.sources = append(deletes.sources, provenanceSources(t.lay, file, len(deletes.columns))...)
+	deletes.sources = append(deletes.sources, provenanceSources(t.lay, file)...)
 	return rows.init(), deletes.init()
 }
 
