@@ -17,7 +17,7 @@ const ServiceName = "classifier"
 
 // Log is what the service needs of the event log.
 type Log interface {
-	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle func(context.Context, eventlog.Record) error) error
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
 	PublishOnce(ctx context.Context, e eventlog.Event) (uint64, error)
 }
 

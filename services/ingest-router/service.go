@@ -27,7 +27,7 @@ const resumeBatch = 1024
 
 // Log is what the service needs of the event log.
 type Log interface {
-	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle func(context.Context, eventlog.Record) error) error
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
 	PublishOnce(ctx context.Context, e eventlog.Event) (uint64, error)
 	PublishEnvelope(ctx context.Context, service string, after uint64, env *blotterv1.Envelope) (uint64, error)
 	Last(ctx context.Context) (uint64, error)

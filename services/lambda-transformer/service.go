@@ -16,7 +16,7 @@ const ServiceName = "lambda-transformer"
 // Log is what the service needs of the event log.
 type Log interface {
 	jobs.Publisher
-	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle func(context.Context, eventlog.Record) error) error
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
 }
 
 // Deps are what the service works with; all are needed.

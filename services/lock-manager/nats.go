@@ -197,5 +197,9 @@ func (s *Service) registerTable(ctx context.Context, table dms.TableID, req Comm
 		}
 	}
 	spec.Version++
-	return s.Command(ctx, table, req.Actor, Register{Order: req.order(), Spec: spec})
+	register := Register{Order: req.order(), Spec: spec}
+	if prev != nil {
+		register.NeedsReload = registry.NeedsReload(*prev, spec)
+	}
+	return s.Command(ctx, table, req.Actor, register)
 }

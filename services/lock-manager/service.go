@@ -23,7 +23,7 @@ const ServiceName = "lock-manager"
 
 // Log is what the service needs of the event log.
 type Log interface {
-	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle func(context.Context, eventlog.Record) error) error
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
 	Flush(ctx context.Context, table dms.TableID, service string, outbox []*blotterv1.Envelope) error
 }
 

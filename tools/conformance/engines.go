@@ -3,5 +3,5 @@ package main
 // engines gives the pipelines by the name of their transform engine, as
 // -engine takes it.
 func engines() map[string]Factory {
-	return map[string]Factory{}
+	return map[string]Factory{"local": newLocal}
 }

@@ -1,0 +1,60 @@
+package curator
+
+import (
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+func requestOf(spec registry.Table, e *blotterv1.PublishRequested) lake.Request {
+	r := lake.Request{Spec: spec, Token: e.GetToken(), Generation: e.GetGeneration(), Mode: lake.Merge}
+	if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
+		r.Mode = lake.Replace
+	}
+	for _, part := range e.GetParts() {
+		r.Parts = append(r.Parts, lake.Part{
+			FileID:         dms.FileID(part.GetFile().GetFileId()),
+			Kind:           wire.KindOf(part.GetFile().GetKind()),
+			ManifestKey:    part.GetStaged().GetManifestKey(),
+			ManifestSHA256: part.GetStaged().GetManifestSha256(),
+		})
+	}
+	return r
+}
+
+func published(token uint64, r lake.Result) answer {
+	event := &blotterv1.FilesPublished{
+		Token: token, SnapshotId: r.SnapshotID, TableRows: r.TableRows, Strategy: r.Strategy,
+	}
+	for _, f := range r.Files {
+		event.Files = append(event.Files, &blotterv1.PublishedFile{
+			FileId: string(f.FileID),
+			Counts: &blotterv1.RowCounts{
+				RowsRead: f.Counts.RowsRead, Inserts: f.Counts.Inserts, Updates: f.Counts.Updates,
+				Deletes: f.Counts.Deletes, DuplicatesDropped: f.Counts.DuplicatesDropped,
+				AmbiguousTies: f.Counts.AmbiguousTies, Superseded: f.Superseded,
+			},
+		})
+	}
+	a := answer{name: "published", parts: []string{tokenPart(token)}, event: event}
+	if len(event.GetFiles()) == 1 {
+		a.file = event.GetFiles()[0].GetFileId()
+	}
+	return a
+}
+
+// failureOf turns a refused audit into the failure of the raw file it is about.
+func failureOf(refused *lake.AuditError, e *blotterv1.PublishRequested) *blotterv1.Failure {
+	failure := &blotterv1.Failure{
+		Code: refused.Code, Message: refused.Error(), Row: refused.Row,
+		Hint: "the staged output is not what the transform said; resume with --retry stages it anew",
+	}
+	for _, part := range e.GetParts() {
+		if part.GetFile().GetFileId() == string(refused.FileID) {
+			failure.ObjectKey = part.GetFile().GetObject().GetKey()
+		}
+	}
+	return failure
+}

@@ -1,0 +1,111 @@
+package curator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Report is what stands beside a quarantined object, as JSON: what is wrong,
+// where, and what to do. It holds no value of a row.
+type Report struct {
+	Table       string    `json:"table"`
+	FileID      string    `json:"file_id"`
+	Bucket      string    `json:"bucket"`
+	Key         string    `json:"key"`
+	VersionID   string    `json:"version_id,omitempty"`
+	ETag        string    `json:"etag"`
+	Size        int64     `json:"size"`
+	Modified    time.Time `json:"last_modified"`
+	Quarantined time.Time `json:"quarantined"`
+	Code        string    `json:"code"`
+	Message     string    `json:"message"`
+	Row         int64     `json:"row,omitempty"`
+	Column      string    `json:"column,omitempty"`
+	Expected    string    `json:"expected,omitempty"`
+	RowsFailed  int64     `json:"rows_failed,omitempty"`
+	Hint        string    `json:"hint,omitempty"`
+	Resume      []string  `json:"resume"`         // the commands that let the table go on
+	Copy        string    `json:"copy,omitempty"` // the key of the object's copy in the failed bucket
+	CopyError   string    `json:"copy_error,omitempty"`
+}
+
+// quarantine copies the raw object and a report to the failed bucket. Both are
+// named by the file and the pause, so that a repetition finds them there.
+func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
+	file := wire.FileOf(e.GetFile())
+	failure := e.GetFailure()
+	folder := path.Join(objectPart(table.DB), objectPart(table.Table), string(file.ID), at.UTC().Format("20060102T150405.000000Z"))
+	report := Report{
+		Table: table.String(), FileID: string(file.ID), Bucket: file.Object.Bucket, Key: file.Object.Key,
+		VersionID: file.Object.VersionID, ETag: file.Object.ETag, Size: file.Object.Size,
+		Modified: file.Object.LastModified.UTC(), Quarantined: at.UTC(),
+		Code: failure.GetCode(), Message: failure.GetMessage(), Row: failure.GetRow(), Column: failure.GetColumn(),
+		Expected: failure.GetExpected(), RowsFailed: failure.GetRowsFailed(), Hint: failure.GetHint(),
+		Resume: []string{
+			fmt.Sprintf("blotter resume '%s' --retry   # read the file again", table),
+			fmt.Sprintf("blotter resume '%s' --skip    # go on without it; the gap stays visible", table),
+		},
+		Copy: folder + "/" + path.Base(file.Object.Key),
+	}
+	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
+	_, err := s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
+	switch {
+	case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrChanged):
+		report.Copy, report.CopyError = "", err.Error()
+	case err != nil && !errors.Is(err, objects.ErrExists):
+		return nil, fmt.Errorf("copy %s to the failed bucket: %w", file.Object.Key, err)
+	}
+	reportKey := folder + "/report.json"
+	if err := s.writeReport(ctx, reportKey, report); err != nil {
+		return nil, err
+	}
+	return []answer{{
+		name: "quarantined", parts: []string{string(file.ID), strconv.FormatInt(at.UnixMicro(), 10)}, file: string(file.ID),
+		event: &blotterv1.FileQuarantined{
+			FileId: string(file.ID), ObjectKey: report.Copy, ReportKey: reportKey, Failure: failure,
+		},
+	}}, nil
+}
+
+// objectPart makes a name one part of an object key.
+func objectPart(name string) string {
+	var b bytes.Buffer
+	for _, r := range name {
+		if r == '/' || r == '%' {
+			fmt.Fprintf(&b, "%%%02X", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func (s *Service) writeReport(ctx context.Context, key string, report Report) (err error) {
+	b, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	w, err := s.deps.Failed.Create(ctx, key)
+	if err == nil {
+		defer func() { err = errors.Join(err, w.Abort()) }()
+		if _, err = io.Copy(w, bytes.NewReader(append(b, '\n'))); err == nil {
+			_, err = w.Commit(ctx)
+		}
+	}
+	if err != nil && !errors.Is(err, objects.ErrExists) {
+		return fmt.Errorf("write the report %s: %w", key, err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package curator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/telemetry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// ServiceName is the service's name in subjects, consumers and permissions.
+const ServiceName = "curator"
+
+// Log is what the service needs of the event log.
+type Log interface {
+	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
+	PublishOnce(ctx context.Context, e eventlog.Event) (uint64, error)
+}
+
+// Lake is what the service needs of Iceberg.
+type Lake interface {
+	Publish(ctx context.Context, r lake.Request) (lake.Result, error)
+	Fence(ctx context.Context, spec registry.Table, token uint64) (lake.Result, error)
+}
+
+// Specs gives registrations by version; version 0 is the newest.
+type Specs interface {
+	Spec(ctx context.Context, table dms.TableID, version uint64) (registry.Table, error)
+}
+
+// Deps are what the service works with; all are needed.
+type Deps struct {
+	Log    Log
+	Lake   Lake
+	Specs  Specs
+	Raw    objects.Bucket
+	Failed objects.Bucket
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Service is the shell. Several may run at once: the lake's conditional commit
+// decides between them.
+type Service struct{ deps Deps }
+
+// New makes the service; Run starts it.
+func New(deps Deps) *Service { return &Service{deps: deps} }
+
+// Run works until ctx ends or something fails for good.
+func (s *Service) Run(ctx context.Context) error {
+	return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
+		Service: ServiceName, From: []string{"lock-manager"},
+		Events: []string{"PublishRequested", "FenceRequested", "TablePaused"},
+	}, s.handle)
+}
+
+func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
+	var (
+		answers []answer
+		err     error
+	)
+	switch e := r.Event.(type) {
+	case *blotterv1.PublishRequested:
+		answers, err = s.publish(ctx, r.Table, e)
+	case *blotterv1.FenceRequested:
+		answers, err = s.fence(ctx, r.Table, e)
+	case *blotterv1.TablePaused:
+		if e.GetFailure() != nil && e.GetFile() != nil {
+			answers, err = s.quarantine(ctx, r.Table, r.Envelope.GetTime().AsTime(), e)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		if _, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{
+			Table: r.Table, Service: ServiceName, ID: eventlog.ID(ServiceName, r.Table, a.name, a.parts...),
+			Cause: r.Envelope.GetId(), Correlation: a.file, Actor: ServiceName,
+			Time: s.deps.Now(), Message: a.event, After: r.Seq,
+		}); err != nil {
+			return fmt.Errorf("say %s: %w", a.name, err)
+		}
+	}
+	return nil
+}
+
+// answer is one event to say; name and parts name it for the table.
+type answer struct {
+	name  string
+	parts []string
+	file  string
+	event proto.Message
+}
+
+func tokenPart(token uint64) string { return strconv.FormatUint(token, 10) }
+
+func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.PublishRequested) ([]answer, error) {
+	spec, err := s.deps.Specs.Spec(ctx, table, e.GetSpecVersion())
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := trace(ctx, e)
+	result, err := s.deps.Lake.Publish(ctx, requestOf(spec, e))
+	end(err)
+	var refused *lake.AuditError
+	switch {
+	case err == nil:
+		return []answer{published(e.GetToken(), result)}, nil
+	case errors.As(err, &refused):
+		return []answer{{
+			name: "publish-failed", parts: []string{tokenPart(e.GetToken())}, file: string(refused.FileID),
+			event: &blotterv1.PublishFailed{
+				Token: e.GetToken(), FileId: string(refused.FileID), Failure: failureOf(refused, e),
+			},
+		}}, nil
+	case errors.Is(err, lake.ErrIncompatible):
+		return []answer{{
+			name: "publish-failed", parts: []string{tokenPart(e.GetToken())},
+			event: &blotterv1.PublishFailed{Token: e.GetToken(), Failure: &blotterv1.Failure{
+				Code: "lake.incompatible", Message: err.Error(),
+				Hint: "register the table so that its schema can follow, then resume",
+			}},
+		}}, nil
+	case errors.Is(err, lake.ErrStale):
+		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
+		return nil, nil
+	}
+	return nil, fmt.Errorf("publish grant %d of %s: %w", e.GetToken(), table, err)
+}
+
+// trace puts a span into the trace of every file of the request.
+func trace(ctx context.Context, e *blotterv1.PublishRequested) (context.Context, func(error)) {
+	first := ctx
+	ends := make([]func(error), len(e.GetParts()))
+	for i, part := range e.GetParts() {
+		spanned, end := telemetry.Start(telemetry.FileContext(ctx, part.GetFile().GetFileId()), "publish")
+		if ends[i] = end; i == 0 {
+			first = spanned
+		}
+	}
+	return first, func(err error) {
+		for _, end := range ends {
+			end(err)
+		}
+	}
+}
+
+func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.FenceRequested) ([]answer, error) {
+	spec, err := s.deps.Specs.Spec(ctx, table, 0)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.deps.Lake.Fence(ctx, spec, e.GetToken())
+	switch {
+	case errors.Is(err, lake.ErrStale):
+		s.deps.Logger.WarnContext(ctx, "token is stale, no fence needed", "table", table.String(), "token", e.GetToken())
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("fence grant %d of %s: %w", e.GetToken(), table, err)
+	case !result.Fenced():
+		return []answer{published(e.GetToken(), result)}, nil
+	}
+	return []answer{{
+		name: "fenced", parts: []string{tokenPart(e.GetToken())},
+		event: &blotterv1.GrantFenced{Token: e.GetToken(), SnapshotId: result.SnapshotID},
+	}}, nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nuid"
+	"github.com/spf13/cobra"
+
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// order runs one command of lock-manager against the system of the folder.
+func order(cmd *cobra.Command, create bool, do func(ctx context.Context, c *client) error) (err error) {
+	c, err := connect(cmd.Context(), dirOf(cmd), create, lockmanager.ServiceName)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return do(cmd.Context(), c)
+}
+
+// orderTable makes a command that changes the table named first.
+func orderTable(cmd *cobra.Command, name string, request func(args []string) lockmanager.CommandRequest) *cobra.Command {
+	reason := cmd.Flags().String("reason", "", "why; it stands in the log")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return order(cmd, false, func(ctx context.Context, c *client) error {
+			r := request(args)
+			r.Table, r.Reason = args[0], *reason
+			detail, err := c.command(ctx, name, r)
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), detail)
+			}
+			return err
+		})
+	}
+	return cmd
+}
+
+func newApply() *cobra.Command {
+	var files []string
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE",
+		Short: "Register tables, or bring a new version of their registration into force",
+		Long: `Register the tables of a file, or bring a new version of their registration into
+force. Nothing is applied if anything in the file is wrong. A table that is
+registered like this already stays as it is.`,
+		Example: `  blotter apply -f rms.yaml --reason "new table citations"`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			specs, err := readRegistrations(files)
+			if err != nil {
+				return err
+			}
+			return order(cmd, true, func(ctx context.Context, c *client) error {
+				for _, spec := range specs {
+					detail, err := c.command(ctx, "apply", lockmanager.CommandRequest{
+						Table: spec.ID.String(), Spec: &spec, Reason: reason,
+					})
+					if err != nil {
+						return fmt.Errorf("register %s: %w", spec.ID, err)
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), detail)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "registration file; may be given again")
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
+	_ = cmd.MarkFlagRequired("file")
+	return cmd
+}
+
+func newFlag() *cobra.Command {
+	return orderTable(&cobra.Command{
+		Use:   "flag TABLE L|G|P",
+		Short: "Choose what transforms a table: L (Lambda), G (Glue), P (paused)",
+		Long: `Choose the engine that transforms the files of a table from its next transaction
+on: L for AWS Lambda, G for AWS Glue, both in process where the registration
+names no job. P pauses the table like ` + "`blotter pause`" + `.`,
+		Example: `  blotter flag rms.reports G --reason "larger than Lambda takes"`,
+		Args:    cobra.ExactArgs(2),
+	}, "flag", func(args []string) lockmanager.CommandRequest { return lockmanager.CommandRequest{Flag: args[1]} })
+}
+
+func newPause() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pause TABLE",
+		Short: "Stop a table; its files are held until it is resumed",
+		Long: `Stop a table after the transaction that runs. Its files are held, in order, until
+it is resumed; other tables go on. With --force the running transaction is fenced:
+the lake refuses it from then on, and its files wait with the others.`,
+		Example: `  blotter pause rms.reports --reason "source is being repaired"`,
+		Args:    cobra.ExactArgs(1),
+	}
+	force := cmd.Flags().Bool("force", false, "fence the transaction that runs")
+	return orderTable(cmd, "pause", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{Force: *force} })
+}
+
+func newResume() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resume TABLE",
+		Short: "Let a paused table go on, its quarantined file retried or skipped",
+		Long: `Let a paused table go on. If a file is quarantined, say what becomes of it:
+--retry reads it again (after the registration was mended, for example), --skip
+goes on without it; the gap stays visible in ` + "`blotter table show`" + `.`,
+		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
+  blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
+		Args: cobra.ExactArgs(1),
+	}
+	retry := cmd.Flags().Bool("retry", false, "read the quarantined file again")
+	skip := cmd.Flags().Bool("skip", false, "go on without the quarantined file")
+	cmd.MarkFlagsMutuallyExclusive("retry", "skip")
+	return orderTable(cmd, "resume", func([]string) lockmanager.CommandRequest {
+		r := lockmanager.CommandRequest{}
+		switch {
+		case *retry:
+			r.Mode = string(lockmanager.ResumeRetry)
+		case *skip:
+			r.Mode = string(lockmanager.ResumeSkip)
+		}
+		return r
+	})
+}
+
+func newLoad() *cobra.Command {
+	load := &cobra.Command{
+		Use:   "load",
+		Short: "Say that a full load is complete, or what becomes of late load files",
+	}
+	complete := &cobra.Command{
+		Use:   "complete TABLE",
+		Short: "Seal the open load: the table is replaced by it, then its change files follow",
+		Long: `Seal the open load of a table. S3 shows no end of a load, so somebody has to say
+it: a DMS event, a quiet period (load.quiet_period), or this command. A load with
+gaps in its numbering, or with less than half of the table's rows, is held until
+--confirm says that it is right.`,
+		Example: `  blotter load complete rms.reports
+  blotter load complete rms.reports --confirm --reason "half of the table was archived"`,
+		Args: cobra.ExactArgs(1),
+	}
+	confirm := complete.Flags().Bool("confirm", false, "accept gaps, or a load much smaller than the table")
+	load.AddCommand(
+		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
+			return lockmanager.CommandRequest{Confirm: *confirm}
+		}),
+		orderTable(&cobra.Command{
+			Use:     "reopen TABLE",
+			Short:   "Take load files that came after the seal into their load",
+			Example: `  blotter load reopen rms.reports --reason "file 7 was copied late"`,
+			Args:    cobra.ExactArgs(1),
+		}, "load-reopen", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
+		orderTable(&cobra.Command{
+			Use:     "ignore TABLE",
+			Short:   "Refuse load files that came after the seal",
+			Example: `  blotter load ignore rms.reports --reason "left over from a test"`,
+			Args:    cobra.ExactArgs(1),
+		}, "load-ignore", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
+	)
+	return load
+}
+
+func newReconcile() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "reconcile",
+		Short: "List the raw folder and tell of what no event told",
+		Example: `  blotter reconcile --reason "events were lost last night"
+  blotter reconcile --dir /var/lib/blotter`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := connect(cmd.Context(), dirOf(cmd), false, ingestrouter.ServiceName)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, c.close()) }()
+			var listed ingestrouter.Listed
+			err = c.request(cmd.Context(), ingestrouter.ListSubject, ingestrouter.ListRequest{
+				ID: nuid.Next(), Actor: operator(), Reason: reason,
+			}, &listed)
+			if err == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "%d objects, %d of them had not been told\n", listed.Objects, listed.Told)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
+	return cmd
+}

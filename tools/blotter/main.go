@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/lifecycle"
+)
+
+// exitUnsettled is the exit code of a run that ended with something quarantined,
+// held or paused; every other error exits with 1.
+const exitUnsettled = 3
+
+// errUnsettled ends a run that left something for an operator to decide. What
+// it is was printed.
+var errUnsettled = errors.New("something is left for an operator to decide")
+
+func main() {
+	ctx, stop := lifecycle.Signals(context.Background())
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, errUnsettled):
+		os.Exit(exitUnsettled)
+	}
+	fmt.Fprintln(os.Stderr, "blotter:", err)
+	os.Exit(1)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "blotter",
+		Short: "Deduplicated Iceberg tables from the files of AWS DMS, in order, each file once",
+		Long: `Blotter takes the files that AWS Database Migration Service drops into a raw
+folder and keeps deduplicated Iceberg tables of them: in order, each file once,
+with a log of everything that happened.`,
+		Example: `  blotter demo                                   # see it work on made-up data
+  blotter up --tables rms.yaml --raw /drop       # run it on a folder of DMS files
+  blotter tables                                 # how each table is
+  blotter resume rms.reports --skip              # go on after a bad file`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().String("dir", "blotter-data", "folder of log, control store, catalog and tables")
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "control", Title: "Control:"},
+		&cobra.Group{ID: "look", Title: "Look:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("run", newUp())
+	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile())
+	return root
+}
+
+// dirOf gives the folder that a command works on.
+func dirOf(cmd *cobra.Command) string {
+	dir, err := cmd.Flags().GetString("dir")
+	if err != nil {
+		panic(err) // the root defines it
+	}
+	return dir
+}
+
+// operator names who gives a command: the user of the operating system.
+func operator() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return "operator:" + u.Username
+	}
+	return "operator:unknown"
+}

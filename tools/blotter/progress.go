@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"golang.org/x/term"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/tools/internal/tally"
+)
+
+// How often progress is shown: moving bars on a terminal, lines elsewhere.
+const (
+	barsEvery  = 200 * time.Millisecond
+	linesEvery = 2 * time.Second
+)
+
+// display shows how far the tables are.
+type display interface {
+	show(tables []tally.Table)
+	close()
+}
+
+// progressView shows a tally at intervals until it is stopped.
+type progressView struct {
+	quit chan struct{}
+	done chan struct{}
+}
+
+func newProgress(out io.Writer, t *tally.Tally) *progressView {
+	var (
+		d     display
+		every time.Duration
+	)
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		d, every = newBars(f), barsEvery
+	} else {
+		d, every = &lines{out: out, shown: map[dms.TableID]string{}}, linesEvery
+	}
+	v := &progressView{quit: make(chan struct{}), done: make(chan struct{})}
+	go v.run(d, every, t)
+	return v
+}
+
+func (v *progressView) run(d display, every time.Duration, t *tally.Tally) {
+	defer close(v.done)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			d.show(t.Tables())
+		case <-v.quit:
+			d.show(t.Tables())
+			d.close()
+			return
+		}
+	}
+}
+
+// stop shows the last state and returns when it is shown.
+func (v *progressView) stop() {
+	close(v.quit)
+	<-v.done
+}
+
+// describe says how far a table is, in words.
+func describe(t tally.Table) string {
+	s := fmt.Sprintf("%d of %d files published", t.Published+t.Ignored, t.Arrived)
+	if t.Phase != "streaming" {
+		s = fmt.Sprintf("%s a full load, %d files staged; %s", t.Phase, t.Staged, s)
+	}
+	if t.Paused {
+		s += "; PAUSED"
+	}
+	return s
+}
+
+// lines prints what has changed, for logs and pipes.
+type lines struct {
+	out   io.Writer
+	shown map[dms.TableID]string
+}
+
+func (l *lines) show(tables []tally.Table) {
+	for _, t := range tables {
+		if t.Arrived == 0 {
+			continue
+		}
+		if s := describe(t); l.shown[t.Table] != s {
+			l.shown[t.Table] = s
+			fmt.Fprintf(l.out, "%s: %s\n", t.Table, s)
+		}
+	}
+}
+
+func (l *lines) close() {}
+
+// bars draws a moving bar for each table that has work left.
+type bars struct {
+	writer   progress.Writer
+	trackers map[dms.TableID]*progress.Tracker
+	rendered chan struct{}
+}
+
+func newBars(out io.Writer) *bars {
+	w := progress.NewWriter()
+	w.SetOutputWriter(out)
+	w.SetAutoStop(false)
+	w.SetTrackerLength(30)
+	w.SetMessageLength(40)
+	w.SetUpdateFrequency(barsEvery)
+	w.SetStyle(progress.StyleBlocks)
+	w.Style().Visibility.ETA = false
+	w.Style().Visibility.Speed = false
+	b := &bars{writer: w, trackers: map[dms.TableID]*progress.Tracker{}, rendered: make(chan struct{})}
+	go func() {
+		defer close(b.rendered)
+		w.Render()
+	}()
+	return b
+}
+
+func (b *bars) show(tables []tally.Table) {
+	for _, t := range tables {
+		if t.Arrived == 0 {
+			continue
+		}
+		done := t.Published + t.Ignored
+		tracker := b.trackers[t.Table]
+		if tracker == nil || tracker.IsDone() && done < t.Arrived {
+			tracker = &progress.Tracker{Total: t.Arrived}
+			b.trackers[t.Table] = tracker
+			b.writer.AppendTracker(tracker)
+		}
+		message := t.Table.String()
+		switch {
+		case t.Paused:
+			message += " PAUSED"
+		case t.Phase != "streaming":
+			message += " " + t.Phase
+		}
+		tracker.UpdateMessage(message)
+		tracker.UpdateTotal(t.Arrived)
+		tracker.SetValue(done)
+		if done >= t.Arrived && t.Phase == "streaming" {
+			tracker.MarkAsDone()
+		}
+	}
+}
+
+func (b *bars) close() {
+	b.writer.Stop()
+	<-b.rendered
+}

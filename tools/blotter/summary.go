@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/tally"
+)
+
+// maxListed bounds the files that are counted and named for a person.
+const maxListed = 100_000
+
+// outcome is how one table stands at the end of a run.
+type outcome struct {
+	tally.Table
+	rows        int64
+	quarantined []*lockmanager.File
+	held        int
+	pause       *lockmanager.PauseRecord
+	load        *lockmanager.Load
+}
+
+// summary is how all tables stand, and what the run did.
+type summary struct {
+	tables  []outcome
+	unknown int // objects whose table is not registered
+}
+
+// summarize joins what the tally counted with what the control store holds.
+func summarize(ctx context.Context, store interface {
+	control.Store
+	control.Objects
+}, t *tally.Tally) (*summary, error) {
+	counted := map[dms.TableID]tally.Table{}
+	for _, row := range t.Tables() {
+		counted[row.Table] = row
+	}
+	ids, err := store.Tables(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	s := &summary{}
+	for _, id := range ids {
+		state, err := readState(ctx, store, id)
+		if err != nil {
+			return nil, err
+		}
+		o := outcome{Table: counted[id], rows: state.Rows, pause: state.Pause, load: state.Load}
+		o.Table.Table = id
+		for _, f := range state.Files {
+			switch f.Status {
+			case lockmanager.Quarantined:
+				o.quarantined = append(o.quarantined, f)
+			case lockmanager.Waiting, lockmanager.Granted, lockmanager.Staged:
+				o.held++
+			}
+		}
+		s.tables = append(s.tables, o)
+	}
+	unknown, err := store.ObjectsIn(ctx, control.ObjectHeld, maxListed)
+	if err != nil {
+		return nil, fmt.Errorf("list held objects: %w", err)
+	}
+	s.unknown = len(unknown)
+	return s, nil
+}
+
+// readState loads a table's state with its live files.
+func readState(ctx context.Context, store control.Store, id dms.TableID) (*lockmanager.State, error) {
+	item, err := store.Table(ctx, id)
+	if errors.Is(err, control.ErrNotFound) {
+		return nil, fmt.Errorf("table %s is not known here; see `blotter tables`", id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state of %s: %w", id, err)
+	}
+	state, err := lockmanager.DecodeState(item.State)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := store.LiveFiles(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of %s: %w", id, err)
+	}
+	return state, state.AddRows(rows...)
+}
+
+// unsettled reports whether an operator is needed.
+func (s *summary) unsettled() bool {
+	for _, o := range s.tables {
+		if len(o.quarantined) > 0 || o.held > 0 || o.pause != nil || o.load != nil {
+			return true
+		}
+	}
+	return s.unknown > 0
+}
+
+func (s *summary) print(out io.Writer, took time.Duration) {
+	w := table.NewWriter()
+	w.SetOutputMirror(out)
+	w.SetStyle(table.StyleLight)
+	w.Style().Format.Header = text.FormatDefault
+	w.Style().Format.Footer = text.FormatDefault
+	w.AppendHeader(table.Row{"table", "files", "rows in", "rows now", "duplicates removed", "quarantined", "held"})
+	columns := make([]table.ColumnConfig, 0, 6)
+	for n := 2; n <= 7; n++ {
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignFooter: text.AlignRight})
+	}
+	w.SetColumnConfigs(columns)
+	var total outcome
+	for _, o := range s.tables {
+		w.AppendRow(table.Row{o.Table.Table, o.Published, o.RowsIn, o.rows, o.Duplicates, len(o.quarantined), o.held})
+		total.Published += o.Published
+		total.RowsIn += o.RowsIn
+		total.rows += o.rows
+		total.Duplicates += o.Duplicates
+		total.quarantined = append(total.quarantined, o.quarantined...)
+		total.held += o.held
+	}
+	w.AppendFooter(table.Row{
+		fmt.Sprintf("%d tables in %s", len(s.tables), took.Round(10*time.Millisecond)),
+		total.Published, total.RowsIn, total.rows, total.Duplicates, len(total.quarantined), total.held,
+	})
+	w.Render()
+	s.printOpen(out)
+}
+
+// printOpen says what is left for an operator, and how to go on.
+func (s *summary) printOpen(out io.Writer) {
+	for _, o := range s.tables {
+		id := o.Table.Table
+		for _, f := range o.quarantined {
+			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' --retry | --skip\n",
+				id, f.Object.Key, failureText(f), id)
+		}
+		if o.pause != nil && len(o.quarantined) == 0 {
+			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'\n", id, o.pause.Reason, o.pause.Detail, id)
+		}
+		if o.load != nil && o.load.HeldReason != "" {
+			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm\n",
+				id, o.load.HeldDetail, id)
+		}
+	}
+	if s.unknown > 0 {
+		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE\n", s.unknown)
+	}
+}
+
+// failureText gives a failure in one line: what, where, what to do.
+func failureText(f *lockmanager.File) string {
+	s := f.Failure.GetMessage()
+	if row := f.Failure.GetRow(); row > 0 {
+		s += fmt.Sprintf(" (row %d", row)
+		if c := f.Failure.GetColumn(); c != "" {
+			s += ", column " + c
+		}
+		s += ")"
+	}
+	if n := f.Failure.GetRowsFailed(); n > 1 {
+		s += fmt.Sprintf("; %d rows fail like this", n)
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nuid"
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lifecycle"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/telemetry"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
+	"github.com/openblotter/blotter/tools/internal/tally"
+)
+
+type upOptions struct {
+	dir       string
+	raw       string
+	tables    []string
+	port      int
+	untilIdle bool
+	verbose   bool
+}
+
+func newUp() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything in this process: all services, the log, the control store",
+		Long: `Run all services in this process on an embedded NATS server, with folders for
+buckets and SQLite for control store and catalog. It takes what lies in the raw
+folder and what arrives. It may be killed at any moment and started again.
+
+With --until-idle it takes what lies in the raw folder as complete, which also
+seals full loads, and ends when nothing is left to do: with exit code 0, or with
+3 if anything is quarantined, held or paused.
+
+Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
+		Example: `  blotter up --tables rms.yaml --raw /drop --dir /var/lib/blotter
+  blotter up --until-idle --tables rms.yaml --raw ./drop --dir ./lake`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.dir = dirOf(cmd)
+			return up(cmd.Context(), o, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.raw, "raw", "", "folder that the DMS files lie in; it is only read (default: the one of the last run, else raw/ below --dir)")
+	flags.StringArrayVar(&o.tables, "tables", nil, "registration file to apply first; may be given again")
+	flags.IntVar(&o.port, "port", 0, "port of the NATS server on 127.0.0.1 (default: a free one)")
+	flags.BoolVar(&o.untilIdle, "until-idle", false, "take the raw folder as complete and end when nothing is left to do")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the services do to stderr")
+	return cmd
+}
+
+// up runs the whole system until it is idle or told to stop.
+func up(ctx context.Context, o upOptions, out io.Writer) (err error) {
+	specs, err := readRegistrations(o.tables)
+	if err != nil {
+		return err
+	}
+	shutdown, err := telemetry.Setup(ctx, telemetry.Config{})
+	if err != nil {
+		return fmt.Errorf("set up telemetry: %w", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, shutdown(ctx))
+	}()
+	cfg := roles.DefaultConfig()
+	cfg.Dir, cfg.Raw, cfg.NATSPort = o.dir, o.raw, o.port
+	if cfg.Raw == "" {
+		if cfg.Raw, err = roles.ReadRawDir(o.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	p, err := roles.Open(ctx, cfg, newLogger(o.verbose))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	r := runner{process: p, options: o, specs: specs, tally: tally.New(), out: out, started: time.Now()}
+	return r.run(ctx)
+}
+
+func newLogger(verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func readRegistrations(files []string) ([]registry.Table, error) {
+	var specs []registry.Table
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the registration file: %w", err)
+		}
+		tables, err := registry.Parse(b, name)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, tables...)
+	}
+	return specs, nil
+}
+
+// runner is one run of `up`.
+type runner struct {
+	process *roles.Process
+	options upOptions
+	specs   []registry.Table
+	tally   *tally.Tally
+	out     io.Writer
+	started time.Time
+}
+
+func (r *runner) run(ctx context.Context) error {
+	from, err := r.process.Log.Last(ctx)
+	if err != nil {
+		return err
+	}
+	work, done := context.WithCancel(ctx)
+	defer done()
+	err = r.process.Run(work,
+		lifecycle.Blocking("progress", func(ctx context.Context) error { return r.follow(ctx, from+1) }),
+		lifecycle.Blocking("work", func(ctx context.Context) error {
+			if err := r.work(ctx); err != nil {
+				return err
+			}
+			done()
+			return nil
+		}))
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(r.out, "stopped; start it again at any time, it goes on where it was")
+	}
+	return r.close(context.WithoutCancel(ctx))
+}
+
+// work registers, then watches the raw folder, or takes it as complete.
+func (r *runner) work(ctx context.Context) error {
+	if err := r.register(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "events: nats --server %s stream ls\n", r.process.URL())
+	if !r.options.untilIdle {
+		return r.process.Watch(ctx)
+	}
+	if err := r.process.WholeFiles(ctx); err != nil {
+		return err
+	}
+	listed, err := r.process.IngestRouter.List(ctx, ingestrouter.ListRequest{
+		ID: nuid.Next(), Actor: operator(), Reason: "up --until-idle", Complete: true,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "raw folder: %d objects, %d of them new\n", listed.Objects, listed.Told)
+	return r.process.Settle(ctx)
+}
+
+func (r *runner) register(ctx context.Context) error {
+	for _, spec := range r.specs {
+		reply, err := r.process.LockManager.Execute(ctx, "apply", lockmanager.CommandRequest{
+			ID: nuid.Next(), Actor: operator(), Reason: "up --tables", Table: spec.ID.String(), Spec: &spec,
+		})
+		if err != nil {
+			return fmt.Errorf("register %s: %w", spec.ID, err)
+		}
+		if reply.Refused != "" {
+			return fmt.Errorf("register %s: %s", spec.ID, reply.Refused)
+		}
+	}
+	return nil
+}
+
+// follow feeds the tally from the log and shows progress.
+func (r *runner) follow(ctx context.Context, from uint64) error {
+	show := newProgress(r.out, r.tally)
+	defer show.stop()
+	for record, err := range r.process.Log.Read(ctx, eventlog.Filter{FromSeq: from, Follow: true}) {
+		if err != nil {
+			return err
+		}
+		r.tally.Add(record.Table, record.Event)
+	}
+	return ctx.Err()
+}
+
+// close shows the closing table and tells whether an operator is needed.
+func (r *runner) close(ctx context.Context) error {
+	summary, err := summarize(ctx, r.process.Store, r.tally)
+	if err != nil {
+		return err
+	}
+	summary.print(r.out, time.Since(r.started))
+	if r.options.untilIdle && summary.unsettled() {
+		return errUnsettled
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package roles
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/transform"
+	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
+	lambdatransformer "github.com/openblotter/blotter/services/lambda-transformer"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// Config says where a process keeps everything and how its roles work.
+type Config struct {
+	// Dir is the folder of everything: log, control store, catalog and buckets.
+	Dir string
+	// Raw is the folder that DMS files lie in; only read. Empty is raw below Dir,
+	// which is made.
+	Raw string
+	// Roles to run; nil: all, empty: none.
+	Roles []string
+	// NATSPort of the embedded server; 0 takes a free one.
+	NATSPort int
+	// Watch says when a file in the raw folder counts as whole.
+	Watch local.WatchConfig
+
+	Log         eventlog.Config
+	LockManager lockmanager.Config
+	Lambda      jobs.DispatchConfig
+	Glue        jobs.DispatchConfig
+	Transform   transform.Config
+	Lake        lake.Config
+}
+
+// DefaultConfig gives the settings of one machine; Dir is left to the caller.
+func DefaultConfig() Config {
+	return Config{
+		Watch:       local.DefaultWatchConfig(),
+		Log:         eventlog.EmbeddedConfig(),
+		LockManager: lockmanager.DefaultConfig(),
+		Lambda:      lambdatransformer.DefaultConfig(),
+		Glue:        gluedispatcher.DefaultConfig(),
+		Transform:   transform.DefaultConfig(),
+		Lake:        lake.DefaultConfig(),
+	}
+}
+
+// Validate reports all faults together.
+func (c Config) Validate() error {
+	errs := []error{c.Watch.Validate(), c.Log.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
+	if c.Dir == "" {
+		errs = append(errs, errors.New("dir is empty; name the folder that everything is kept in"))
+	}
+	for _, name := range c.Roles {
+		if _, ok := find(name); !ok {
+			errs = append(errs, fmt.Errorf("there is no role %q; the roles are %v", name, Names()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) wants(role string) bool {
+	return c.Roles == nil || slices.Contains(c.Roles, role)
+}
+
+func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }
+
+func (c Config) rawDir() string {
+	if c.Raw != "" {
+		return c.Raw
+	}
+	return c.path("raw")
+}

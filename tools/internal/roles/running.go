@@ -1,0 +1,84 @@
+package roles
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// runningFile tells other programs of the process that holds the folder. It is
+// only believed while the folder's lock is held.
+const runningFile = "running.json"
+
+// Running is what a running process tells of itself.
+type Running struct {
+	PID int    `json:"pid"`
+	URL string `json:"url"` // of its NATS server
+}
+
+func (p *Process) announce() error {
+	b, err := json.Marshal(Running{PID: os.Getpid(), URL: p.URL()})
+	if err != nil {
+		return fmt.Errorf("announce the process: %w", err)
+	}
+	name := p.cfg.path(runningFile)
+	if err := os.WriteFile(name+".new", b, 0o644); err != nil {
+		return fmt.Errorf("announce the process: %w", err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return fmt.Errorf("announce the process: %w", err)
+	}
+	return nil
+}
+
+func (p *Process) retract() error {
+	if err := os.Remove(p.cfg.path(runningFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take the announcement back: %w", err)
+	}
+	return nil
+}
+
+// ReadRunning reads what the process that holds dir told of itself. The error
+// is fs.ErrNotExist if it has not told yet.
+func ReadRunning(dir string) (Running, error) {
+	var r Running
+	b, err := os.ReadFile(filepath.Join(dir, runningFile))
+	if err != nil {
+		return r, fmt.Errorf("ask the running process: %w", err)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("read %s: %w", runningFile, err)
+	}
+	return r, nil
+}
+
+// rawFile remembers where the raw folder lies that a folder's system reads, so
+// that commands need not be told again.
+const rawFile = "raw.path"
+
+// ReadRawDir gives the raw folder that the system of dir was last started with;
+// the error is fs.ErrNotExist if it is its own.
+func ReadRawDir(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, rawFile))
+	if err != nil {
+		return "", fmt.Errorf("find the raw folder: %w", err)
+	}
+	return string(b), nil
+}
+
+func (p *Process) rememberRaw() error {
+	if p.cfg.Raw == "" {
+		return nil
+	}
+	raw, err := filepath.Abs(p.cfg.Raw)
+	if err != nil {
+		return fmt.Errorf("find the raw folder: %w", err)
+	}
+	if err := os.WriteFile(p.cfg.path(rawFile), []byte(raw), 0o644); err != nil {
+		return fmt.Errorf("remember the raw folder: %w", err)
+	}
+	return nil
+}

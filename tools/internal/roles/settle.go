@@ -1,0 +1,89 @@
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/control"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// settlePoll is how often Settle looks.
+const settlePoll = 50 * time.Millisecond
+
+// Settle waits until nothing is left to do: every service has handled every
+// event, and no table has a transaction under way or something unsaid. What is
+// held, paused or quarantined stays so.
+func (p *Process) Settle(ctx context.Context) error {
+	ticker := time.NewTicker(settlePoll)
+	defer ticker.Stop()
+	for {
+		done, err := p.settled(ctx)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// settled looks at the tables between two looks at the log: a transaction that
+// began after the first look is seen by one of the others.
+func (p *Process) settled(ctx context.Context) (bool, error) {
+	before, err := p.Log.Last(ctx)
+	if err != nil {
+		return false, err
+	}
+	if idle, err := p.Log.Idle(ctx, Names()); !idle || err != nil {
+		return false, err
+	}
+	unflushed, err := p.Store.Unflushed(ctx)
+	if err != nil || len(unflushed) > 0 {
+		return false, err
+	}
+	tables, err := p.Store.Tables(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range tables {
+		item, err := p.Store.Table(ctx, id)
+		if errors.Is(err, control.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read the state of %s: %w", id, err)
+		}
+		state, err := lockmanager.DecodeState(item.State)
+		if err != nil {
+			return false, err
+		}
+		if state.Grant != nil {
+			return false, nil
+		}
+	}
+	after, err := p.Log.Last(ctx)
+	return before == after, err
+}
+
+// WholeFiles tells ingest-router of what lies in the raw folder until no file in
+// it is still being written.
+func (p *Process) WholeFiles(ctx context.Context) error {
+	for {
+		if err := p.IngestRouter.Scan(ctx); err != nil {
+			return err
+		}
+		if p.Raw.Report().Unstable == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.Raw.Changes():
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package roles
+
+import (
+	"context"
+
+	classifier "github.com/openblotter/blotter/services/classifier"
+	"github.com/openblotter/blotter/services/curator"
+	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lambdatransformer "github.com/openblotter/blotter/services/lambda-transformer"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// role is one service and how a process makes it; run blocks until ctx ends or
+// the service fails.
+type role struct {
+	name string
+	make func(*Process) (run func(ctx context.Context) error, err error)
+}
+
+// table lists the roles in the order in which they start: who listens to whom
+// starts first, although the log would keep every event for a later start.
+var table = []role{
+	{curator.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		return curator.New(curator.Deps{
+			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Now: p.now, Logger: p.logger,
+		}).Run, nil
+	}},
+	{lambdatransformer.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		s, err := lambdatransformer.New(p.cfg.Lambda, lambdatransformer.Deps{
+			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return s.Run, nil
+	}},
+	{gluedispatcher.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		s, err := gluedispatcher.New(p.cfg.Glue, gluedispatcher.Deps{
+			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return s.Run, nil
+	}},
+	{lockmanager.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		s, err := lockmanager.New(p.cfg.LockManager, lockmanager.Deps{
+			Log: p.Log, Store: p.Store, Hold: p.Hold, Now: p.now, Logger: p.logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		p.LockManager = s
+		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
+	}},
+	{classifier.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		return classifier.New(classifier.Deps{Log: p.Log, Specs: p.Specs, Now: p.now}).Run, nil
+	}},
+	{ingestrouter.ServiceName, func(p *Process) (func(context.Context) error, error) {
+		s := ingestrouter.New(ingestrouter.Deps{
+			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Now: p.now, Logger: p.logger,
+		})
+		p.IngestRouter = s
+		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
+	}},
+}
+
+func find(name string) (role, bool) {
+	for _, r := range table {
+		if r.name == name {
+			return r, true
+		}
+	}
+	return role{}, false
+}
+
+// Names lists the roles in the order in which they start.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, r := range table {
+		names[i] = r.name
+	}
+	return names
+}
