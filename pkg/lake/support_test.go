@@ -117,8 +117,8 @@ type stagedSpec struct {
 	kind    dms.FileKind
 	token   uint64
 	changes []change
-	perFile int                                           // rows per staged file; 0: all in one
-	tamper  func(m *transform.Manifest)                   // before the manifest is written
+	perFile int                                            // rows per staged file; 0: all in one
+	tamper  func(m *transform.Manifest)                    // before the manifest is written
 	damage  func(key string, data []byte) (string, []byte) // what is written instead of a staged file
 }
 
