@@ -74,19 +74,22 @@ func (s *Service) apply(ctx context.Context, id dms.TableID, src source, in Inpu
 }
 
 func (s *Service) applyOnce(ctx context.Context, t *table, src source, in Input) error {
+	cached := t.state != nil
 	if err := s.load(ctx, t); err != nil {
 		return err
 	}
 	if err := s.hydrate(ctx, t, in); err != nil {
 		return err
 	}
-	events, err := t.state.Step(s.cfg, in)
-	if err != nil {
-		return err
-	}
-	if len(events) == 0 {
+	events, refusal := t.state.Step(s.cfg, in)
+	if refusal != nil || len(events) == 0 {
 		t.settle(false)
-		return nil
+		if cached && (in.Event != nil || in.Command != nil) {
+			if err := s.unchanged(ctx, t); err != nil {
+				return err
+			}
+		}
+		return refusal
 	}
 	change, outbox, err := t.change(in.Time, src, events)
 	if err != nil {
@@ -100,6 +103,20 @@ func (s *Service) applyOnce(ctx context.Context, t *table, src source, in Input)
 		return err
 	}
 	t.settle(len(events) >= maxStepEvents)
+	return nil
+}
+
+// unchanged makes sure that a copy in memory is still what the store holds. A
+// write would find out by its condition; an input that changes nothing must ask,
+// since another replica's state may say otherwise.
+func (s *Service) unchanged(ctx context.Context, t *table) error {
+	item, err := s.deps.Store.Table(ctx, t.id)
+	if err != nil && !errors.Is(err, control.ErrNotFound) {
+		return fmt.Errorf("read the state of %s: %w", t.id, err)
+	}
+	if item.Version != t.version {
+		return fmt.Errorf("table %s: %w", t.id, control.ErrConflict)
+	}
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (r *runner) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "raw folder: %d objects, %d of them new\n", listed.Objects, listed.Told)
+	fmt.Fprintf(r.out, "raw folder: %d objects\n", listed.Objects)
 	return r.process.Settle(ctx)
 }
 
