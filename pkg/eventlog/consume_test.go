@@ -190,7 +190,7 @@ func TestARestartGoesOnInOrder(t *testing.T) {
 // A handler may take longer than AckWait: the event stays its own.
 func TestHeartbeatsKeepALongHandlersEvent(t *testing.T) {
 	cfg := testConfig()
-	cfg.AckWait = 100 * time.Millisecond
+	cfg.AckWait = 400 * time.Millisecond
 	l := openLog(t, startServer(t), cfg)
 	publish(t, l, arrived(reports, 0))
 	publish(t, l, arrived(reports, 1))
@@ -198,14 +198,14 @@ func TestHeartbeatsKeepALongHandlersEvent(t *testing.T) {
 	var got seen
 	stop := consumeInBackground(t, l, fromIngest, func(ctx context.Context, r Record) error {
 		if r.Seq == 1 {
-			<-time.After(5 * cfg.AckWait)
+			<-time.After(3 * cfg.AckWait)
 		}
 		got.add(r)
 		return nil
 	})
 	defer stop()
 	eventually(t, "both events", func() bool { return got.count() == 2 })
-	if d := time.Since(began); d < 5*cfg.AckWait {
+	if d := time.Since(began); d < 3*cfg.AckWait {
 		t.Fatalf("the handler took %v only", d)
 	}
 	cons, err := l.stream.Consumer(t.Context(), ConsumerName("classifier", Partition(reports)))

@@ -15,39 +15,47 @@ import (
 
 var errCrash = errors.New("crash")
 
-// crasher kills processes at random steps, and counts where.
-type crasher struct {
+// tally counts crashes by step, over all runs of a test.
+type tally struct {
 	mu      sync.Mutex
-	rng     *rand.Rand
-	oneIn   int
 	crashes map[Step]int
 }
 
-func newCrasher(seed uint64, oneIn int) *crasher {
-	return &crasher{rng: rand.New(rand.NewPCG(seed, 1)), oneIn: oneIn, crashes: make(map[Step]int)}
+// crasher kills processes at random steps.
+type crasher struct {
+	tally *tally
+	rng   *rand.Rand // guarded by tally.mu
+	oneIn int
+}
+
+func (a *tally) crasher(seed uint64, oneIn int) *crasher {
+	return &crasher{tally: a, rng: rand.New(rand.NewPCG(seed, 1)), oneIn: oneIn}
 }
 
 func (c *crasher) At(_ context.Context, step Step, _ string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.tally.mu.Lock()
+	defer c.tally.mu.Unlock()
 	if c.rng.IntN(c.oneIn) > 0 {
 		return nil
 	}
-	c.crashes[step]++
+	if c.tally.crashes == nil {
+		c.tally.crashes = make(map[Step]int)
+	}
+	c.tally.crashes[step]++
 	return errCrash
 }
 
 // reached fails the test unless crashes happened at all these steps.
-func (c *crasher) reached(t *testing.T, steps ...Step) {
+func (a *tally) reached(t *testing.T, steps ...Step) {
 	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, s := range steps {
-		if c.crashes[s] == 0 {
+		if a.crashes[s] == 0 {
 			t.Errorf("no crash %s: the test shows nothing of it", s)
 		}
 	}
-	t.Logf("crashes: %v", c.crashes)
+	t.Logf("crashes: %v", a.crashes)
 }
 
 // supervise runs a service in one process after the other, each with its own
@@ -82,24 +90,24 @@ func stage(name, from string, replicas int) func(context.Context, *Log) error {
 
 // TestTwoStagesCrashEverywhere: 0 lost, 0 doubled, in order per table.
 func TestTwoStagesCrashEverywhere(t *testing.T) {
-	for _, c := range []struct {
-		seed     uint64
-		replicas int
-	}{{1, 1}, {2, 1}, {3, 2}, {4, 3}} {
-		t.Run(fmt.Sprintf("seed %d, %d replicas", c.seed, c.replicas), func(t *testing.T) {
-			t.Parallel()
-			twoStages(t, c.seed, c.replicas)
-		})
-	}
+	var all tally
+	t.Run("runs", func(t *testing.T) {
+		for seed, replicas := range []int{1, 1, 2, 3} {
+			t.Run(fmt.Sprintf("seed %d, %d replicas", seed, replicas), func(t *testing.T) {
+				t.Parallel()
+				twoStages(t, all.crasher(uint64(seed), 60), replicas)
+			})
+		}
+	})
+	all.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck)
 }
 
-func twoStages(t *testing.T, seed uint64, replicas int) {
+func twoStages(t *testing.T, crashes *crasher, replicas int) {
 	const events = 240
 	url := startServer(t)
 	cfg := testConfig()
 	cfg.AckWait = 200 * time.Millisecond
 	all := tables(6)
-	crashes := newCrasher(seed, 60)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -123,7 +131,6 @@ func twoStages(t *testing.T, seed uint64, replicas int) {
 			checkStage(t, l, table, service, from, replicas == 1)
 		}
 	}
-	crashes.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck)
 }
 
 // checkStage compares what a stage said of a table with what it heard.

@@ -26,10 +26,13 @@ func testLogger() *slog.Logger {
 }
 
 // startServer runs an embedded server for one test and gives its URL.
-func startServer(tb testing.TB) string {
+func startServer(tb testing.TB) string { return startServerSync(tb, true) }
+
+func startServerSync(tb testing.TB, syncAlways bool) string {
 	tb.Helper()
 	cfg := natsserver.DefaultConfig()
 	cfg.Dir = tb.TempDir()
+	cfg.SyncAlways = syncAlways
 	s, err := natsserver.Start(tb.Context(), cfg, testLogger())
 	if err != nil {
 		tb.Fatal(err)

@@ -135,25 +135,25 @@ func (k *keeper) run(ctx context.Context) error {
 // TestAnOutboxCrashesEverywhere proves the service with state: several kinds of
 // input, several replicas on one store, crashes between any two effects.
 func TestAnOutboxCrashesEverywhere(t *testing.T) {
-	for _, c := range []struct {
-		seed     uint64
-		replicas int
-	}{{1, 1}, {2, 2}, {3, 3}} {
-		t.Run(fmt.Sprintf("seed %d, %d replicas", c.seed, c.replicas), func(t *testing.T) {
-			t.Parallel()
-			outboxCrashes(t, c.seed, c.replicas)
-		})
-	}
+	var all tally
+	t.Run("runs", func(t *testing.T) {
+		for seed, replicas := range []int{1, 2, 3} {
+			t.Run(fmt.Sprintf("seed %d, %d replicas", seed, replicas), func(t *testing.T) {
+				t.Parallel()
+				outboxCrashes(t, all.crasher(uint64(seed), 50), replicas)
+			})
+		}
+	})
+	all.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck, "after commit", "before clear")
 }
 
-func outboxCrashes(t *testing.T, seed uint64, replicas int) {
+func outboxCrashes(t *testing.T, crashes *crasher, replicas int) {
 	const events = 160
 	url := startServer(t)
 	cfg := testConfig()
 	cfg.AckWait = 200 * time.Millisecond
 	all := tables(5)
 	state := &ledger{items: make(map[dms.TableID]ledgerItem)}
-	crashes := newCrasher(seed, 70)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -188,7 +188,6 @@ func outboxCrashes(t *testing.T, seed uint64, replicas int) {
 	if files != events {
 		t.Errorf("%d files of %d were recognised", files, events)
 	}
-	crashes.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck, "after commit", "before clear")
 }
 
 // checkChain holds the log of a table against its state: versions without a gap,

@@ -73,9 +73,12 @@ func partitionSubjects(partition int, from, events []string) []string {
 	return out
 }
 
-// filterSubject is the narrowest subject that holds all that f asks for; an
-// empty field asks for all.
-func filterSubject(f Filter) string {
+// filterSubjects gives the narrowest subject that holds all that f asks for, and
+// none where f asks for everything: the server then need not match each message.
+func filterSubjects(f Filter) []string {
+	if f.Table.IsZero() && f.Service == "" && f.Event == "" {
+		return nil
+	}
 	token := func(s string) string {
 		if s == "" {
 			return any1
@@ -86,7 +89,7 @@ func filterSubject(f Filter) string {
 	if !f.Table.IsZero() {
 		partition, db, table = strconv.Itoa(Partition(f.Table)), escape(f.Table.DB), escape(f.Table.Table)
 	}
-	return strings.Join([]string{root, partition, db, table, token(f.Service), token(f.Event)}, ".")
+	return []string{strings.Join([]string{root, partition, db, table, token(f.Service), token(f.Event)}, ".")}
 }
 
 // Address is what a subject says.

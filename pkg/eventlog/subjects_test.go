@@ -18,8 +18,8 @@ func TestSubjectsAreAsWrittenDown(t *testing.T) {
 		{Subject(dms.TableID{DB: "_", Table: "raw"}, "ingest-router", "ObjectIgnored"), "blotter.6._.raw.ingest-router.ObjectIgnored"},
 		{chainSubject(dms.TableID{DB: "rms", Table: "@txn"}, "classifier"), "blotter.7.rms.@txn.classifier.*"},
 		{ConsumerName("lock-manager", 3), "lock-manager-p3"},
-		{filterSubject(Filter{Service: "curator"}), "blotter.*.*.*.curator.*"},
-		{filterSubject(Filter{Table: reports, Event: "LockGranted"}), "blotter.0.rms.reports.*.LockGranted"},
+		{filterSubjects(Filter{Service: "curator"})[0], "blotter.*.*.*.curator.*"},
+		{filterSubjects(Filter{Table: reports, Event: "LockGranted"})[0], "blotter.0.rms.reports.*.LockGranted"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
