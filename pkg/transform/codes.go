@@ -27,4 +27,5 @@ const (
 	CodeDate          = "value.date"
 	CodeTimestamp     = "value.timestamp"
 	CodeBinary        = "value.binary"
+	CodeText          = "value.text" // not UTF-8
 )

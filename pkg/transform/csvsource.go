@@ -68,7 +68,7 @@ func onlyColumn(t registry.Table) bool {
 
 func (s *csvSource) columns() []string { return s.names }
 
-func (s *csvSource) finish(o dms.Object) (Input, error) { return s.in.finish(o) }
+func (s *csvSource) finish(_ context.Context, o dms.Object) (Input, error) { return s.in.finish(o) }
 
 var _ source = (*csvSource)(nil)
 

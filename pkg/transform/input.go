@@ -122,19 +122,24 @@ func gzipFailure(key, message string) *Failure {
 		Hint: "have DMS write the file again, or skip it"}
 }
 
-// finish reads what decompression left and compares the content with the hash
-// that a local bucket gives as the ETag.
+// finish reads what decompression left.
 func (in *input) finish(o dms.Object) (Input, error) {
 	if _, err := io.Copy(io.Discard, in.buf); err != nil {
 		return Input{}, fmt.Errorf("read raw object %s: %w", o.Key, err)
 	}
-	if size := in.object.Info().Size; in.raw.n != size {
-		return Input{}, fmt.Errorf("read raw object %s: %d bytes came, %d were promised", o.Key, in.raw.n, size)
+	return in.raw.input(o, in.object.Info().Size)
+}
+
+// input tells what was read. It compares its size with what the bucket
+// promised, and its hash with the ETag that a local bucket makes of it.
+func (h *hashingReader) input(o dms.Object, size int64) (Input, error) {
+	if h.n != size {
+		return Input{}, fmt.Errorf("read raw object %s: %d bytes came, %d were promised", o.Key, h.n, size)
 	}
 	o.LastModified = o.LastModified.UTC()
-	sum := Input{Object: o, SHA256: hex.EncodeToString(in.raw.hash.Sum(nil)), Bytes: in.raw.n}
-	if isSHA256(o.ETag) && !strings.EqualFold(o.ETag, sum.SHA256) {
+	in := Input{Object: o, SHA256: hex.EncodeToString(h.hash.Sum(nil)), Bytes: h.n}
+	if isSHA256(o.ETag) && !strings.EqualFold(o.ETag, in.SHA256) {
 		return Input{}, changedFailure(o)
 	}
-	return sum, nil
+	return in, nil
 }

@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -203,6 +204,10 @@ func (b *rowBuilder) setWord(i int, w uint64) {
 	binary.LittleEndian.PutUint64(b.rec[b.lay.slots+8*i:], w)
 	b.rec[b.lay.nulls+i/8] &^= 1 << (i % 8)
 }
+
+func (b *rowBuilder) setFloat(i int, f float32) { b.setWord(i, uint64(math.Float32bits(f))) }
+
+func (b *rowBuilder) setDouble(i int, f float64) { b.setWord(i, math.Float64bits(f)) }
 
 func (b *rowBuilder) setBytes(i int, v []byte) {
 	at := len(b.rec)

@@ -100,7 +100,7 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 	if err := t.faults.failure(); err != nil {
 		return Input{}, err
 	}
-	return src.finish(t.job.File.Object)
+	return src.finish(ctx, t.job.File.Object)
 }
 
 // earlier gives the fault to report when the file could not be read to its end:

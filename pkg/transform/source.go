@@ -18,14 +18,13 @@ type source interface {
 	// *Failure of the file as a whole, or a fault that may pass.
 	each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error
 	// finish tells what was read, once each has ended well.
-	finish(o dms.Object) (Input, error)
+	finish(ctx context.Context, o dms.Object) (Input, error)
 }
 
 // openSource opens the content of an object in the table's format.
 func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config) (source, error) {
-	if job.Table.DMS.Format != registry.FormatCSV {
-		return nil, &Failure{Code: CodeFormat, Message: "files of format " + string(job.Table.DMS.Format) + " are not read by this engine",
-			Expected: "csv", Hint: "have the DMS endpoint write CSV"}
+	if job.Table.DMS.Format == registry.FormatParquet {
+		return newParquetSource(object, job)
 	}
 	in, err := openInput(ctx, object, job.File.Object.Key)
 	if err != nil {

@@ -25,6 +25,8 @@ func codeOf(k registry.Kind) string {
 		return CodeDate
 	case registry.Timestamp, registry.TimestampTZ:
 		return CodeTimestamp
+	case registry.String:
+		return CodeText
 	}
 	return CodeBinary
 }
@@ -48,6 +50,8 @@ func expectation(t registry.Type) string {
 		return "YYYY-MM-DD HH:MM:SS[.ffffff] without a zone, exact to the microsecond, years 0001 to 9999"
 	case registry.TimestampTZ:
 		return "YYYY-MM-DD HH:MM:SS[.ffffff] with an optional zone such as +05:30, exact to the microsecond, years 0001 to 9999"
+	case registry.String:
+		return "text in UTF-8"
 	}
 	return "hexadecimal digits, two for each byte"
 }

@@ -1,0 +1,153 @@
+package transform
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// parquetSource reads the rows of a flat Parquet file. Names and types come
+// from the file; a type that can never fit its column is refused before any row
+// is read.
+type parquetSource struct {
+	key    string
+	table  registry.Table
+	object *watchedObject
+	file   *parquet.File // nil for an object without content
+	fields []fileColumn
+	names  []string
+}
+
+// watchedObject tells faults of the bucket from faults of the content.
+type watchedObject struct {
+	objects.Reader
+	fault error
+}
+
+func (w *watchedObject) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > w.Info().Size {
+		return 0, errors.New("an offset in it lies outside of it")
+	}
+	n, err := w.Reader.ReadAt(p, off)
+	if err != nil && err != io.EOF { // a bucket's own wrapping of EOF is a fault
+		w.fault = err
+	}
+	return n, err
+}
+
+func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err error) {
+	s = &parquetSource{key: job.File.Object.Key, table: job.Table, object: &watchedObject{Reader: object}}
+	defer s.recoverDamage(&err)
+	size := object.Info().Size
+	if size == 0 {
+		return s, nil
+	}
+	if s.file, err = parquet.OpenFile(s.object, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true)); err != nil {
+		return nil, s.damage(err)
+	}
+	for _, field := range s.file.Schema().Fields() {
+		if !field.Leaf() || field.Repeated() {
+			return nil, &Failure{Code: CodeFormat, ObjectKey: s.key, Column: field.Name(), Message: "the Parquet file has nested columns",
+				Expected: "flat columns, as DMS writes them", Hint: "skip the file: no table can take it"}
+		}
+		s.names = append(s.names, field.Name())
+		s.fields = append(s.fields, newFileColumn(field))
+	}
+	return s, nil
+}
+
+func (s *parquetSource) columns() []string { return s.names }
+
+// damage classifies a fault of reading: a bucket's may pass, the content's not.
+func (s *parquetSource) damage(err error) error {
+	if s.object.fault != nil {
+		return fmt.Errorf("read raw object %s: %w", s.key, s.object.fault)
+	}
+	return &Failure{Code: CodeFormat, ObjectKey: s.key, Message: "the file is no whole Parquet file: " + strings.TrimPrefix(err.Error(), "parquet: "),
+		Expected: "Parquet as DMS writes it", Hint: "check the registered format, have DMS write the file again, or skip it"}
+}
+
+// recoverDamage turns a panic into a failure of the file: damaged pages can
+// send the Parquet reader astray, and one bad file must not end the process.
+func (s *parquetSource) recoverDamage(err *error) {
+	if p := recover(); p != nil {
+		*err = s.damage(fmt.Errorf("its pages are damaged: %v", p))
+	}
+}
+
+// rowsAtOnce is how many rows of a Parquet file are decoded at a time.
+const rowsAtOnce = 256
+
+func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error {
+	if f := s.check(b); f != nil {
+		return f
+	}
+	row := &valueRow{fields: s.fields}
+	for _, group := range s.file.RowGroups() {
+		if err := s.group(ctx, group, row, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses columns whose type can never fit.
+func (s *parquetSource) check(b *binding) *Failure {
+	for i, c := range s.table.Columns {
+		if field := b.fields[i]; field >= 0 && !s.fields[field].fits(c.Type.Kind) {
+			return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: c.Name,
+				Message:  fmt.Sprintf("the file's column is %s, the table's is %s", s.fields[field].shown, c.Type),
+				Expected: "a type that turns into " + c.Type.String() + " without loss",
+				Hint:     "register the type that the source has, apply it and retry the file"}
+		}
+	}
+	return nil
+}
+
+func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, row *valueRow, do func(fileRow) error) (err error) {
+	defer s.recoverDamage(&err)
+	rows := group.Rows()
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	buf := make([]parquet.Row, rowsAtOnce)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := rows.ReadRows(buf)
+		for _, values := range buf[:n] {
+			row.row++
+			if row.values = values; len(values) != len(s.fields) {
+				return s.damage(fmt.Errorf("row %d has %d values", row.row, len(values)))
+			}
+			if err := do(row); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return s.damage(err)
+		}
+	}
+}
+
+// finish reads the object once more, for its hash.
+func (s *parquetSource) finish(ctx context.Context, o dms.Object) (Input, error) {
+	raw := &hashingReader{ctx: ctx, r: io.NewSectionReader(s.object, 0, s.object.Info().Size), hash: sha256.New()}
+	if _, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{raw}, make([]byte, inputBuffer)); err != nil {
+		return Input{}, fmt.Errorf("read raw object %s: %w", o.Key, err)
+	}
+	return raw.input(o, s.object.Info().Size)
+}
+
+var _ source = (*parquetSource)(nil)

@@ -1,0 +1,240 @@
+package transform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+const parquetKey = "dms/rms/evidence/20240115-070100000.parquet"
+
+// parquetColumn is a column of a file made for a test.
+type parquetColumn struct {
+	name string
+	node parquet.Node
+}
+
+// parquetFile writes rows; nil is null.
+func parquetFile(t testing.TB, columns []parquetColumn, rows ...[]any) string {
+	t.Helper()
+	root := orderedGroup{Group: parquet.Group{}}
+	for _, c := range columns {
+		node := parquet.Optional(c.node)
+		root.Group[c.name] = node
+		root.fields = append(root.fields, orderedField{Node: node, name: c.name})
+	}
+	var buf bytes.Buffer
+	w := parquet.NewWriter(&buf, parquet.NewSchema("schema", root))
+	for _, row := range rows {
+		values := make(parquet.Row, len(row))
+		for i, v := range row {
+			values[i] = parquet.ValueOf(v).Level(0, 1, i)
+			if v == nil {
+				values[i] = parquet.NullValue().Level(0, 0, i)
+			}
+			if b, ok := v.([]byte); ok && columns[i].node.Type().Kind() == parquet.FixedLenByteArray {
+				values[i] = parquet.FixedLenByteArrayValue(b).Level(0, 1, i)
+			}
+		}
+		if _, err := w.WriteRows([]parquet.Row{values}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.String()
+}
+
+func parquetTable(typ string) registry.Table {
+	return registry.Table{
+		ID: dms.TableID{DB: "rms", Table: "evidence"}, Version: 1, PrimaryKey: []string{"id"},
+		DMS: registry.Settings{Format: registry.FormatParquet, OpColumn: ptr("Op"), TimestampColumn: ptr("ts")},
+		Columns: []registry.Column{column(1, "id", "bigint"),
+			column(2, "v", typ)},
+		Provenance: registry.Provenance{File: 3, Row: 4, Position: 5, Next: 6},
+	}
+}
+
+func parquetColumns(v parquet.Node) []parquetColumn {
+	return []parquetColumn{{"ts", parquet.String()}, {"OP", parquet.String()}, {"id", parquet.Int(64)}, {"V", v}}
+}
+
+func TestParquetChanges(t *testing.T) {
+	b := newBench(t, parquetTable("string"))
+	f := b.put(parquetKey, parquetFile(t, parquetColumns(parquet.String()),
+		[]any{"2024-01-15 07:00:01.000001", "U", int64(2), "later"},
+		[]any{"2024-01-15 07:00:01.000000", "I", int64(2), "earlier"},
+		[]any{"2024-01-15 07:00:00.000000", "D", int64(1), nil},
+		[]any{"2024-01-15 07:00:00.000000", "I", int64(3), nil},
+	))
+	r := b.mustRun(f)
+	if got, want := b.stagedRows(r.Manifest.Rows), []string{"2|later|#1", `3|\N|#4`}; !slices.Equal(got, want) {
+		t.Errorf("rows are %q, want %q", got, want)
+	}
+	if got, want := b.stagedRows(r.Manifest.Deletes), []string{"1|#3"}; !slices.Equal(got, want) {
+		t.Errorf("deletes are %q, want %q", got, want)
+	}
+	if r.Manifest.Input.SHA256 != f.Object.ETag || r.Manifest.Input.Bytes != f.Object.Size {
+		t.Errorf("input is %+v", r.Manifest.Input)
+	}
+}
+
+func TestParquetValues(t *testing.T) {
+	fixed := func(precision, scale, width int) parquet.Node {
+		return parquet.Decimal(scale, precision, parquet.FixedLenByteArrayType(width))
+	}
+	plain := parquet.Leaf(parquet.ByteArrayType)
+	millis, nanos := parquet.Timestamp(parquet.Millisecond), parquet.Timestamp(parquet.Nanosecond)
+	type value struct {
+		name string
+		node parquet.Node
+		in   any
+		typ  string
+		want string // empty: refused
+		code string
+	}
+	tests := []value{
+		{"int to bigint", parquet.Int(32), int32(12), "bigint", "12", ""},
+		{"bigint to int", parquet.Int(64), int64(3_000_000_000), "int", "", CodeInteger},
+		{"smallint", parquet.Int(16), int32(-7), "int", "-7", ""},
+		{"int to decimal", parquet.Int(32), int32(-7), "decimal(5,2)", "-700", ""},
+		{"decimal", fixed(15, 2, 7), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x9c}, "decimal(15,2)", "-100", ""},
+		{"long decimal", fixed(38, 4, 16), append(make([]byte, 14), 0x27, 0x10), "decimal(38,4)", strings.Repeat("0", 28) + "2710", ""},
+		{"decimal to fewer decimals", fixed(10, 2, 5), []byte{0, 0, 0, 0, 150}, "decimal(10,1)", "15", ""},
+		{"decimal would be rounded", fixed(10, 2, 5), []byte{0, 0, 0, 0, 151}, "decimal(10,1)", "", CodeDecimal},
+		{"decimal to bigint", fixed(28, 6, 12), append(make([]byte, 9), 0x0f, 0x42, 0x40), "bigint", "1", ""},
+		{"short decimal", parquet.Decimal(2, 9, parquet.Int32Type), int32(150), "decimal(9,2)", "150", ""},
+		{"boolean", parquet.Leaf(parquet.BooleanType), true, "boolean", "true", ""},
+		{"float to double", parquet.Leaf(parquet.FloatType), float32(0.5), "double", "0.5", ""},
+		{"double to float", parquet.Leaf(parquet.DoubleType), 0.5, "real", "0.5", ""},
+		{"double loses as float", parquet.Leaf(parquet.DoubleType), 0.1, "real", "", CodeFloat},
+		{"nan", parquet.Leaf(parquet.DoubleType), math.NaN(), "real", "NaN", ""},
+		{"date", parquet.Date(), int32(-1), "date", "-1", ""},
+		{"date out of range", parquet.Date(), int32(2932897), "date", "", CodeDate},
+		{"millis", millis, int64(-1), "timestamp", "-1000", ""},
+		{"millis out of range", millis, int64(math.MaxInt64), "timestamp", "", CodeTimestamp},
+		{"millis of 9999", millis, int64(253402300799999), "timestamptz", "253402300799999000", ""},
+		{"nanos", nanos, int64(-2000), "timestamptz", "-2", ""},
+		{"nanos would be rounded", nanos, int64(-2001), "timestamptz", "", CodeTimestamp},
+		{"timestamp as text", parquet.String(), "2024-03-10 01:30:00-05", "timestamptz", micros("2024-03-10 06:30:00"), ""},
+		{"bytes", plain, []byte{0, 0xff}, "binary", "\x00\xff", ""},
+		{"bytes as text", plain, []byte("é"), "string", "é", ""},
+		{"bytes no text", plain, []byte{0xff}, "string", "", CodeText},
+		{"json", parquet.JSON(), []byte(`{"a":1}`), "string", `{"a":1}`, ""},
+		{"text as boolean", parquet.String(), "maybe", "boolean", "", CodeBoolean},
+		{"text in binary", parquet.String(), "00", "binary", "", CodeColumnType},
+		{"bigint in string", parquet.Int(64), int64(1), "string", "", CodeColumnType},
+		{"date in timestamp", parquet.Date(), int32(1), "timestamp", "", CodeColumnType},
+		{"time of day", parquet.Time(parquet.Microsecond), int64(1), "bigint", "", CodeColumnType},
+		{"unsigned", parquet.Uint(64), int64(1), "bigint", "", CodeColumnType},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, parquetTable(tt.typ))
+			f := b.put(parquetKey, parquetFile(t, parquetColumns(tt.node), []any{"2024-01-15 07:00:00", "I", int64(1), tt.in}))
+			if tt.code != "" {
+				if failure := b.refused(f); failure.Code != tt.code || !sameName(failure.Column, "v") {
+					t.Errorf("refused with %+v", failure)
+				}
+				return
+			}
+			r := b.mustRun(f)
+			if got, want := b.stagedRows(r.Manifest.Rows), []string{"1|" + tt.want + "|#1"}; !slices.Equal(got, want) {
+				t.Errorf("rows are %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestParquetRefused(t *testing.T) {
+	columns := parquetColumns(parquet.String())
+	row := []any{"2024-01-15 07:00:00", "I", int64(1), "x"}
+	good := parquetFile(t, columns, row)
+	for name, tt := range map[string]struct{ content, code string }{
+		"csv":       {"I,x,1\n", CodeFormat},
+		"cut off":   {good[:len(good)-20], CodeFormat},
+		"null key":  {parquetFile(t, columns, []any{"2024-01-15 07:00:00", "I", nil, "x"}), CodeKeyNull},
+		"missing":   {parquetFile(t, columns, []any{"2024-01-15 07:00:00", nil, int64(1), "x"}), CodeOpMissing},
+		"no op":     {parquetFile(t, []parquetColumn{columns[0], columns[2]}, []any{"2024-01-15 07:00:00", int64(1)}), CodeColumnMissing},
+		"timestamp": {parquetFile(t, columns, []any{"today", "I", int64(1), "x"}), CodeCommitTime},
+		"nested":    {nestedFile(t), CodeFormat},
+	} {
+		b := newBench(t, parquetTable("string"))
+		if f := b.refused(b.put(parquetKey, tt.content)); f.Code != tt.code || f.ObjectKey != parquetKey {
+			t.Errorf("%s: refused with %+v", name, f)
+		}
+	}
+	b := newBench(t, parquetTable("string"))
+	if r := b.mustRun(b.put(parquetKey, "")); r.Manifest.Counts != (Counts{}) {
+		t.Errorf("an empty object gave %+v", r.Manifest.Counts)
+	}
+}
+
+func nestedFile(t *testing.T) string {
+	var buf bytes.Buffer
+	w := parquet.NewGenericWriter[struct {
+		ID   int64
+		Tags []string
+	}](&buf)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.String()
+}
+
+// TestParquetDamaged: whatever byte of a file is wrong, no panic escapes; what
+// is not refused has all rows.
+func TestParquetDamaged(t *testing.T) {
+	good := []byte(parquetFile(t, parquetColumns(parquet.String()),
+		[]any{"2024-01-15 07:00:00", "I", int64(1), "x"}, []any{"2024-01-15 07:00:00", "I", int64(2), "y"}))
+	for i := range good {
+		b := newBench(t, parquetTable("string"))
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x55
+		r, err := b.run(b.put(parquetKey, string(bad)))
+		if err == nil && r.Manifest.Counts.RowsRead != 2 {
+			t.Errorf("byte %d: %+v", i, r.Manifest.Counts)
+		}
+		if err != nil && !isFailure(err) {
+			t.Errorf("byte %d: %v", i, err)
+		}
+	}
+}
+
+// brokenBucket fails every read.
+type brokenBucket struct{ *memBucket }
+
+type brokenReader struct{ objects.Reader }
+
+var errDisk = errors.New("disk fault")
+
+func (b brokenBucket) Open(ctx context.Context, key string, v objects.Version) (objects.Reader, error) {
+	r, err := b.memBucket.Open(ctx, key, v)
+	return brokenReader{r}, err
+}
+
+func (brokenReader) Read([]byte) (int, error)          { return 0, errDisk }
+func (brokenReader) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
+
+// TestReadFaultsPass: a fault of the bucket is not the file's.
+func TestReadFaultsPass(t *testing.T) {
+	for key, table := range map[string]registry.Table{parquetKey: parquetTable("string"), changeKey: reports(), changeKey + ".gz": reports()} {
+		b := newBench(t, table)
+		f := b.put(key, "PAR1 something PAR1")
+		_, err := Run(t.Context(), b.cfg, Deps{Raw: brokenBucket{b.raw}, Staging: b.staging}, Job{Table: table, File: f, Token: 7})
+		if !errors.Is(err, errDisk) || isFailure(err) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

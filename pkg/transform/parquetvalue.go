@@ -1,0 +1,241 @@
+package transform
+
+import (
+	"math"
+	"math/big"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// valueClass is what a column of a Parquet file holds.
+type valueClass uint8
+
+const (
+	classOther valueClass = iota // nothing that a table can take
+	classBool
+	classInteger
+	classFloat
+	classDouble
+	classDecimal
+	classDate
+	classTimestamp
+	classText
+	classBytes
+)
+
+// fileColumn is a column of a Parquet file.
+type fileColumn struct {
+	class  valueClass
+	scale  int   // of a decimal
+	perSec int64 // units of a timestamp in a second
+	shown  string
+}
+
+func newFileColumn(field parquet.Field) fileColumn {
+	t := field.Type()
+	c := fileColumn{shown: t.String()}
+	switch t.Kind() {
+	case parquet.Boolean:
+		c.class = classBool
+	case parquet.Int32, parquet.Int64:
+		c.class = classInteger
+	case parquet.Float:
+		c.class = classFloat
+	case parquet.Double:
+		c.class = classDouble
+	case parquet.ByteArray, parquet.FixedLenByteArray:
+		c.class = classBytes
+	}
+	if logical := t.LogicalType(); logical != nil {
+		c.logical(logical.Value)
+	}
+	return c
+}
+
+func (c *fileColumn) logical(value any) {
+	switch l := value.(type) {
+	case *format.StringType, *format.EnumType, *format.JsonType:
+		c.class = classText
+	case *format.DecimalType:
+		c.class, c.scale = classDecimal, int(l.Scale)
+	case *format.DateType:
+		c.class = classDate
+	case *format.TimestampType:
+		c.class = classTimestamp
+		switch l.Unit.Value.(type) {
+		case *format.MilliSeconds:
+			c.perSec = 1_000
+		case *format.MicroSeconds:
+			c.perSec = microsPerSec
+		default:
+			c.perSec = 1_000_000_000
+		}
+	case *format.IntType:
+		if !l.IsSigned && l.BitWidth > 31 {
+			c.class = classOther // its largest values look negative
+		}
+	default:
+		c.class = classOther
+	}
+}
+
+// fits tells whether values of the column can be values of a type. Text is read
+// as in CSV, whatever the type but binary.
+func (c fileColumn) fits(k registry.Kind) bool {
+	switch c.class {
+	case classText:
+		return k != registry.Binary
+	case classBytes:
+		return k == registry.Binary || k == registry.String
+	case classBool:
+		return k == registry.Boolean
+	case classInteger, classDecimal:
+		return k == registry.Int || k == registry.Long || k == registry.Decimal
+	case classFloat, classDouble:
+		return k == registry.Float || k == registry.Double
+	case classDate:
+		return k == registry.Date
+	case classTimestamp:
+		return k == registry.Timestamp || k == registry.TimestampTZ
+	}
+	return false
+}
+
+// valueRow is one row of a Parquet file.
+type valueRow struct {
+	fields  []fileColumn
+	values  parquet.Row
+	row     int64
+	scratch []byte
+}
+
+func (r *valueRow) number() int64 { return r.row }
+
+func (r *valueRow) null(field int) bool { return r.values[field].IsNull() }
+
+func (r *valueRow) text(field int) []byte {
+	b, _ := byteArray(r.values[field])
+	return b
+}
+
+func (r *valueRow) shown(field int) []byte {
+	if b, ok := byteArray(r.values[field]); ok {
+		return b
+	}
+	return []byte(r.values[field].String())
+}
+
+func (r *valueRow) micros(field int) (int64, bool) {
+	c, v := r.fields[field], r.values[field]
+	switch c.class {
+	case classText:
+		return parseTimestamp(v.ByteArray(), registry.TimestampTZ)
+	case classTimestamp:
+		return toMicros(v.Int64(), c.perSec)
+	}
+	return 0, false
+}
+
+// toMicros turns a timestamp into microseconds, if that is exact and within
+// the years 0001 to 9999.
+func toMicros(n, perSec int64) (int64, bool) {
+	switch {
+	case perSec < microsPerSec:
+		factor := microsPerSec / perSec
+		if n > (lastDay+1)*microsPerDay/factor || n < firstDay*microsPerDay/factor {
+			return 0, false
+		}
+		n *= factor
+	case perSec > microsPerSec:
+		divisor := perSec / microsPerSec
+		if n%divisor != 0 {
+			return 0, false
+		}
+		n /= divisor
+	}
+	return n, n >= firstDay*microsPerDay && n < (lastDay+1)*microsPerDay
+}
+
+// set converts a value whose column fits the type (see fits).
+func (r *valueRow) set(b *rowBuilder, i, field int) bool {
+	c, v, kind := r.fields[field], r.values[field], b.lay.cols[i].typ.Kind
+	switch c.class {
+	case classText, classBytes:
+		return r.setBytes(b, i, kind, v.ByteArray())
+	case classBool:
+		b.setWord(i, 0)
+		if v.Boolean() {
+			b.setWord(i, 1)
+		}
+		return true
+	case classInteger, classDecimal:
+		r.scratch = appendNumber(r.scratch[:0], v, c.scale)
+		return b.setText(i, r.scratch)
+	case classFloat, classDouble:
+		return setFloat(b, i, kind, v)
+	case classDate:
+		days := int64(v.Int32())
+		b.setWord(i, uint64(days))
+		return days >= firstDay && days <= lastDay
+	case classTimestamp:
+		micros, ok := r.micros(field)
+		b.setWord(i, uint64(micros))
+		return ok
+	}
+	return false
+}
+
+func (r *valueRow) setBytes(b *rowBuilder, i int, kind registry.Kind, v []byte) bool {
+	switch kind {
+	case registry.Binary:
+		b.setBytes(i, v)
+		return true
+	case registry.String:
+		b.setBytes(i, v)
+		return utf8.Valid(v)
+	}
+	return b.setText(i, v)
+}
+
+// setFloat takes a double into a float column only if nothing is lost.
+func setFloat(b *rowBuilder, i int, kind registry.Kind, v parquet.Value) bool {
+	var f float64
+	if v.Kind() == parquet.Float {
+		f = float64(v.Float())
+	} else {
+		f = v.Double()
+	}
+	if kind == registry.Double {
+		b.setDouble(i, f)
+		return true
+	}
+	b.setFloat(i, float32(f))
+	return float64(float32(f)) == f || math.IsNaN(f)
+}
+
+// appendNumber spells out an integer, or the unscaled value of a decimal with
+// an exponent: then parsing decides what fits, as it does for CSV.
+func appendNumber(dst []byte, v parquet.Value, scale int) []byte {
+	if n, ok := wideInt(v); ok {
+		dst = strconv.AppendInt(dst, n, 10)
+	} else {
+		b := v.ByteArray()
+		n := new(big.Int).SetBytes(b)
+		if len(b) > 0 && b[0] >= 0x80 {
+			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+		}
+		dst = n.Append(dst, 10)
+	}
+	if scale > 0 {
+		dst = append(dst, 'e', '-')
+		dst = strconv.AppendInt(dst, int64(scale), 10)
+	}
+	return dst
+}
+
+var _ fileRow = (*valueRow)(nil)
