@@ -4,9 +4,8 @@ import (
 	"context"
 	"time"
 
-	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
-
 	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
 // Job is the transform of one file under one token.

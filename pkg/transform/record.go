@@ -113,8 +113,6 @@ func (r record) key() []byte {
 
 func (r record) order(l *layout) []byte { return r[offOrder : offOrder+l.orderLen] }
 
-func (r record) null(l *layout, i int) bool { return r[l.nulls+i/8]&(1<<(i%8)) != 0 }
-
 func (r record) word(l *layout, i int) uint64 {
 	return binary.LittleEndian.Uint64(r[l.slots+8*i:])
 }
@@ -225,8 +223,6 @@ func (b *rowBuilder) setSpan(i, at int) {
 }
 
 func (b *rowBuilder) word(i int) uint64 { return record(b.rec).word(b.lay, i) }
-
-func (b *rowBuilder) null(i int) bool { return record(b.rec).null(b.lay, i) }
 
 // finish appends the key and gives the record, valid until the next reset. The
 // key of a table without one is the row number: it keeps rows in file order.

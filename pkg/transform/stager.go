@@ -35,7 +35,7 @@ type stager struct {
 	values   []columnBuffer
 
 	file      *stagedObject
-	writer    *parquet.Writer
+	writer    *parquet.GenericWriter[any]
 	group     *parquet.ConcurrentRowGroupWriter
 	groupRows int64
 	groupSize int64
@@ -168,7 +168,7 @@ func (s *stager) beginFile(ctx context.Context) error {
 		return err
 	}
 	s.file = &stagedObject{out: out, staged: StagedParquet{Key: key}}
-	s.writer = parquet.NewWriter(out, s.writerOptions()...)
+	s.writer = parquet.NewGenericWriter[any](out, s.writerOptions()...)
 	s.group = s.writer.BeginRowGroup()
 	return nil
 }
