@@ -32,6 +32,7 @@ const (
 type client struct {
 	nc    *nats.Conn
 	log   *eventlog.Log
+	own   bool // nobody ran there: the process is the command's own
 	close func() error
 }
 
@@ -60,7 +61,7 @@ func connect(ctx context.Context, dir string, create bool, own ...string) (*clie
 	if err != nil {
 		return nil, errors.Join(err, stop(), p.Close())
 	}
-	return &client{nc: nc, log: log, close: func() error {
+	return &client{nc: nc, log: log, own: true, close: func() error {
 		nc.Close()
 		return errors.Join(stop(), p.Close())
 	}}, nil

@@ -16,6 +16,9 @@ import (
 // held or paused; every other error exits with 1.
 const exitUnsettled = 3
 
+// defaultDir is the folder that commands work on unless they are told otherwise.
+const defaultDir = "blotter-data"
+
 // errUnsettled ends a run that left something for an operator to decide. What
 // it is was printed.
 var errUnsettled = errors.New("something is left for an operator to decide")
@@ -48,7 +51,7 @@ with a log of everything that happened.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.PersistentFlags().String("dir", "blotter-data", "folder of log, control store, catalog and tables")
+	root.PersistentFlags().String("dir", defaultDir, "folder of log, control store, catalog and tables")
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "control", Title: "Control:"},
 		&cobra.Group{ID: "look", Title: "Look:"})
 	add := func(group string, commands ...*cobra.Command) {
@@ -59,6 +62,7 @@ with a log of everything that happened.`,
 	}
 	add("run", newUp())
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile())
+	add("look", newTables(), newTable(), newCat(), newLog(), newDecode())
 	return root
 }
 

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// tableView is all that is known of a table. Its JSON is what `table show
+// --json` gives.
+type tableView struct {
+	tableLine
+	SpecVersion uint64            `json:"spec_version"`
+	SpecSHA256  string            `json:"spec_sha256"`
+	Engine      string            `json:"engine"` // the flag once it is not paused
+	QuietPeriod string            `json:"quiet_period"`
+	Load        *lockmanager.Load `json:"load,omitempty"`
+	// LoadFiles are those of the load that is under way, Granted those of the
+	// transaction, WaitingFiles those that wait, lowest first, at most the limit.
+	LoadFiles        []*lockmanager.File `json:"load_files,omitempty"`
+	Granted          []*lockmanager.File `json:"granted,omitempty"`
+	WaitingFiles     []*lockmanager.File `json:"waiting,omitempty"`
+	QuarantinedFiles []quarantined       `json:"quarantined_files,omitempty"`
+	// Gaps are the files that an operator skipped.
+	Gaps []*lockmanager.File `json:"gaps,omitempty"`
+	// History are the files of the table, newest order first, at most the limit.
+	History []*lockmanager.File `json:"history,omitempty"`
+}
+
+// quarantined is a file that waits for an operator, and what to do.
+type quarantined struct {
+	*lockmanager.File
+	Folder string   `json:"folder,omitempty"` // of the copy and the report; empty if not written yet
+	Resume []string `json:"resume"`
+}
+
+func newTable() *cobra.Command {
+	cmd := &cobra.Command{Use: "table", Short: "Look at one table"}
+	cmd.AddCommand(newTableShow())
+	return cmd
+}
+
+func newTableShow() *cobra.Command {
+	var asJSON bool
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "show TABLE",
+		Short: "All that is known of a table: state, load, files, failures and gaps",
+		Long: `Show the registration in force, the state of a table, its load, the files that
+wait (lowest first), what is quarantined with its whole report and how to go on,
+the gaps that skipped files left, and its newest files with their counts. It works
+on a running and on a stopped system.`,
+		Example: `  blotter table show rms.reports
+  blotter table show rms.reports --limit 1000 --json | jq .history`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			id, err := dms.ParseTableID(args[0])
+			if err != nil {
+				return err
+			}
+			if limit < 1 {
+				return fmt.Errorf("--limit %d: at least 1", limit)
+			}
+			store, err := readStore(cmd.Context(), dirOf(cmd))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, store.Close()) }()
+			v, err := viewTable(cmd.Context(), store, dirOf(cmd), id, limit)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), v)
+			}
+			v.print(cmd.OutOrStdout(), limit)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many files to list of each kind")
+	return cmd
+}
+
+// viewTable collects what is known of a table.
+func viewTable(ctx context.Context, store control.Store, dir string, id dms.TableID, limit int) (*tableView, error) {
+	s, err := readState(ctx, store, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &tableView{
+		tableLine: lineOf(s), SpecVersion: s.SpecVersion, SpecSHA256: s.SpecSHA256,
+		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load,
+	}
+	for _, f := range inOrder(s) {
+		switch {
+		case f.Status == lockmanager.Quarantined:
+			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Folder: failedFolder(dir, id, f.ID), Resume: resumeCommands(dir, id)})
+		case f.Status == lockmanager.Granted:
+			v.Granted = append(v.Granted, f)
+		case s.Load != nil && f.Kind == dms.KindLoad && f.Status != lockmanager.Published:
+			v.LoadFiles = append(v.LoadFiles, f)
+		case f.Status == lockmanager.Waiting && len(v.WaitingFiles) < limit:
+			v.WaitingFiles = append(v.WaitingFiles, f)
+		}
+	}
+	v.LoadFiles = v.LoadFiles[:min(len(v.LoadFiles), limit)]
+	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
+		return nil, err
+	}
+	v.History, err = filesIn(ctx, store, id, limit)
+	return v, err
+}
+
+// inOrder gives the live files of a table, lowest first.
+func inOrder(s *lockmanager.State) []*lockmanager.File {
+	files := make([]*lockmanager.File, 0, len(s.Files))
+	for _, f := range s.Files {
+		files = append(files, f)
+	}
+	slices.SortFunc(files, func(a, b *lockmanager.File) int {
+		if c := strings.Compare(string(a.Order), string(b.Order)); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.ID), string(b.ID))
+	})
+	return files
+}
+
+// filesIn reads the history of files, newest order first; without a status all.
+func filesIn(ctx context.Context, store control.Store, id dms.TableID, limit int, statuses ...lockmanager.Status) ([]*lockmanager.File, error) {
+	var names []string
+	for _, s := range statuses {
+		names = append(names, string(s))
+	}
+	rows, err := store.Files(ctx, id, names, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of %s: %w", id, err)
+	}
+	files := make([]*lockmanager.File, 0, len(rows))
+	for _, row := range rows {
+		f, err := lockmanager.DecodeFile(row.Body)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// engineFlag is the flag that a table has when it is not paused.
+func engineFlag(s *lockmanager.State) string {
+	running := *s
+	running.Pause = nil
+	return running.Flag()
+}
+
+// failedFolder is where the copy and the report of a file lie; empty if they are
+// not there.
+func failedFolder(dir string, table dms.TableID, id dms.FileID) string {
+	// A database or table may have a name that is written otherwise in the bucket.
+	found, err := filepath.Glob(filepath.Join(dir, roles.FailedDir, "*", "*", string(id)))
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	want := filepath.Join(dir, roles.FailedDir, table.DB, table.Table, string(id))
+	if slices.Contains(found, want) {
+		return want
+	}
+	return found[0]
+}
+
+// resumeCommands are the ways to go on after a quarantined file.
+func resumeCommands(dir string, id dms.TableID) []string {
+	return []string{
+		fmt.Sprintf("blotter resume '%s' --retry%s   # read the file again", id, dirFlag(dir)),
+		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible", id, dirFlag(dir)),
+	}
+}
+
+// dirFlag is what a command must be given to work on the same folder.
+func dirFlag(dir string) string {
+	if dir == defaultDir {
+		return ""
+	}
+	if strings.ContainsFunc(dir, func(r rune) bool { return !strings.ContainsRune(plainRunes, r) }) {
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return " --dir " + dir
+}
+
+// plainRunes need no quotes in a shell.
+const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+"

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// print shows the view to a person; limit is what bounded its lists.
+func (v *tableView) print(out io.Writer, limit int) {
+	fmt.Fprintln(out, v.Table)
+	fact := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "  %-15s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	if v.Pause != nil {
+		fact("flag", "P, back to %s when resumed", v.Engine)
+		fact("paused", "since %s (%s) %s", longTime(v.Pause.Since), v.Pause.Reason, v.Pause.Detail)
+	} else {
+		fact("flag", "%s", v.Flag)
+	}
+	fact("phase", "%s, generation %d", v.Phase, v.Generation)
+	fact("lock", "%s", v.lock())
+	fact("rows", "%d", v.Rows)
+	fact("registration", "version %d, sha256 %.12s", v.SpecVersion, v.SpecSHA256)
+	if v.QuietPeriod != "0s" {
+		fact("quiet period", "%s", v.QuietPeriod)
+	}
+	fact("last processed", "%s", lastFile(v.LastProcessed))
+	fact("last failed", "%s", lastFile(v.LastFailed))
+	v.printLoad(out, limit)
+	v.printQuarantined(out)
+	v.printFiles(out, "granted", len(v.Granted), v.Granted)
+	v.printFiles(out, "waiting, lowest first", max(v.Held, len(v.WaitingFiles)), v.WaitingFiles)
+	v.printFiles(out, "gaps: files that were skipped", len(v.Gaps), v.Gaps)
+	v.printFiles(out, "files, newest first", len(v.History), v.History)
+	if len(v.History) == limit {
+		fmt.Fprintln(out, "there may be more; --limit N lists more of them")
+	}
+}
+
+func (v *tableView) lock() string {
+	g := v.Lock
+	if g == nil {
+		return fmt.Sprintf("free; the newest token is %d", v.Token)
+	}
+	s := fmt.Sprintf("token %d for %s until %s", g.Token, count(len(g.Files), "file"), longTime(g.Deadline))
+	switch {
+	case g.Fencing != "":
+		s += ", being fenced: " + g.Fencing
+	case g.Publishing && g.Replace:
+		s += ", replacing the table"
+	case g.Publishing:
+		s += ", publishing"
+	default:
+		s += ", transforming"
+	}
+	return s
+}
+
+func lastFile(e *lockmanager.FileEvent) string {
+	if e == nil {
+		return "-"
+	}
+	s := longTime(e.Time) + " " + e.Key
+	if e.Code != "" {
+		s += " (" + e.Code + ")"
+	}
+	return s
+}
+
+func (v *tableView) printLoad(out io.Writer, limit int) {
+	l := v.Load
+	if l == nil {
+		return
+	}
+	state := "open: it takes load files until it is sealed"
+	switch {
+	case l.HeldReason != "":
+		state = fmt.Sprintf("held (%s): %s; if that is right: blotter load complete '%s' --confirm", l.HeldReason, l.HeldDetail, v.Table)
+	case l.Sealed:
+		state = fmt.Sprintf("sealed as generation %d with %s", l.Generation, count(len(l.Files), "file"))
+	}
+	fmt.Fprintf(out, "\nfull load, since %s, %s\n", longTime(l.Opened), state)
+	v.printFiles(out, "files of the load", len(v.LoadFiles), v.LoadFiles)
+	if len(v.LoadFiles) == limit {
+		fmt.Fprintln(out, "there may be more; --limit N lists more of them")
+	}
+}
+
+func (v *tableView) printQuarantined(out io.Writer) {
+	for _, q := range v.QuarantinedFiles {
+		fmt.Fprintf(out, "\nquarantined: %s\n", q.Object.Key)
+		printFailure(out, q.Failure)
+		if q.Folder != "" {
+			fmt.Fprintf(out, "  %-10s %s\n", "copy", q.Folder+"/…/"+path.Base(q.Object.Key)+", report.json beside it")
+		}
+		for i, command := range q.Resume {
+			name := ""
+			if i == 0 {
+				name = "go on"
+			}
+			fmt.Fprintf(out, "  %-10s %s\n", name, command)
+		}
+	}
+}
+
+// printFailure shows all that a report tells.
+func printFailure(out io.Writer, f *blotterv1.Failure) {
+	fact := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(out, "  %-10s %s\n", name, value)
+		}
+	}
+	fact("what", f.GetMessage())
+	fact("code", f.GetCode())
+	var where []string
+	if f.GetRow() > 0 {
+		where = append(where, fmt.Sprintf("row %d", f.GetRow()))
+	}
+	if f.GetColumn() != "" {
+		where = append(where, "column "+f.GetColumn())
+	}
+	if f.GetRowsFailed() > 1 {
+		where = append(where, fmt.Sprintf("%d rows fail like this", f.GetRowsFailed()))
+	}
+	fact("where", strings.Join(where, ", "))
+	fact("expected", f.GetExpected())
+	fact("hint", f.GetHint())
+}
+
+// printFiles lists files with their counts under a title; total may be more than
+// are listed.
+func (v *tableView) printFiles(out io.Writer, title string, total int, files []*lockmanager.File) {
+	if len(files) == 0 {
+		return
+	}
+	if total > len(files) {
+		title += fmt.Sprintf(" (%d of %d)", len(files), total)
+	}
+	fmt.Fprintf(out, "\n%s\n", title)
+	w := newTableWriter(out, 3, 4, 5, 6)
+	w.AppendHeader(table.Row{"file", "state", "rows", "deletes", "repeated", "older", "ended", "file id"})
+	for _, f := range files {
+		w.AppendRow(fileRow(f))
+	}
+	w.Render()
+}
+
+func fileRow(f *lockmanager.File) table.Row {
+	row := table.Row{fileName(f), status(f), "", "", "", "", "", shortID(string(f.ID))}
+	c := f.Counts
+	if c == nil && f.Staged != nil {
+		c = f.Staged.Counts
+	}
+	if c != nil {
+		row[2], row[3], row[4], row[5] = c.GetRowsRead(), c.GetDeletes(), c.GetDuplicatesDropped(), c.GetSuperseded()
+	}
+	if !f.Ended.IsZero() {
+		row[6] = shortTime(f.Ended, time.Now())
+	}
+	return row
+}
+
+// fileName is the name of a file, with the folder where that says more.
+func fileName(f *lockmanager.File) string {
+	if f.Kind == dms.KindTransaction {
+		return f.Object.Key
+	}
+	return path.Base(f.Object.Key)
+}
+
+func status(f *lockmanager.File) string {
+	s := string(f.Status)
+	switch {
+	case f.Reason != "":
+		s += ": " + f.Reason
+	case f.Late && f.Status == lockmanager.Waiting:
+		s += ": late"
+	case f.Held && f.Status == lockmanager.Waiting:
+		s = "held"
+	}
+	return s
+}
+
+// shortID is enough of a file's id to name it; commands take the beginning of an id.
+func shortID(id string) string {
+	if len(id) > 12 {
+		return id[:12]
+	}
+	return id
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// tableLine is how a table is, in short. Its JSON is what `tables --json` gives.
+type tableLine struct {
+	Table         dms.TableID              `json:"table"`
+	Flag          string                   `json:"flag"` // L, G or P
+	Phase         string                   `json:"phase"`
+	Generation    uint64                   `json:"generation"`
+	Token         uint64                   `json:"token"` // the newest one granted
+	Lock          *lockmanager.Grant       `json:"lock,omitempty"`
+	Pause         *lockmanager.PauseRecord `json:"pause,omitempty"`
+	LastProcessed *lockmanager.FileEvent   `json:"last_processed,omitempty"`
+	LastFailed    *lockmanager.FileEvent   `json:"last_failed,omitempty"`
+	Held          int                      `json:"held"` // files that wait
+	Quarantined   int                      `json:"quarantined"`
+	Rows          int64                    `json:"rows"`
+}
+
+func lineOf(s *lockmanager.State) tableLine {
+	l := tableLine{
+		Table: s.Table, Flag: s.Flag(), Phase: s.Phase(), Generation: s.Generation, Token: s.Token,
+		Lock: s.Grant, Pause: s.Pause, LastProcessed: s.LastProcessed, LastFailed: s.LastFailed, Rows: s.Rows,
+	}
+	for _, f := range s.Files {
+		switch f.Status {
+		case lockmanager.Waiting:
+			l.Held++
+		case lockmanager.Quarantined:
+			l.Quarantined++
+		}
+	}
+	return l
+}
+
+func newTables() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tables",
+		Short: "How each table is: flag, phase, lock, last files, what is held",
+		Long: `Show all tables of a folder, whether a system runs there or not.
+
+  flag            L (Lambda) or G (Glue) transforms it; P: it is paused
+  phase           streaming, or loading: a full load is not yet complete
+  lock            the token of the transaction that runs, and its files
+  last processed  the file that was published last, and when (UTC)
+  held            files that wait, for their turn or for an operator
+
+What failed last is told below, by table.`,
+		Example: `  blotter tables
+  blotter tables --json | jq '.[] | select(.flag == "P")'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			store, err := readStore(cmd.Context(), dirOf(cmd))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, store.Close()) }()
+			lines, err := tableLines(cmd.Context(), store)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return printJSON(cmd.OutOrStdout(), lines)
+			case len(lines) == 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE`")
+				return nil
+			}
+			printTables(cmd.OutOrStdout(), lines, time.Now())
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	return cmd
+}
+
+// tableLines reads all tables, by name.
+func tableLines(ctx context.Context, store control.Store) ([]tableLine, error) {
+	ids, err := store.Tables(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	lines := []tableLine{}
+	for _, id := range ids {
+		state, err := readState(ctx, store, id)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, lineOf(state))
+	}
+	return lines, nil
+}
+
+// printTables shows the tables in columns, and what failed below them.
+func printTables(out io.Writer, lines []tableLine, now time.Time) {
+	w := newTableWriter(out, 6, 7)
+	w.AppendHeader(table.Row{"table", "flag", "phase", "lock", "last processed", "held", "rows"})
+	for _, l := range lines {
+		last := "-"
+		if l.LastProcessed != nil {
+			last = path.Base(l.LastProcessed.Key) + " " + shortTime(l.LastProcessed.Time, now)
+		}
+		lock := "-"
+		if l.Lock != nil {
+			lock = fmt.Sprintf("%d: %s", l.Lock.Token, count(len(l.Lock.Files), "file"))
+		}
+		w.AppendRow(table.Row{l.Table, l.Flag, l.Phase, lock, last, l.Held, l.Rows})
+	}
+	w.Render()
+	for _, l := range lines {
+		if l.LastFailed != nil {
+			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
+		}
+		if l.Pause != nil {
+			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'\n", l.Table, l.Pause.Reason, l.Table)
+		}
+	}
+}
+
+func failed(e *lockmanager.FileEvent) string {
+	if e.Detail == "" {
+		return e.Code
+	}
+	return e.Detail
+}
+
+// newTableWriter makes a table in the one style; the numbered columns stand to
+// the right.
+func newTableWriter(out io.Writer, right ...int) table.Writer {
+	w := table.NewWriter()
+	w.SetOutputMirror(out)
+	w.SetStyle(table.StyleLight)
+	w.Style().Format.Header = text.FormatDefault
+	w.Style().Format.Footer = text.FormatDefault
+	columns := make([]table.ColumnConfig, 0, len(right))
+	for _, n := range right {
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight})
+	}
+	w.SetColumnConfigs(columns)
+	return w
+}
+
+// shortTime gives the time of day for today, else the date: in UTC.
+func shortTime(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateOnly)
+}
+
+// longTime is for records: to the second, in UTC.
+func longTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// count gives "1 file", "2 files".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("print as JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// words says in one line what an event tells: the file or token first. It holds
+// no value of a row, since events hold none.
+func words(event proto.Message) string {
+	for _, say := range []func(proto.Message) string{sayObject, sayFile, sayGrant, sayTable, sayLoad} {
+		if s := say(event); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// parts joins what is not empty.
+func parts(s ...string) string {
+	var said []string
+	for _, p := range s {
+		if p != "" {
+			said = append(said, p)
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
+func token(n uint64) string { return fmt.Sprintf("token %d", n) }
+
+func object(id string, o *blotterv1.ObjectRef) string {
+	return shortID(id) + " " + o.GetKey()
+}
+
+func file(f *blotterv1.FileRef) string {
+	return shortID(f.GetFileId()) + " " + path.Base(f.GetObject().GetKey())
+}
+
+// sayObject tells of what ingest-router and classifier say.
+func sayObject(event proto.Message) string {
+	switch e := event.(type) {
+	case *blotterv1.ObjectArrived:
+		return fmt.Sprintf("%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject()), e.GetObject().GetSize(), e.GetSource())
+	case *blotterv1.ObjectIgnored:
+		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason(), e.GetDetail())
+	case *blotterv1.ObjectHeld:
+		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason())
+	case *blotterv1.DeliveryRepeated:
+		return fmt.Sprintf("%s, delivery %d", object(e.GetFileId(), e.GetObject()), e.GetDelivery())
+	case *blotterv1.ListingCompleted:
+		s := count(int(e.GetObjects()), "object")
+		if e.GetComplete() {
+			s += ", which are all there are"
+		}
+		return parts(s, e.GetReason())
+	case *blotterv1.FileClassified:
+		return fmt.Sprintf("%s is a %s file", file(e.GetFile()), kind(e.GetFile().GetKind()))
+	case *blotterv1.FileRejected:
+		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason(), e.GetDetail())
+	case *blotterv1.ListingClassified:
+		return "listing " + e.GetListingId()
+	}
+	return ""
+}
+
+func kind(k blotterv1.FileKind) string {
+	return strings.ToLower(strings.TrimPrefix(k.String(), "FILE_KIND_"))
+}
+
+// sayFile tells of the way of one file.
+func sayFile(event proto.Message) string {
+	switch e := event.(type) {
+	case *blotterv1.FileAccepted:
+		late := ""
+		if e.GetLate() {
+			late = "after its load was sealed"
+		}
+		return parts(file(e.GetFile()), late)
+	case *blotterv1.FileHeld:
+		return parts(shortID(e.GetFileId()), "its table is "+e.GetReason())
+	case *blotterv1.FileReleased:
+		return shortID(e.GetFileId())
+	case *blotterv1.FileIgnored:
+		return parts(shortID(e.GetFileId()), e.GetReason(), e.GetDetail())
+	case *blotterv1.FileSkipped:
+		return shortID(e.GetFileId()) + ", a gap from now on"
+	case *blotterv1.FileRetried:
+		return shortID(e.GetFileId())
+	case *blotterv1.FileStaged:
+		return staged(e.GetStaged())
+	case *blotterv1.TransformStarted:
+		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun())
+	case *blotterv1.FileTransformed:
+		return staged(e.GetStaged())
+	case *blotterv1.TransformFailed:
+		return parts(shortID(e.GetFileId()), token(e.GetToken()), failure(e.GetFailure()))
+	case *blotterv1.FileQuarantined:
+		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), "report "+e.GetReportKey())
+	}
+	return ""
+}
+
+func staged(s *blotterv1.StagedFile) string {
+	return parts(shortID(s.GetFileId()), token(s.GetToken()), counts(s.GetCounts()))
+}
+
+func counts(c *blotterv1.RowCounts) string {
+	s := count(int(c.GetRowsRead()), "row")
+	for _, n := range []struct {
+		n    int64
+		what string
+	}{{c.GetDeletes(), "deletes"}, {c.GetDuplicatesDropped(), "repeated"}, {c.GetSuperseded(), "older than the table's"}} {
+		if n.n > 0 {
+			s += fmt.Sprintf(", %d %s", n.n, n.what)
+		}
+	}
+	return s
+}
+
+// failure is a failure in one line: code, what, where.
+func failure(f *blotterv1.Failure) string {
+	if f == nil {
+		return ""
+	}
+	s := f.GetCode() + ": " + f.GetMessage()
+	if f.GetRow() > 0 {
+		s += fmt.Sprintf(" (row %d)", f.GetRow())
+	}
+	return s
+}
+
+// sayGrant tells of the transactions of a table.
+func sayGrant(event proto.Message) string {
+	switch e := event.(type) {
+	case *blotterv1.LockGranted:
+		return parts(token(e.GetToken()), count(len(e.GetFiles()), "file"), "until "+e.GetDeadline().AsTime().Format(time.TimeOnly))
+	case *blotterv1.PublishRequested:
+		mode := "merge"
+		if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
+			mode = "replace the table"
+		}
+		return parts(token(e.GetToken()), mode, count(len(e.GetParts()), "file"))
+	case *blotterv1.FenceRequested:
+		return parts(token(e.GetToken()), e.GetReason())
+	case *blotterv1.GrantFenced:
+		return parts(token(e.GetToken()), "nothing was published")
+	case *blotterv1.FilesPublished:
+		return parts(token(e.GetToken()), count(len(e.GetFiles()), "file"), publishedRows(e.GetFiles()), e.GetStrategy(),
+			fmt.Sprintf("%d rows now", e.GetTableRows()), fmt.Sprintf("snapshot %d", e.GetSnapshotId()))
+	case *blotterv1.PublishFailed:
+		return parts(token(e.GetToken()), shortID(e.GetFileId()), failure(e.GetFailure()))
+	case *blotterv1.LockReleased:
+		return parts(token(e.GetToken()), e.GetOutcome())
+	}
+	return ""
+}
+
+// publishedRows sums up what the files of a commit hold.
+func publishedRows(files []*blotterv1.PublishedFile) string {
+	sum := &blotterv1.RowCounts{}
+	for _, f := range files {
+		sum.RowsRead += f.GetCounts().GetRowsRead()
+		sum.Deletes += f.GetCounts().GetDeletes()
+		sum.DuplicatesDropped += f.GetCounts().GetDuplicatesDropped()
+		sum.Superseded += f.GetCounts().GetSuperseded()
+	}
+	return counts(sum)
+}
+
+// sayTable tells of registrations, pauses and commands.
+func sayTable(event proto.Message) string {
+	switch e := event.(type) {
+	case *blotterv1.TableRegistered:
+		return fmt.Sprintf("registration version %d, sha256 %.12s", e.GetSpecVersion(), e.GetSpecSha256())
+	case *blotterv1.TablePaused:
+		name := ""
+		if e.GetFile() != nil {
+			name = file(e.GetFile())
+		}
+		return parts(name, e.GetReason(), e.GetDetail(), failure(e.GetFailure()))
+	case *blotterv1.TableResumed:
+		return e.GetReason()
+	case *blotterv1.FlagChanged:
+		return parts(strings.ToLower(strings.TrimPrefix(e.GetEngine().String(), "ENGINE_")), e.GetReason())
+	case *blotterv1.CommandAnswered:
+		return parts(e.GetCommand(), e.GetReason()) + ": " + e.GetDetail()
+	}
+	return ""
+}
+
+// sayLoad tells of full loads.
+func sayLoad(event proto.Message) string {
+	generation := func(n uint64) string { return fmt.Sprintf("generation %d", n) }
+	switch e := event.(type) {
+	case *blotterv1.LoadOpened:
+		return parts(generation(e.GetGeneration()), "by "+e.GetCause())
+	case *blotterv1.LoadSealed:
+		return parts(generation(e.GetGeneration()), "by "+e.GetCause(), count(len(e.GetFileIds()), "file"))
+	case *blotterv1.LoadHeld:
+		return parts(generation(e.GetGeneration()), e.GetReason(), e.GetDetail())
+	case *blotterv1.LoadConfirmed:
+		return generation(e.GetGeneration())
+	case *blotterv1.LoadAbandoned:
+		return generation(e.GetGeneration())
+	case *blotterv1.LoadReopened:
+		return parts(generation(e.GetGeneration()), e.GetReason())
+	}
+	return ""
+}
