@@ -33,6 +33,9 @@ type Command interface{ order() Order }
 type Register struct {
 	Order
 	Spec registry.Table
+	// NeedsReload says why the rows published so far do not fit the new
+	// registration; empty if they do.
+	NeedsReload string
 }
 
 // SetFlag chooses the engine of a table; it leaves a pause as it is.
@@ -146,6 +149,10 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	if want := s.SpecVersion + 1; c.Spec.Version != want {
 		return nil, "", refuse("registration has version %d, the next one is %d", c.Spec.Version, want)
 	}
+	if c.NeedsReload != "" && s.Rows > 0 {
+		return nil, "", refuse("%s, but the table holds %d rows that were published otherwise; "+
+			"register it under another name and load it anew", c.NeedsReload, s.Rows)
+	}
 	spec, err := c.Spec.JSON()
 	if err != nil {
 		return nil, "", refuse("%v", err)
@@ -179,7 +186,7 @@ func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {
 func (s *State) pause(c Pause) ([]proto.Message, string, error) {
 	var events []proto.Message
 	detail := s.Table.String() + " was paused already"
-	if s.Pause == nil {
+	if s.Pause == nil || s.Pause.Reason == pauseLate { // the latter is lifted without an operator's word
 		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: c.Reason})
 		detail = s.Table.String() + " is paused"
 	}
@@ -259,9 +266,9 @@ func (s *State) loadReopen(c LoadReopen) ([]proto.Message, string, error) {
 	if s.Grant != nil {
 		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
 	}
-	generation := s.Generation
+	generation := max(s.Generation, 1)
 	if s.Load != nil {
-		generation = s.Load.Base + 1
+		generation = max(s.Load.Generation, s.Load.Base+1)
 	}
 	events := []proto.Message{&blotterv1.LoadReopened{Generation: generation, Reason: c.Reason}}
 	return append(events, s.liftLate()...),
@@ -280,7 +287,7 @@ func (s *State) loadIgnore() ([]proto.Message, string, error) {
 			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
 		}
 		events = append(events, &blotterv1.FileIgnored{
-			FileId: string(f.ID), Reason: "refused", Detail: "an operator refused the late load file",
+			FileId: string(f.ID), Reason: reasonRefused, Detail: "an operator refused the late load file",
 		})
 	}
 	return append(events, s.liftLate()...), fmt.Sprintf("%d late load file(s) of %s refused", len(late), s.Table), nil

@@ -30,6 +30,12 @@ const (
 	pauseDeadline = "deadline"
 )
 
+// The reasons of an ignored file.
+const (
+	reasonSuperseded = "superseded" // it belongs to a replaced generation
+	reasonRefused    = "refused"    // an operator said so
+)
+
 // maxStepEvents bounds the events of one step; what is left to do is done by
 // the next step, a tick at the latest.
 const maxStepEvents = 512

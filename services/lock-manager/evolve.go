@@ -30,7 +30,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileReleased:
 		s.with(e.GetFileId(), func(f *File) { f.Held = false })
 	case *blotterv1.FileIgnored:
-		s.with(e.GetFileId(), func(f *File) { f.end(Ignored, at); f.Reason = e.GetReason() })
+		s.evolveIgnored(at, e)
 	case *blotterv1.FileSkipped:
 		s.with(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
 	case *blotterv1.FileRetried:
@@ -64,7 +64,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.LoadConfirmed:
 		s.Load.Confirmed, s.Load.HeldReason, s.Load.HeldDetail = true, "", ""
 	case *blotterv1.LoadAbandoned:
-		s.Load = nil
+		s.evolveAbandoned()
 	case *blotterv1.LoadReopened:
 		s.evolveReopened(at)
 	case *blotterv1.CommandAnswered:
@@ -117,6 +117,16 @@ func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
 	}
 }
 
+func (s *State) evolveIgnored(at time.Time, e *blotterv1.FileIgnored) {
+	s.with(e.GetFileId(), func(f *File) {
+		f.end(Ignored, at)
+		f.Reason = e.GetReason()
+		if f.Kind == dms.KindLoad && (s.Load == nil || !s.Load.Sealed) {
+			f.Generation = s.Generation
+		}
+	})
+}
+
 func (s *State) evolveGranted(e *blotterv1.LockGranted) {
 	s.Token = e.GetToken()
 	s.Grant = &Grant{
@@ -156,7 +166,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 		s.Rows = e.GetTableRows()
 		if g.Replace {
 			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
-			s.Load = nil
+			s.closeLoad(true)
 		}
 		for _, p := range e.GetFiles() {
 			s.with(p.GetFileId(), func(f *File) {
@@ -221,21 +231,58 @@ func (s *State) evolveSealed(e *blotterv1.LoadSealed) {
 	}
 }
 
+// evolveAbandoned forgets a load together with its files that were given up:
+// they count for no other load. The loads that it would have replaced count again.
+func (s *State) evolveAbandoned() {
+	s.closeLoad(false)
+	s.countAgain()
+}
+
+// closeLoad ends the open load. What it went on without belongs to its
+// generation, or to none.
+func (s *State) closeLoad(published bool) {
+	for _, f := range s.Files {
+		switch {
+		case !givenUp(f) || f.Generation != 0:
+		case published && (f.Status == Ignored || slices.Contains(s.Load.Files, f.ID)):
+			s.touch(f).Generation = s.Generation
+		default:
+			s.touch(f).Superseded = true
+		}
+	}
+	s.Load = nil
+}
+
+// countAgain lets the load files that a seal has put below its load count for
+// the next seal.
+func (s *State) countAgain() {
+	for _, f := range s.Files {
+		if f.Superseded && f.Status != Skipped && f.Status != Ignored {
+			s.touch(f).Superseded = false
+		}
+	}
+}
+
 // evolveReopened takes the load files of the generation in force, and the late
 // ones, into a load that is open again.
 func (s *State) evolveReopened(at time.Time) {
 	if s.Load == nil {
-		s.Load = &Load{Base: s.Generation - 1, Opened: at}
+		s.Load = &Load{Base: max(s.Generation, 1) - 1, Opened: at}
 	} else {
+		s.countAgain()
 		s.Load.Sealed, s.Load.Confirmed, s.Load.Files = false, false, nil
+		s.Load.HeldReason, s.Load.HeldDetail = "", ""
 	}
 	s.Load.LastFile = at
 	for _, f := range s.Files {
 		switch {
 		case f.Late:
-			s.touch(f).Late = false
-		case f.Kind == dms.KindLoad && f.Status == Published && f.Generation == s.Load.Base+1:
+			s.touch(f).Late, f.TakenIn = false, true
+		case f.Kind != dms.KindLoad || f.Generation != s.Load.Base+1:
+		case f.Status == Published:
 			s.touch(f).Status = Staged
+		case givenUp(f):
+			s.touch(f).Generation = 0
 		}
 	}
 }
@@ -247,8 +294,22 @@ func (s *State) evolveAnswered(e *blotterv1.CommandAnswered) {
 	}
 }
 
-// loadCandidate reports whether a load file counts for the generations that a
-// seal computes.
+// ofLoad reports whether a load file counts for the generations that a seal
+// computes. One that was given up counts until its load is published.
+func ofLoad(f *File) bool {
+	return loadCandidate(f) || givenUp(f) && f.Generation == 0
+}
+
+// givenUp reports whether a load file ended without its rows, yet tells where a
+// full load begins: one that was skipped, since what came under its key later is
+// still a later load, or the older version of one that was sealed already.
+func givenUp(f *File) bool {
+	return f.Kind == dms.KindLoad && !f.Superseded &&
+		(f.Status == Skipped || f.Status == Ignored && f.Reason == reasonSuperseded)
+}
+
+// loadCandidate reports whether a load file may yet be published by the open
+// load or the one after it.
 func loadCandidate(f *File) bool {
 	if f.Kind != dms.KindLoad || f.Late || f.Superseded {
 		return false

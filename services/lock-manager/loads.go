@@ -61,7 +61,7 @@ func (s *State) sealedVersion(key string) (*File, bool) {
 			if slices.Contains(s.Load.Files, f.ID) {
 				return f, true
 			}
-		} else if f.Status == Published && f.Generation == s.Generation {
+		} else if (f.Status == Published || f.Status == Skipped) && s.Generation > 0 && f.Generation == s.Generation {
 			return f, true
 		}
 	}
@@ -72,7 +72,7 @@ func (s *State) sealedVersion(key string) (*File, bool) {
 // all files of the open load, while the generation before it is known: then it
 // belongs to that generation, which is sealed.
 func (s *State) beforeOpenLoad(f wire.File) bool {
-	candidates := s.files(loadCandidate)
+	candidates := s.files(ofLoad)
 	if s.Load.Base == 0 || s.Load.Base != s.Generation || len(candidates) == 0 {
 		return false
 	}
@@ -95,8 +95,8 @@ func (s *State) late() []*File {
 // seal makes the set of an open load's files final, unless a gap in their
 // numbers asks for an operator's word.
 func (s *State) seal(cause string, confirmed bool) []proto.Message {
-	candidates := s.files(loadCandidate)
-	if len(candidates) == 0 {
+	candidates := s.files(ofLoad)
+	if !slices.ContainsFunc(candidates, loadCandidate) {
 		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1}}
 	}
 	loads := make([]dms.LoadFile, len(candidates))
@@ -114,14 +114,15 @@ func (s *State) seal(cause string, confirmed bool) []proto.Message {
 		return []proto.Message{&blotterv1.LoadHeld{Generation: generation, Reason: heldGap, Detail: detail}}
 	}
 	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: cause}
-	first := final[0].LastModified
 	for _, f := range final {
 		sealed.FileIds = append(sealed.FileIds, string(f.FileID))
-		if f.LastModified.Before(first) {
-			first = f.LastModified
+		if sealed.FirstModified == nil && !s.Files[f.FileID].TakenIn {
+			sealed.FirstModified = timestamppb.New(f.LastModified)
 		}
 	}
-	sealed.FirstModified = timestamppb.New(first)
+	if sealed.FirstModified == nil {
+		sealed.FirstModified = timestamppb.New(final[0].LastModified)
+	}
 	return []proto.Message{sealed}
 }
 
@@ -158,7 +159,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 		}
 		rows += f.Staged.Counts.GetInserts() + f.Staged.Counts.GetUpdates() - f.Staged.Counts.GetDuplicatesDropped()
 	}
-	if s.Generation > 0 && rows < s.Rows/2 && !s.Load.Confirmed {
+	if s.Generation > 0 && 2*rows < s.Rows && !s.Load.Confirmed {
 		if s.Load.HeldReason == heldShrunk {
 			return nil
 		}

@@ -15,7 +15,7 @@ import (
 // followed, and next is asked again.
 func (s *State) next(cfg Config, now time.Time) []proto.Message {
 	for _, rule := range []func(Config, time.Time) []proto.Message{
-		s.joinLate, s.openNext, s.stopChanges, s.dropSuperseded, s.hold, s.abandon, s.grantNext,
+		s.joinLate, s.dropSuperseded, s.openNext, s.stopChanges, s.hold, s.abandon, s.grantNext,
 	} {
 		if events := rule(cfg, now); len(events) > 0 {
 			return events
@@ -56,26 +56,23 @@ func (s *State) stopChanges(Config, time.Time) []proto.Message {
 	return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceForced}}
 }
 
-// dropSuperseded ends the files of replaced generations.
+// dropSuperseded ends the files of replaced generations. Those that a sealed
+// load is about to replace wait for that: it may yet be abandoned.
 func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
-	generation, first := s.Generation, s.FirstModified
-	if s.Load != nil && s.Load.Sealed {
-		generation, first = s.Load.Generation, s.Load.FirstModified
-	}
 	var events []proto.Message
 	for _, f := range s.files(func(f *File) bool {
 		switch {
 		case f.Kind == dms.KindLoad:
-			return f.Superseded && (f.Status == Waiting || f.Status == Staged)
+			return s.Load == nil && f.Superseded && (f.Status == Waiting || f.Status == Staged)
 		case f.Kind == dms.KindChange:
-			return f.Status == Waiting && !takesAll(generation) && f.Object.LastModified.Before(first)
+			return f.Status == Waiting && !takesAll(s.Generation) && f.Object.LastModified.Before(s.FirstModified)
 		}
 		return false
 	}) {
 		if f.Held {
 			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
 		}
-		events = append(events, ignoreSuperseded(string(f.ID), generation))
+		events = append(events, ignoreSuperseded(string(f.ID), s.Generation))
 		if len(events) >= maxStepEvents/2 {
 			break
 		}
@@ -85,7 +82,7 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 
 func ignoreSuperseded(id string, generation uint64) proto.Message {
 	return &blotterv1.FileIgnored{
-		FileId: id, Reason: "superseded",
+		FileId: id, Reason: reasonSuperseded,
 		Detail: fmt.Sprintf("it belongs to a full load that generation %d replaced", generation),
 	}
 }

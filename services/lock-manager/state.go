@@ -68,9 +68,13 @@ type File struct {
 	Held bool `json:"held,omitempty"`
 	// Late: a load file that came after its load was sealed.
 	Late bool `json:"late,omitempty"`
+	// TakenIn: a late load file that an operator put into a load. It does not move
+	// the time from which change files belong to the load: what was decided about
+	// them stands.
+	TakenIn bool `json:"taken_in,omitempty"`
 	// Superseded: a load file of a generation that a newer one replaced unpublished.
 	Superseded bool `json:"superseded,omitempty"`
-	// Generation is the one that published the file.
+	// Generation is the one that published the file, or went on without it.
 	Generation uint64               `json:"generation,omitempty"`
 	Token      uint64               `json:"token,omitempty"` // of its newest grant
 	Attempts   int                  `json:"attempts,omitempty"`
@@ -195,14 +199,20 @@ func compareFiles(a, b *File) int {
 func takesAll(generation uint64) bool { return generation <= 1 }
 
 // Live reports whether a later decision may need the file: one that has not
-// ended, or a published load file of the generation in force, whose key tells a
-// repeated LOAD key from a late load file.
+// ended, or that the running grant names, or a load file of the open load or of
+// the generation in force, given up or not: its key tells a repeated LOAD key
+// from a late load file.
 func (s *State) Live(f *File) bool {
+	if s.Grant != nil && slices.Contains(s.Grant.Files, f.ID) {
+		return true
+	}
 	switch f.Status {
 	case Waiting, Granted, Staged, Quarantined:
 		return true
 	case Published:
 		return f.Kind == dms.KindLoad && f.Generation == s.Generation
+	case Skipped, Ignored:
+		return givenUp(f) && (f.Generation == 0 || f.Generation == s.Generation)
 	}
 	return false
 }

@@ -1,0 +1,106 @@
+package lockmanager
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// place is a row's place in the total order of a generation, as design.md
+// gives it: load rows first, then by sequence, then file order, then row.
+type place struct {
+	class byte
+	seq   int
+	order string
+	row   int
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.class, q.class), cmp.Compare(p.seq, q.seq),
+		cmp.Compare(p.order, q.order), cmp.Compare(p.row, q.row))
+}
+
+// lakeRow is what the lake knows of a key: a row, or a remembered delete.
+type lakeRow struct {
+	place   place
+	value   int
+	deleted bool
+}
+
+// commit is one snapshot of the lake. Without files it is a fence.
+type commit struct {
+	token   uint64
+	fence   bool
+	replace bool
+	files   []string
+}
+
+// lakeModel is the table in the lake. Its head is the number of its commits.
+type lakeModel struct {
+	rows    map[int]lakeRow
+	commits []commit
+}
+
+func (l *lakeModel) head() int { return len(l.commits) }
+
+func (l *lakeModel) last() commit {
+	if len(l.commits) == 0 {
+		return commit{}
+	}
+	return l.commits[len(l.commits)-1]
+}
+
+// of finds what was committed with a token.
+func (l *lakeModel) of(token uint64) (commit, bool) {
+	i := slices.IndexFunc(l.commits, func(c commit) bool { return c.token == token })
+	if i < 0 {
+		return commit{}, false
+	}
+	return l.commits[i], true
+}
+
+func (l *lakeModel) clone() lakeModel {
+	return lakeModel{rows: maps.Clone(l.rows), commits: slices.Clone(l.commits)}
+}
+
+// merge takes the rows of one file in: the later place wins, whatever came first.
+func (l *lakeModel) merge(f *rawFile) {
+	for i, o := range f.ops {
+		at := place{class: '1', seq: o.seq, order: f.order(), row: i + 1}
+		if f.isLoad() {
+			at.class, at.seq = '0', 0
+		}
+		if old, ok := l.rows[o.key]; ok && old.place.compare(at) > 0 {
+			continue
+		}
+		l.rows[o.key] = lakeRow{place: at, value: o.value, deleted: o.kind == 'D'}
+	}
+}
+
+// commit publishes files under a token.
+func (l *lakeModel) commit(token uint64, replace bool, files []*rawFile) {
+	if replace || l.rows == nil {
+		l.rows = map[int]lakeRow{}
+	}
+	c := commit{token: token, replace: replace}
+	for _, f := range files {
+		l.merge(f)
+		c.files = append(c.files, string(f.id()))
+	}
+	l.commits = append(l.commits, c)
+}
+
+func (l *lakeModel) fence(token uint64) {
+	l.commits = append(l.commits, commit{token: token, fence: true})
+}
+
+// live gives the rows that readers see.
+func (l *lakeModel) live() map[int]int {
+	out := map[int]int{}
+	for key, r := range l.rows {
+		if !r.deleted {
+			out[key] = r.value
+		}
+	}
+	return out
+}

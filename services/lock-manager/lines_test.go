@@ -1,0 +1,74 @@
+package lockmanager
+
+import (
+	"fmt"
+	"strings"
+
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// line tells one event in a few words, files by their names.
+func (w *world) line(s said) string {
+	name := string(s.event.ProtoReflect().Descriptor().Name())
+	return strings.TrimRight(fmt.Sprintf("%-18s%s", name, w.words(s)), " ")
+}
+
+func (w *world) words(s said) string {
+	switch e := s.event.(type) {
+	case *blotterv1.TableRegistered:
+		return fmt.Sprintf("version %d, %s", e.GetSpecVersion(), e.GetEngine())
+	case *blotterv1.FileAccepted:
+		if e.GetLate() {
+			return w.name(e.GetFile().GetFileId()) + ", late"
+		}
+		return w.name(e.GetFile().GetFileId())
+	case *blotterv1.FileHeld:
+		return w.name(e.GetFileId()) + ", " + e.GetReason()
+	case *blotterv1.FileIgnored:
+		return w.name(e.GetFileId()) + ", " + e.GetReason()
+	case interface{ GetFileId() string }: // FileReleased, FileSkipped, FileRetried
+		return w.name(e.GetFileId())
+	case *blotterv1.LockGranted:
+		var names []string
+		for _, f := range e.GetFiles() {
+			names = append(names, w.name(f.GetFileId()))
+		}
+		return fmt.Sprintf("%d: %s; generation %d, until %s, transform %v, publish %v", e.GetToken(), strings.Join(names, " "),
+			e.GetGeneration(), e.GetDeadline().AsTime().Format("15:04"), e.GetTransform(), e.GetPublish())
+	case *blotterv1.FileStaged:
+		return fmt.Sprintf("%s, token %d", w.name(e.GetStaged().GetFileId()), e.GetStaged().GetToken())
+	case *blotterv1.PublishRequested:
+		var parts []string
+		for _, p := range e.GetParts() {
+			parts = append(parts, fmt.Sprintf("%s/%d", w.name(p.GetFile().GetFileId()), p.GetStaged().GetToken()))
+		}
+		mode := strings.ToLower(strings.TrimPrefix(e.GetMode().String(), "PUBLISH_MODE_"))
+		return fmt.Sprintf("%d: %s generation %d: %s", e.GetToken(), mode, e.GetGeneration(), strings.Join(parts, " "))
+	case *blotterv1.FenceRequested:
+		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetReason())
+	case *blotterv1.LockReleased:
+		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetOutcome())
+	}
+	return w.tableWords(s)
+}
+
+// tableWords tells the events that belong to the table, not to one file.
+func (w *world) tableWords(s said) string {
+	switch e := s.event.(type) {
+	case *blotterv1.TablePaused:
+		return strings.TrimSuffix(e.GetReason()+": "+w.name(e.GetFile().GetFileId()), ": ")
+	case *blotterv1.FlagChanged:
+		return e.GetEngine().String()
+	case *blotterv1.LoadOpened:
+		return fmt.Sprintf("generation %d, %s", e.GetGeneration(), e.GetCause())
+	case *blotterv1.LoadSealed:
+		return fmt.Sprintf("generation %d, %s: %s", e.GetGeneration(), e.GetCause(), w.names(e.GetFileIds()))
+	case *blotterv1.LoadHeld:
+		return fmt.Sprintf("generation %d, %s: %s", e.GetGeneration(), e.GetReason(), e.GetDetail())
+	case interface{ GetGeneration() uint64 }: // LoadConfirmed, LoadAbandoned, LoadReopened
+		return fmt.Sprintf("generation %d", e.GetGeneration())
+	case *blotterv1.CommandAnswered:
+		return e.GetCommand() + ": " + e.GetDetail()
+	}
+	return ""
+}

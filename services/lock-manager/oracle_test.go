@@ -1,0 +1,198 @@
+package lockmanager
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// This file says what must come of the delivered files, from design.md alone:
+// it looks at what the operator did and at the moments of sealing, never at the
+// state machine.
+
+// fullLoads divides the load files that nobody refused into full loads: by
+// LastModified, a name that comes again begins the next.
+func (w *world) fullLoads() [][]*rawFile {
+	var loads []*rawFile
+	for id, f := range w.files {
+		if f.isLoad() && !w.refused[id] {
+			loads = append(loads, f)
+		}
+	}
+	slices.SortFunc(loads, func(a, b *rawFile) int {
+		return cmp.Or(a.modified().Compare(b.modified()), strings.Compare(a.order(), b.order()))
+	})
+	var groups [][]*rawFile
+	for _, f := range loads {
+		again := len(groups) > 0 && slices.ContainsFunc(groups[len(groups)-1], func(g *rawFile) bool { return g.key() == f.key() })
+		if len(groups) == 0 || again {
+			groups = append(groups, nil)
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], f)
+	}
+	return groups
+}
+
+// pure reports whether every seal took files of one full load only, counted as
+// the whole set of files counts it. Then arrival order must not have mattered.
+// It is not so where files came after a seal that should have been before.
+func (w *world) pure() bool {
+	groups := w.fullLoads()
+	for _, s := range w.seals {
+		if s.generation > uint64(len(groups)) {
+			return false
+		}
+		for _, id := range s.files {
+			if !slices.Contains(groups[s.generation-1], w.files[id]) {
+				return false
+			}
+		}
+	}
+	return !w.abandoned
+}
+
+// inForce gives the seal that the table must show at the end.
+func (w *world) inForce() (seal, bool) {
+	if groups := w.fullLoads(); w.pure() && len(groups) > 0 {
+		w.saw("pure function of the load files")
+		last := seal{generation: uint64(len(groups))}
+		for _, f := range groups[len(groups)-1] {
+			last.files = append(last.files, string(f.id()))
+		}
+		return last, true
+	}
+	for i := len(w.lake.commits) - 1; i >= 0; i-- {
+		if w.lake.commits[i].replace {
+			w.saw("seal before its files")
+			return w.sealOf(w.lake.commits[i]), true
+		}
+	}
+	return seal{}, false
+}
+
+// checkEnd holds the end of a run against what the files say: every file's end
+// and every row of the lake.
+func (w *world) checkEnd() {
+	s := w.folded
+	if s.Grant != nil || s.Pause != nil || s.Load != nil || len(w.hold) > 0 {
+		w.problem("not at rest: grant %+v, pause %+v, load %+v, held %d", s.Grant, s.Pause, s.Load, len(w.hold))
+		return
+	}
+	now, loaded := w.inForce()
+	if loaded && s.Generation != now.generation {
+		w.problem("generation %d is in force, expected %d", s.Generation, now.generation)
+	}
+	if s.Generation > 1 {
+		w.saw("generation above one")
+	}
+	published := map[string]bool{}
+	for _, c := range w.lake.commits {
+		for _, id := range c.files {
+			published[id] = true
+		}
+	}
+	var effective []*rawFile
+	for id, f := range w.files {
+		counts := !loaded || w.bound(f, now)
+		if f.isLoad() {
+			counts = loaded && slices.Contains(now.files, id)
+		}
+		st := w.status(id)
+		switch {
+		case st == Skipped: // an operator said so
+		case counts && st == Published && f.fault != unreadable && f.fault != unmergeable:
+			effective = append(effective, f)
+		case !counts && (st == Ignored || st == Published && published[id]):
+		default:
+			w.problem("file %s (%s) ends %q, counts: %v", f.name, f.fault, st, counts)
+		}
+	}
+	if got, want := w.lake.live(), fold(effective); !maps.Equal(got, want) {
+		w.problem("the lake's rows are %v, expected %v from %d files", got, want, len(effective))
+	}
+	w.checkReplay()
+}
+
+// fold gives the rows that files make: all operations in order of place.
+func fold(files []*rawFile) map[int]int {
+	type placed struct {
+		place
+		op
+	}
+	var all []placed
+	for _, f := range files {
+		for i, o := range f.ops {
+			p := placed{place{'1', o.seq, f.order(), i}, o}
+			if f.isLoad() {
+				p.class, p.place.seq = '0', 0
+			}
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return a.compare(b.place) })
+	rows := map[int]int{}
+	for _, p := range all {
+		rows[p.key] = p.value
+		if p.kind == 'D' {
+			delete(rows, p.key)
+		}
+	}
+	return rows
+}
+
+// checkReplay folds the whole log, read back from its bytes, from nothing.
+func (w *world) checkReplay() {
+	s := NewState(testTable)
+	for _, said := range w.log {
+		b, err := proto.Marshal(said.event)
+		if err != nil {
+			w.problem("encode %T: %v", said.event, err)
+		}
+		event := said.event.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(b, event); err != nil {
+			w.problem("decode %T: %v", said.event, err)
+		}
+		s.Evolve(said.at, event)
+		s.Evolve(said.at, &blotterv1.FilesPublished{}) // another service's: changes nothing
+	}
+	if got, want := stateText(s), stateText(w.state); got != want {
+		w.problem("the log folds to\n%s\nthe state is\n%s", got, want)
+	}
+	b, err := w.state.Encode()
+	if err != nil {
+		w.problem("%v", err)
+	}
+	back, err := DecodeState(b)
+	if err != nil {
+		w.problem("%v", err)
+		return
+	}
+	if again, err := back.Encode(); err != nil || string(again) != string(b) || back.Files == nil {
+		w.problem("the state is %s once decoded, was %s (%v)", again, b, err)
+	}
+}
+
+// stateText is the state and its files as the control store keeps them.
+func stateText(s *State) string {
+	var b strings.Builder
+	state, err := s.Encode()
+	if err != nil {
+		panic(err)
+	}
+	b.Write(state)
+	for _, f := range s.files(func(*File) bool { return true }) {
+		body, err := json.Marshal(f)
+		if err != nil {
+			panic(err)
+		}
+		b.WriteByte('\n')
+		b.Write(body)
+	}
+	return b.String()
+}

@@ -1,0 +1,115 @@
+package lockmanager
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+var (
+	testTable = dms.TableID{DB: "rms", Table: "reports"}
+	// modelEpoch is when the tests begin; objects are modified in the hours before it.
+	modelEpoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// fault is what goes wrong with a raw file, whoever reads it.
+type fault string
+
+const (
+	sound       fault = ""
+	unreadable  fault = "unreadable"  // every transform refuses it
+	flaky       fault = "flaky"       // the first transform refuses it
+	hanging     fault = "hanging"     // the first transforms never end
+	unmergeable fault = "unmergeable" // the curator's audit refuses it
+	unfoldable  fault = "unfoldable"  // the audit refuses it in a replacement, not in a merge
+	hangsFor          = 2             // transforms of a hanging file that never end
+	prefix            = "dms/rms/reports/"
+)
+
+// op is one row of a raw file.
+type op struct {
+	kind       byte // 'L' of a load, else 'I', 'U' or 'D'
+	key, value int
+	seq        int
+}
+
+// rawFile is one object of the raw bucket.
+type rawFile struct {
+	ref   *blotterv1.FileRef
+	name  string
+	ops   []op
+	fault fault
+}
+
+// newRaw makes the file with a name below the table's folder, modified so many
+// minutes before or after the model's epoch. The version tells two files of one
+// name apart.
+func newRaw(name string, minutes int, version string, ops ...op) *rawFile {
+	parsed, not := dms.ParseName(name, dms.NameRules{})
+	if not != nil {
+		panic(not.Detail)
+	}
+	o := dms.Object{
+		Bucket: "raw", Key: prefix + name, VersionID: version, Size: 100,
+		LastModified: modelEpoch.Add(time.Duration(minutes) * time.Minute),
+	}
+	id := dms.NewFileID(o, parsed.Kind)
+	f := wire.File{ID: id, Object: o, Kind: parsed.Kind, Order: dms.NewFileOrder(parsed, o.LastModified, id)}
+	return &rawFile{ref: wire.FileRef(f), name: name + "@" + version, ops: ops}
+}
+
+// loadFile makes LOAD0000000<number>.csv, changeFile the change file that was
+// written in the given minute of the day.
+func loadFile(number, minutes int, version string, ops ...op) *rawFile {
+	return newRaw(fmt.Sprintf("LOAD%08X.csv", number), minutes, version, ops...)
+}
+
+func changeFile(minute, minutes int, ops ...op) *rawFile {
+	return newRaw(fmt.Sprintf("20260228-%02d%02d00000.csv", minute/60, minute%60), minutes, "v1", ops...)
+}
+
+func (f *rawFile) id() dms.FileID      { return dms.FileID(f.ref.GetFileId()) }
+func (f *rawFile) order() string       { return f.ref.GetOrder() }
+func (f *rawFile) key() string         { return f.ref.GetObject().GetKey() }
+func (f *rawFile) modified() time.Time { return f.ref.GetObject().GetLastModified().AsTime() }
+func (f *rawFile) isLoad() bool        { return f.ref.GetKind() == blotterv1.FileKind_FILE_KIND_LOAD }
+func (f *rawFile) classified() *blotterv1.FileClassified {
+	return &blotterv1.FileClassified{File: f.ref, SpecVersion: 1}
+}
+
+func (f *rawFile) counts() *blotterv1.RowCounts {
+	n := int64(len(f.ops))
+	return &blotterv1.RowCounts{RowsRead: n, Inserts: n}
+}
+
+func (f *rawFile) staged(token uint64) *blotterv1.StagedFile {
+	return &blotterv1.StagedFile{
+		FileId: string(f.id()), Token: token, Counts: f.counts(),
+		ManifestKey: fmt.Sprintf("%s/%d/manifest.json", f.id(), token), ManifestSha256: "sha of " + f.name,
+	}
+}
+
+func (f *rawFile) failure(code string) *blotterv1.Failure {
+	return &blotterv1.Failure{Code: code, Message: "the file cannot be taken", ObjectKey: f.key()}
+}
+
+// testSpec is a registration of the test's table.
+func testSpec(version uint64, flag registry.Flag) registry.Table {
+	return registry.Table{
+		ID: testTable, Version: version, Prefix: "dms/", Path: "rms/reports/", Flag: flag,
+		Load: registry.LoadRule{QuietPeriod: 10 * time.Minute}, OnBadRow: "fail",
+		PrimaryKey: []string{"id"},
+		Columns:    []registry.Column{{ID: 1, Name: "id", Type: registry.Type{Kind: registry.Long}, Required: true}},
+	}
+}
+
+// modelConfig has bounds so small that few files reach them.
+func modelConfig() Config {
+	cfg := DefaultConfig()
+	cfg.BatchFiles, cfg.LoadFiles, cfg.MaxExpired = 3, 2, 2
+	return cfg
+}

@@ -1,0 +1,282 @@
+package lockmanager
+
+import (
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// check holds one event against the invariants of design.md. The folded state
+// is what was before the event.
+func (w *world) check(e proto.Message) {
+	s := w.folded
+	switch e := e.(type) {
+	case *blotterv1.LockGranted:
+		w.checkGranted(e)
+	case *blotterv1.PublishRequested:
+		w.checkPublishRequested(e)
+	case *blotterv1.LockReleased:
+		w.checkReleased(e)
+	case *blotterv1.FenceRequested:
+		if s.Grant == nil || s.Grant.Token != e.GetToken() || s.Grant.Fencing != "" {
+			w.problem("fence of token %d, the grant is %+v", e.GetToken(), s.Grant)
+		}
+		w.saw("fence: " + e.GetReason())
+	case *blotterv1.FileAccepted:
+		if s.Files[dms.FileID(e.GetFile().GetFileId())] != nil {
+			w.problem("file %s is accepted twice", w.name(e.GetFile().GetFileId()))
+		}
+		if e.GetLate() {
+			w.saw("late load file")
+		}
+	case *blotterv1.FileHeld:
+		if w.hold[e.GetFileId()] || w.status(e.GetFileId()) != Waiting {
+			w.problem("file %s is held: in the queue %v, %s", w.name(e.GetFileId()), w.hold[e.GetFileId()], w.status(e.GetFileId()))
+		}
+		w.saw("held: " + e.GetReason())
+	case *blotterv1.FileReleased:
+		if !w.hold[e.GetFileId()] {
+			w.problem("file %s is released, it was not held", w.name(e.GetFileId()))
+		}
+	case *blotterv1.FileIgnored:
+		kind := "change"
+		if w.files[e.GetFileId()].isLoad() {
+			kind = "load"
+		}
+		w.saw(e.GetReason() + " " + kind + " file")
+		if e.GetReason() == "" || !slices.Contains([]Status{Waiting, Staged}, w.status(e.GetFileId())) {
+			w.problem("file %s is ignored (%q) while %s", w.name(e.GetFileId()), e.GetReason(), w.status(e.GetFileId()))
+		}
+	default:
+		w.count(e)
+	}
+}
+
+// count notes events that nothing is to be held against.
+func (w *world) count(e proto.Message) {
+	s := w.folded
+	switch e := e.(type) {
+	case *blotterv1.TablePaused:
+		w.saw("paused: " + e.GetReason())
+		if e.GetFailure() != nil && e.GetFile() != nil && w.status(e.GetFile().GetFileId()) == Published {
+			w.saw("folded change file at fault")
+		}
+	case *blotterv1.TableResumed:
+		w.saw("resumed")
+		if s.Pause.Reason == pauseLate && strings.HasPrefix(e.GetReason(), "no load file is late") {
+			w.saw("late load file joined")
+		}
+	case *blotterv1.LoadOpened:
+		w.saw("load opened")
+		if s.Generation > 0 {
+			w.saw("load opened over a generation")
+		}
+	case *blotterv1.LoadSealed:
+		w.saw("sealed: " + e.GetCause())
+	case *blotterv1.LoadHeld:
+		w.saw("load held: " + e.GetReason())
+	case *blotterv1.FlagChanged, *blotterv1.FileSkipped, *blotterv1.FileRetried,
+		*blotterv1.LoadReopened, *blotterv1.LoadConfirmed, *blotterv1.LoadAbandoned:
+		w.saw(string(e.ProtoReflect().Descriptor().Name()))
+	}
+}
+
+func (w *world) name(id string) string {
+	if f, ok := w.files[id]; ok {
+		return f.name
+	}
+	return id
+}
+
+func (w *world) status(id string) Status {
+	if f, ok := w.folded.Files[dms.FileID(id)]; ok {
+		return f.Status
+	}
+	return ""
+}
+
+// checkGranted: one transaction at a time, none while paused, the lowest of the
+// files that wait, none that belongs to a replaced generation.
+func (w *world) checkGranted(e *blotterv1.LockGranted) {
+	s := w.folded
+	if s.Grant != nil || s.Pause != nil || !s.Registered() {
+		w.problem("token %d is granted: grant %+v, pause %+v", e.GetToken(), s.Grant, s.Pause)
+	}
+	if e.GetToken() != s.Token+1 || len(e.GetFiles()) == 0 {
+		w.problem("token %d with %d files is granted after token %d", e.GetToken(), len(e.GetFiles()), s.Token)
+	}
+	if len(e.GetFiles()) > 1 {
+		w.saw("grant of several files")
+	}
+	if !e.GetTransform() {
+		return // the files are looked at when the publication is asked for
+	}
+	highest := ""
+	granted := map[string]bool{}
+	for _, ref := range e.GetFiles() {
+		f := w.files[ref.GetFileId()]
+		granted[ref.GetFileId()] = true
+		if f.order() < highest {
+			w.problem("grant %d is not in order", e.GetToken())
+		}
+		highest = max(highest, f.order())
+		if w.hold[ref.GetFileId()] || w.status(ref.GetFileId()) != Waiting || f.isLoad() == e.GetPublish() {
+			w.problem("file %s is granted: in the hold queue %v, %s", f.name, w.hold[ref.GetFileId()], w.status(ref.GetFileId()))
+		}
+		if !f.isLoad() && (s.Load != nil || !w.belongs(f)) {
+			w.problem("change file %s is granted: load %+v", f.name, s.Load)
+		}
+	}
+	for id := range w.files {
+		if !granted[id] && w.mayRun(id, e.GetPublish()) && w.files[id].order() < highest {
+			w.problem("file %s waits, a higher one is granted with token %d", w.files[id].name, e.GetToken())
+		}
+	}
+}
+
+// mayRun reports whether a file that waits could be granted now.
+func (w *world) mayRun(id string, publish bool) bool {
+	f := w.folded.Files[dms.FileID(id)]
+	if f == nil || f.Status != Waiting || w.files[id].isLoad() == publish {
+		return false
+	}
+	return publish || !f.Late && !f.Superseded && (w.sealed == nil || slices.Contains(w.sealed, id))
+}
+
+// belongs reports whether a change file belongs to the generation in force, as
+// the lake and the seals tell it.
+func (w *world) belongs(f *rawFile) bool {
+	for i := len(w.lake.commits) - 1; i >= 0; i-- {
+		if w.lake.commits[i].replace {
+			return w.bound(f, w.sealOf(w.lake.commits[i]))
+		}
+	}
+	return true
+}
+
+// sealOf finds the newest seal that a replacement carried out.
+func (w *world) sealOf(c commit) seal {
+	for i := len(w.seals) - 1; i >= 0; i-- {
+		if slices.ContainsFunc(c.files, func(id string) bool { return slices.Contains(w.seals[i].files, id) }) {
+			return w.seals[i]
+		}
+	}
+	return seal{}
+}
+
+// bound: a change file belongs to a sealed generation if that is the first, or
+// its first load file is not later than the change file. Late load files that
+// the operator took in do not count for that, unless there are no others.
+func (w *world) bound(f *rawFile, s seal) bool {
+	if s.generation <= 1 {
+		return true
+	}
+	all := !slices.ContainsFunc(s.files, func(id string) bool { return !w.takenIn[id] })
+	return slices.ContainsFunc(s.files, func(id string) bool {
+		return (all || !w.takenIn[id]) && !w.files[id].modified().After(f.modified())
+	})
+}
+
+// checkPublishRequested: a replacement holds its whole load and the changes
+// that belong to it, and no merge is asked for while a load is open.
+func (w *world) checkPublishRequested(e *blotterv1.PublishRequested) {
+	s := w.folded
+	if !w.granted(e.GetToken()) {
+		w.problem("publication of token %d, the grant is %+v", e.GetToken(), s.Grant)
+		return
+	}
+	var got []string
+	for _, p := range e.GetParts() {
+		got = append(got, p.GetFile().GetFileId())
+		f := w.files[p.GetFile().GetFileId()]
+		staged := p.GetStaged()
+		if staged.GetFileId() != string(f.id()) || !proto.Equal(staged, f.staged(staged.GetToken())) {
+			w.problem("part %s of token %d is not what was staged: %v", f.name, e.GetToken(), staged)
+		}
+	}
+	if e.GetMode() != blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
+		if s.Load != nil {
+			w.problem("merge %d is asked for while a load is open", e.GetToken())
+		}
+		if len(got) != len(s.Grant.Files) {
+			w.problem("merge %d has %d parts of %d files", e.GetToken(), len(got), len(s.Grant.Files))
+		}
+		return
+	}
+	want := w.replacement()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.problem("replacement %d has the files %v, expected %v", e.GetToken(), w.names(got), w.names(want))
+	}
+}
+
+// replacement gives the files that must replace the table now: those of the
+// seal that nobody skipped, and the published changes that belong to it.
+func (w *world) replacement() []string {
+	var want []string
+	for _, id := range w.sealed {
+		if st := w.status(id); st != Skipped && st != Ignored {
+			want = append(want, id)
+		}
+	}
+	now := w.seals[len(w.seals)-1]
+	landed := map[string]bool{}
+	for _, c := range w.lake.commits {
+		for _, id := range c.files {
+			landed[id] = !w.files[id].isLoad() && w.status(id) == Published
+		}
+	}
+	for id, ok := range landed {
+		if ok && w.bound(w.files[id], now) {
+			want = append(want, id)
+			w.saw("change file folded into a replacement")
+		}
+	}
+	return want
+}
+
+func (w *world) names(ids []string) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, w.name(id))
+	}
+	return strings.Join(names, " ")
+}
+
+func (w *world) granted(token uint64) bool {
+	return w.folded.Grant != nil && w.folded.Grant.Token == token
+}
+
+// checkReleased: a token is dead in the lake before it dies in control.
+func (w *world) checkReleased(e *blotterv1.LockReleased) {
+	if !w.granted(e.GetToken()) {
+		w.problem("token %d is released, the grant is %+v", e.GetToken(), w.folded.Grant)
+		return
+	}
+	c, landed := w.lake.of(e.GetToken())
+	switch e.GetOutcome() {
+	case outcomePublished:
+		if !landed || c.fence {
+			w.problem("token %d counts as published, the lake does not know it", e.GetToken())
+		}
+		if w.folded.Grant.Fencing != "" {
+			w.saw("published in spite of a fence: " + w.folded.Grant.Fencing)
+		}
+	case outcomeStaged:
+		if landed || w.folded.Grant.Publish {
+			w.problem("token %d counts as staged only", e.GetToken())
+		}
+	default:
+		if !landed || !c.fence || e.GetOutcome() != w.folded.Grant.Fencing {
+			w.problem("token %d is released (%s) without a fence in the lake", e.GetToken(), e.GetOutcome())
+		}
+		if w.folded.Grant.Replace {
+			w.saw("replacement fenced")
+		}
+	}
+}
