@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -245,7 +246,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		tables, err := Parse([]byte(text), "t")
 		if err != nil {
-			if _, ok := err.(Faults); !ok || err.Error() == "" {
+			if faults := (Faults)(nil); !errors.As(err, &faults) || err.Error() == "" {
 				t.Fatalf("%q: %v", text, err)
 			}
 			return

@@ -31,7 +31,7 @@ func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	if why != nil {
 		return rejected(e, string(why.Reason), why.Detail)
 	}
-	if registry.Format(name.Format) != spec.DMS.Format && name.Kind != dms.KindTransaction {
+	if name.Format != spec.DMS.Format && name.Kind != dms.KindTransaction {
 		return rejected(e, "format", fmt.Sprintf("the name says %s, the registration says %s: correct one of them",
 			name.Format, spec.DMS.Format))
 	}

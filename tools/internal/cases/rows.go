@@ -118,7 +118,7 @@ func (r *csvReader) readField() (more bool, err error) {
 			return false, nil
 		case open && b == '"':
 			if next, err := r.in.Peek(1); err == nil && next[0] == '"' {
-				r.in.Discard(1)
+				_, _ = r.in.Discard(1) // it was peeked at
 				r.field = append(r.field, '"')
 			} else {
 				open = false
