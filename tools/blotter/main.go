@@ -60,7 +60,7 @@ with a log of everything that happened.`,
 			root.AddCommand(c)
 		}
 	}
-	add("run", newUp())
+	add("run", newDemo(), newUp())
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile())
 	add("look", newTables(), newTable(), newCat(), newLog(), newDecode())
 	return root

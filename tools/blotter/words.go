@@ -180,11 +180,10 @@ func sayTable(event proto.Message) string {
 	case *blotterv1.TableRegistered:
 		return fmt.Sprintf("registration version %d, sha256 %.12s", e.GetSpecVersion(), e.GetSpecSha256())
 	case *blotterv1.TablePaused:
-		name := ""
 		if e.GetFile() != nil {
-			name = file(e.GetFile())
+			return parts(file(e.GetFile()), e.GetReason(), failure(e.GetFailure()))
 		}
-		return parts(name, e.GetReason(), e.GetDetail(), failure(e.GetFailure()))
+		return parts(e.GetReason(), e.GetDetail())
 	case *blotterv1.TableResumed:
 		return e.GetReason()
 	case *blotterv1.FlagChanged:
