@@ -109,3 +109,42 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 }
+
+// BenchmarkConsumeStart is the time until six services deliver: first on a new
+// log, then on one that has their consumers.
+func BenchmarkConsumeStart(b *testing.B) {
+	start := func(l *Log) {
+		ctx, cancel := context.WithCancel(b.Context())
+		var wg, ready sync.WaitGroup
+		for i := range 6 {
+			ready.Add(1)
+			cfg := ConsumerConfig{Service: fmt.Sprintf("s%d", i), From: []string{"ingest-router"}, Ready: ready.Done}
+			wg.Go(func() {
+				if err := l.Consume(ctx, cfg, nil); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		ready.Wait()
+		b.StopTimer()
+		cancel()
+		wg.Wait()
+		b.StartTimer()
+	}
+	b.Run("new", func(b *testing.B) {
+		for range b.N {
+			b.StopTimer()
+			l := openLog(b, startServer(b), benchConfig())
+			b.StartTimer()
+			start(l)
+		}
+	})
+	b.Run("again", func(b *testing.B) {
+		l := openLog(b, startServer(b), benchConfig())
+		start(l)
+		b.ResetTimer()
+		for range b.N {
+			start(l)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,6 +36,8 @@ type ConsumerConfig struct {
 	Rank func(partition int) int
 	// Parallel bounds the handlers that run at once, over all tables; 0: 32.
 	Parallel int
+	// Ready is called once when all partitions deliver; may be nil.
+	Ready func()
 }
 
 func (c ConsumerConfig) validate() error {
@@ -82,11 +85,17 @@ func (l *Log) Consume(ctx context.Context, cfg ConsumerConfig, handle Handler) e
 		parallel = 32
 	}
 	slots := make(chan struct{}, parallel)
+	var opened atomic.Int64
+	ready := func() {
+		if opened.Add(1) == int64(len(partitions)) && cfg.Ready != nil {
+			cfg.Ready()
+		}
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, p := range partitions {
 		group.Go(func() error {
 			c := newPartition(l, cfg, p, slots, handle)
-			if err := c.run(groupCtx); err != nil {
+			if err := c.run(groupCtx, ready); err != nil {
 				return fmt.Errorf("consumer %s: %w", c.name, err)
 			}
 			return nil
@@ -149,8 +158,9 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 	}
 }
 
-// run delivers until ctx ends (nil) or something permanent happens.
-func (p *partition) run(ctx context.Context) error {
+// run delivers until ctx ends (nil) or something permanent happens. It calls
+// ready once it delivers.
+func (p *partition) run(ctx context.Context, ready func()) error {
 	cons, err := p.open(ctx)
 	if err != nil {
 		return err
@@ -165,6 +175,7 @@ func (p *partition) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start to consume: %w", err)
 	}
+	ready()
 	beats := time.NewTicker(p.log.cfg.AckWait / 3)
 	defer beats.Stop()
 	for running := true; running; {

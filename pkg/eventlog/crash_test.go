@@ -67,7 +67,7 @@ func supervise(ctx context.Context, t *testing.T, url string, cfg Config, f Faul
 			err = run(ctx, l)
 			end()
 		}
-		if err != nil && !errors.Is(err, errCrash) && ctx.Err() == nil {
+		if IsPermanent(err) && !errors.Is(err, errCrash) && ctx.Err() == nil {
 			t.Errorf("a process ended with %v", err)
 			return
 		}
@@ -95,18 +95,18 @@ func TestTwoStagesCrashEverywhere(t *testing.T) {
 		for seed, replicas := range []int{1, 1, 2, 3} {
 			t.Run(fmt.Sprintf("seed %d, %d replicas", seed, replicas), func(t *testing.T) {
 				t.Parallel()
-				twoStages(t, all.crasher(uint64(seed), 60), replicas)
+				cfg := testConfig()
+				cfg.AckWait = 200 * time.Millisecond
+				runStages(t, startServer(t), cfg, all.crasher(uint64(seed), 60), replicas, 240)
 			})
 		}
 	})
 	all.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck)
 }
 
-func twoStages(t *testing.T, crashes *crasher, replicas int) {
-	const events = 240
-	url := startServer(t)
-	cfg := testConfig()
-	cfg.AckWait = 200 * time.Millisecond
+// runStages sends events through two stages whose processes crash, and checks
+// the log.
+func runStages(t *testing.T, url string, cfg Config, crashes *crasher, replicas, events int) {
 	all := tables(6)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

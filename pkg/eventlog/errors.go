@@ -34,13 +34,17 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// codeIDInProcess: a replicated stream is just taking a message of the same id,
+// the client library has no name for it.
+const codeIDInProcess jetstream.ErrorCode = 10158
+
 // classify gives an error of a publish its class, here and nowhere else. A wrong
 // expected sequence has two codes: 10071, and 10164 on replicated streams.
 func classify(err error) error {
 	var api jetstream.JetStreamError
 	if errors.As(err, &api) && api.APIError() != nil {
 		switch api.APIError().ErrorCode {
-		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant, codeIDInProcess:
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		case jetstream.JSErrCodeStreamMessageExceedsMaximum:
 			return Permanent(err)

@@ -192,8 +192,8 @@ func consumeInBackground(t *testing.T, l *Log, cfg ConsumerConfig, h Handler) (s
 	}
 }
 
-func TestWrongSequenceHasTwoCodes(t *testing.T) {
-	for _, code := range []jetstream.ErrorCode{10071, 10164} {
+func TestConflictsHaveTheirCodes(t *testing.T) {
+	for _, code := range []jetstream.ErrorCode{10071, 10164, 10158} {
 		if err := classify(&jetstream.APIError{ErrorCode: code}); !errors.Is(err, ErrConflict) {
 			t.Errorf("code %d is %v", code, err)
 		}

@@ -140,18 +140,18 @@ func TestAnOutboxCrashesEverywhere(t *testing.T) {
 		for seed, replicas := range []int{1, 2, 3} {
 			t.Run(fmt.Sprintf("seed %d, %d replicas", seed, replicas), func(t *testing.T) {
 				t.Parallel()
-				outboxCrashes(t, all.crasher(uint64(seed), 50), replicas)
+				cfg := testConfig()
+				cfg.AckWait = 200 * time.Millisecond
+				runOutbox(t, startServer(t), cfg, all.crasher(uint64(seed), 50), replicas, 160)
 			})
 		}
 	})
 	all.reached(t, BeforePublish, AfterPublish, BeforeAck, AfterAck, "after commit", "before clear")
 }
 
-func outboxCrashes(t *testing.T, crashes *crasher, replicas int) {
-	const events = 160
-	url := startServer(t)
-	cfg := testConfig()
-	cfg.AckWait = 200 * time.Millisecond
+// runOutbox sends events to toy services whose processes crash, and checks their
+// state against the log.
+func runOutbox(t *testing.T, url string, cfg Config, crashes *crasher, replicas, events int) {
 	all := tables(5)
 	state := &ledger{items: make(map[dms.TableID]ledgerItem)}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,0 +1,143 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// startCluster runs three servers that form one cluster, and gives their URLs.
+func startCluster(t *testing.T) (urls string, servers []*server.Server) {
+	t.Helper()
+	const size = 3
+	var routes []*url.URL
+	var ports []int
+	for range size {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+		routes = append(routes, &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	}
+	var all []string
+	for i := range size {
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
+			NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+			JetStreamMaxStore: 32 << 30, JetStreamMaxMemory: 64 << 20,
+			Cluster: server.ClusterOpts{Name: "blotter", Host: "127.0.0.1", Port: ports[i]},
+			Routes:  routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		servers = append(servers, s)
+	}
+	t.Cleanup(func() {
+		var wg sync.WaitGroup
+		for _, s := range servers {
+			wg.Go(func() { s.Shutdown(); s.WaitForShutdown() })
+		}
+		wg.Wait()
+	})
+	for _, s := range servers {
+		eventually(t, "a server of the cluster", func() bool { return s.ReadyForConnections(10 * time.Millisecond) })
+		all = append(all, s.ClientURL())
+	}
+	eventually(t, "a leader of the cluster", func() bool {
+		for _, s := range servers {
+			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == size {
+				return true
+			}
+		}
+		return false
+	})
+	return strings.Join(all, ","), servers
+}
+
+// TestThreeNodes shows on a replicated stream what the others show on one
+// server: the second code of a wrong sequence, replicas that race, stages and
+// outboxes that crash, and a server that goes away.
+func TestThreeNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers take some seconds")
+	}
+	urls, servers := startCluster(t)
+	cfg := testConfig()
+	cfg.Replicas = 3
+	cfg.MaxBytes = 1 << 30
+	cfg.AckWait = 500 * time.Millisecond
+	var l *Log
+	eventually(t, "the stream", func() bool {
+		var end func()
+		var err error
+		if l, end, err = process(t.Context(), urls, cfg); err == nil {
+			t.Cleanup(end)
+		}
+		return err == nil
+	})
+	wrongSequence(t, l)
+
+	var all tally
+	t.Run("outbox", func(t *testing.T) { runOutbox(t, urls, cfg, all.crasher(1, 40), 2, 40) })
+	t.Run("stages", func(t *testing.T) { runStages(t, urls, cfg, all.crasher(2, 40), 2, 40) })
+	t.Run("a server goes away", func(t *testing.T) { loseServer(t, urls, cfg, servers) })
+}
+
+// wrongSequence has the server refuse a publish whose expectation is in the past,
+// and holds its answer against what classify makes of it.
+func wrongSequence(t *testing.T, l *Log) {
+	t.Helper()
+	publish(t, l, arrived(reports, 0))
+	chain := chainSubject(reports, "ingest-router")
+	_, err := l.js.Publish(t.Context(), Subject(reports, "ingest-router", "ObjectArrived"), nil,
+		jetstream.WithExpectLastSequenceForSubject(0, chain))
+	if !errors.Is(classify(err), ErrConflict) {
+		t.Errorf("a wrong sequence is %v", err)
+	}
+	t.Logf("a wrong sequence on a replicated stream: %v", err)
+}
+
+// loseServer has two processes publish the same events while one of the servers
+// ends for good.
+func loseServer(t *testing.T, urls string, cfg Config, servers []*server.Server) {
+	cfg.CallTimeout = 2 * time.Second
+	table := reports
+	table.Table = "survivors"
+	const events = 60
+	want := make(map[string]bool)
+	for n := range events {
+		want[arrived(table, n).ID] = true
+	}
+	var wg sync.WaitGroup
+	for r := range 2 {
+		l := openLog(t, urls, cfg)
+		wg.Go(func() {
+			for n := range events {
+				if r == 0 && n == events/2 {
+					servers[0].Shutdown()
+				}
+				eventually(t, "a publish", func() bool {
+					_, err := l.PublishOnce(t.Context(), arrived(table, n))
+					return err == nil
+				})
+			}
+		})
+	}
+	wg.Wait()
+	checkOnce(t, openLog(t, urls, cfg), table, "ingest-router", want)
+}
