@@ -137,3 +137,16 @@ func benchInput(b *testing.B, rows int) (*local.Bucket, Job) {
 		Object: dms.Object{Bucket: "bench", Key: key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}}
 	return raw, Job{Table: wideTable(), File: file, Token: 1}
 }
+
+// BenchmarkSmallFile stages a change file of few rows, of which there are many.
+func BenchmarkSmallFile(b *testing.B) {
+	raw, job := benchInput(b, 20)
+	cfg := DefaultConfig()
+	cfg.ScratchDir = b.TempDir()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Run(b.Context(), cfg, Deps{Raw: raw, Staging: newMemBucket()}, job); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 )
 
+// inputBuffer is the buffer of reading an object, if it is as large as that.
 const inputBuffer = 256 << 10
 
 // input is the raw object of a file: pinned to its version, hashed as it is read.
@@ -77,7 +78,7 @@ func changedFailure(o dms.Object) error {
 func openInput(ctx context.Context, object objects.Reader, key string) (*input, error) {
 	in := &input{object: object}
 	in.raw = &hashingReader{ctx: ctx, r: object, hash: sha256.New()}
-	in.buf = bufio.NewReaderSize(in.raw, inputBuffer)
+	in.buf = bufio.NewReaderSize(in.raw, int(min(max(object.Info().Size, 512), inputBuffer)))
 	in.text = in.buf
 	first, err := in.buf.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {

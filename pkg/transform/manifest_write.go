@@ -25,10 +25,10 @@ func writeManifest(ctx context.Context, bucket objects.Bucket, m Manifest) (*Res
 		return nil, err
 	}
 	if _, err := out.Write(append(data, '\n')); err != nil {
-		return nil, errors.Join(fmt.Errorf("write %s: %w", key, err), out.w.Abort())
+		return nil, errors.Join(fmt.Errorf("write %s: %w", key, err), out.abort())
 	}
 	if err := out.commit(ctx); err != nil {
-		return nil, errors.Join(err, out.w.Abort())
+		return nil, err
 	}
 	return &Result{Manifest: m, ManifestKey: key, ManifestSHA256: out.sum()}, nil
 }

@@ -245,6 +245,40 @@ func TestRunAgain(t *testing.T) {
 	}
 }
 
+// TestTwoAtOnce: another run of the same job commits the manifest first.
+func TestTwoAtOnce(t *testing.T) {
+	b := newBench(t, reports())
+	f := b.put(changeKey, "I,x,1,A,,"+seqOf(1)+"\n")
+	first := b.mustRun(f)
+	manifest := b.staging.objects[first.ManifestKey]
+	if err := b.staging.Remove(t.Context(), first.ManifestKey); err != nil {
+		t.Fatal(err)
+	}
+	b.staging.onCommit = func(key string) error {
+		if key == first.ManifestKey {
+			b.staging.put(key, manifest)
+		}
+		return nil
+	}
+	if again := b.mustRun(f); again.Reused || again.ManifestSHA256 != first.ManifestSHA256 {
+		t.Errorf("the second run gave %+v, the first %+v", again, first)
+	}
+}
+
+func TestRemoveScratch(t *testing.T) {
+	dir := t.TempDir()
+	s := &scratch{parent: dir}
+	if err := s.newRun().write(newArena(newLayout(reports(), dms.KindLoad), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveScratch(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
 func TestRunAgainOverOtherBytes(t *testing.T) {
 	b := newBench(t, reports())
 	f := b.put(changeKey, "I,x,1,A,,"+seqOf(1)+"\n")

@@ -11,6 +11,23 @@ import (
 	"strconv"
 )
 
+// scratchPattern names the scratch folder of one transform.
+const scratchPattern = "blotter-sort-"
+
+// RemoveScratch removes what transforms of a process that was killed left in a
+// scratch folder (Config.ScratchDir). No transform may be using the folder.
+func RemoveScratch(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, scratchPattern+"*"))
+	if err != nil {
+		return fmt.Errorf("list scratch folder: %w", err)
+	}
+	var faults []error
+	for _, path := range left {
+		faults = append(faults, os.RemoveAll(path))
+	}
+	return errors.Join(faults...)
+}
+
 // scratch is a folder for sorted runs. It is made when the first run is.
 type scratch struct {
 	parent string
@@ -25,7 +42,7 @@ func (s *scratch) newRun() *run {
 
 func (s *scratch) file(name string) (string, error) {
 	if s.path == "" {
-		path, err := os.MkdirTemp(s.parent, "blotter-sort-")
+		path, err := os.MkdirTemp(s.parent, scratchPattern)
 		if err != nil {
 			return "", fmt.Errorf("make scratch folder: %w", err)
 		}

@@ -171,8 +171,9 @@ type recordRef struct {
 }
 
 const (
-	refBytes  = 16
-	chunkSize = 1 << 20
+	refBytes   = 16
+	firstChunk = 32 << 10 // small files take little; each chunk doubles
+	chunkSize  = 1 << 20
 )
 
 func newArena(lay *layout, limit int64) *arena { return &arena{lay: lay, limit: limit} }
@@ -213,7 +214,7 @@ func (a *arena) nextChunk(n int) int {
 			return last
 		}
 	}
-	size := max(n, int(min(chunkSize, a.limit)))
+	size := max(n, min(firstChunk<<min(last, 10), chunkSize))
 	a.chunks = append(a.chunks, make([]byte, 0, size))
 	return last
 }

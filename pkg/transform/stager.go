@@ -262,7 +262,7 @@ func (s *stager) abort() error {
 		files = append(files, s.file)
 	}
 	for _, f := range files {
-		faults = append(faults, f.out.w.Abort())
+		faults = append(faults, f.out.abort())
 	}
 	return errors.Join(faults...)
 }
