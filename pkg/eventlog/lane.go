@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/openblotter/blotter/pkg/telemetry"
 )
@@ -111,7 +112,14 @@ func (p *partition) handleOnce(ctx context.Context, rec Record) (err error) {
 	ctx, end := telemetry.Start(ctx, p.service+" "+EventName(rec.Envelope),
 		attribute.String("blotter.table", rec.Table.String()),
 		attribute.Int64("blotter.seq", int64(rec.Seq)))
-	defer func() { end(err) }()
+	began := time.Now()
+	defer func() {
+		p.log.handling.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(
+			attribute.String("service", p.service),
+			attribute.String("event", EventName(rec.Envelope)),
+			attribute.Bool("ok", err == nil)))
+		end(err)
+	}()
 	return p.handle(ctx, rec)
 }
 

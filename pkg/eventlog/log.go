@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Log is the event log, for all services of a process. It is safe for concurrent
@@ -23,6 +25,8 @@ type Log struct {
 	log    *slog.Logger
 	faults Faults
 	chains *chains
+	// handling is how long handlers took, by service, event and success.
+	handling metric.Float64Histogram
 }
 
 // Option changes how a Log works.
@@ -72,6 +76,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log,
 	l := &Log{nc: nc, js: js, cfg: cfg, log: slog.New(slog.DiscardHandler), chains: newChains(cfg.MaxKnownIDs)}
 	for _, o := range opts {
 		o(l)
+	}
+	l.handling, err = otel.Meter("github.com/openblotter/blotter").Float64Histogram("blotter.eventlog.handle",
+		metric.WithUnit("s"), metric.WithDescription("How long one attempt to handle an event took"))
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
 	}
 	// Creating is idempotent for equal settings and an error for others, hence it
 	// is asked first: two processes may start at once.

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,8 +62,8 @@ func partitionSubjects(partition int, from, events []string) []string {
 		events = []string{""}
 	}
 	var out []string
-	for _, s := range from {
-		for _, e := range events {
+	for _, s := range distinct(from) {
+		for _, e := range distinct(events) {
 			token := any1
 			if e != "" {
 				token = escape(e)
@@ -71,6 +72,10 @@ func partitionSubjects(partition int, from, events []string) []string {
 		}
 	}
 	return out
+}
+
+func distinct(names []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
 // filterSubjects gives the narrowest subject that holds all that f asks for, and
