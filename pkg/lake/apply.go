@@ -29,6 +29,11 @@ func (b *batch) writeRows(ctx context.Context) error {
 	for _, f := range merge {
 		sources = append(sources, b.lake.stagedSource(f))
 	}
+	return b.writeMerged(ctx, sources)
+}
+
+// writeMerged merges files into new data files.
+func (b *batch) writeMerged(ctx context.Context, sources []*rowSource) error {
 	if len(sources) == 0 {
 		return nil
 	}

@@ -22,7 +22,6 @@ type batch struct {
 	evolve evolution
 	parts  []*part
 
-	schema  *iceberg.Schema
 	columns []registry.Column // user columns, in the table's order
 	key     []registry.Column // typed as the table is
 	prov    registry.Provenance

@@ -24,6 +24,9 @@ type Config struct {
 	// AdoptRows: a staged file with fewer rows is merged with others instead of
 	// becoming a data file as it is.
 	AdoptRows int64
+	// MaxSmallFiles: beyond this many data files of fewer than AdoptRows rows, a
+	// merge is followed by a commit that makes them one.
+	MaxSmallFiles int
 	// MaxFileRows and MaxFileBytes bound a written data file.
 	MaxFileRows  int64
 	MaxFileBytes int64
@@ -45,7 +48,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		SmallTableRows: 20_000, RewriteFraction: 0.25, MaxDeleteFiles: 16,
-		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
+		AdoptRows: 16_384, MaxSmallFiles: 24, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
 		MaxTombstoneFiles: 8, WindowRows: 16_384, CommitAttempts: 8,
 	}
 }
@@ -61,6 +64,7 @@ func (c Config) Validate() error {
 	positive("max_file_rows", c.MaxFileRows)
 	positive("max_file_bytes", c.MaxFileBytes)
 	positive("row_group_rows", c.RowGroupRows)
+	positive("max_small_files", int64(c.MaxSmallFiles))
 	positive("max_delete_files", int64(c.MaxDeleteFiles))
 	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
 	positive("window_rows", int64(c.WindowRows))

@@ -114,6 +114,7 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.SmallTableRows = rapid.SampledFrom([]int64{0, 0, 6, 1000}).Draw(rt, "small")
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "fraction")
 		cfg.MaxDeleteFiles = rapid.IntRange(1, 3).Draw(rt, "delete files")
+		cfg.MaxSmallFiles = rapid.SampledFrom([]int{1, 3, 24}).Draw(rt, "small files")
 		spec := rapid.SampledFrom([]registry.Table{reports(), units()}).Draw(rt, "table")
 
 		dir, err := os.MkdirTemp(quickDir(), "lake")
@@ -136,7 +137,7 @@ func TestPublishIsAFold(t *testing.T) {
 			}
 		}
 	})
-	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, "crash", "superseded", "again"} {
+	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, lake.StrategyCompact, "crash", "superseded", "again"} {
 		if reached[s] == 0 {
 			t.Errorf("%q was never reached", s)
 		}
@@ -214,6 +215,9 @@ func (r *foldRun) publishSome(rt *rapid.T, n int) {
 		rt.Fatal(err)
 	}
 	r.reached[result.Strategy]++
+	if d, err := r.lake.Describe(context.Background(), r.spec.ID); err == nil && d.SnapshotID != result.SnapshotID {
+		r.reached[lake.StrategyCompact]++
+	}
 	for _, f := range result.Files {
 		r.reached["superseded"] += int(f.Superseded)
 	}

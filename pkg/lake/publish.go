@@ -54,48 +54,11 @@ func (l *Lake) Publish(ctx context.Context, req Request) (Result, error) {
 	if req.Token == 0 || req.Mode != Merge && req.Mode != Replace {
 		return Result{}, fmt.Errorf("publish %s: token or mode is missing", req.Spec.ID)
 	}
-	if r, done, err := l.answered(ctx, req.Spec.ID, req.Token); done || err != nil {
-		return r, err
-	}
-	audited := false
-	r, err := l.attempt(ctx, req.Spec.ID, func() (Result, error) {
-		parts, err := l.audit(ctx, req)
-		if err != nil {
-			return Result{}, err
-		}
-		if !audited {
-			audited = true
-			if err := l.step(StepAudited); err != nil {
-				return Result{}, err
-			}
-		}
-		return l.publishOnce(ctx, req, parts)
-	})
+	r, err := l.attempt(ctx, req.Spec.ID, func() (Result, error) { return l.publishOnce(ctx, req) })
 	if err != nil {
-		return Result{}, fmt.Errorf("publish %s: %w", req.Spec.ID, err)
+		return Result{}, fmt.Errorf("publish %s, token %d: %w", req.Spec.ID, req.Token, err)
 	}
 	return r, nil
-}
-
-// answered looks whether a token is decided already: done with the stored
-// Result if it was published, ErrStale if it is dead.
-func (l *Lake) answered(ctx context.Context, id dms.TableID, token uint64) (Result, bool, error) {
-	tbl, err := l.load(ctx, id)
-	if errors.Is(err, ErrNoTable) {
-		return Result{}, false, nil
-	}
-	if err != nil {
-		return Result{}, false, err
-	}
-	state, err := readState(tbl.Properties())
-	if err != nil {
-		return Result{}, false, fmt.Errorf("table %s: %w", id, err)
-	}
-	r, done, err := state.decided(token)
-	if err != nil {
-		return r, done, fmt.Errorf("table %s, token %d: %w", id, token, err)
-	}
-	return r, done, nil
 }
 
 // decided tells what the table knows of a token.
@@ -133,7 +96,7 @@ func (l *Lake) attempt(ctx context.Context, id dms.TableID, try func() (Result, 
 }
 
 // publishOnce prepares and commits against the table as it is now.
-func (l *Lake) publishOnce(ctx context.Context, req Request, parts []*part) (Result, error) {
+func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 	b, err := l.begin(ctx, req)
 	if err != nil {
 		return Result{}, err
@@ -141,16 +104,25 @@ func (l *Lake) publishOnce(ctx context.Context, req Request, parts []*part) (Res
 	if r, done, err := b.state.decided(req.Token); done || err != nil {
 		return r, err
 	}
-	b.parts = parts
-	r, err := b.run(ctx)
-	if err != nil {
-		// What was written is of no use to a later attempt: it was made for the
-		// snapshot that was read. Only a failed commit leaves no doubt.
-		if errors.Is(err, errAgain) {
-			b.cleanup(ctx)
-		}
+	if err := b.prepare(ctx); err != nil {
 		return Result{}, err
 	}
+	if b.parts, err = l.audit(ctx, req); err != nil {
+		return Result{}, err
+	}
+	if err := l.step(StepAudited); err != nil {
+		return Result{}, err
+	}
+	r, err := b.run(ctx)
+	if errors.Is(err, errAgain) {
+		// What was written was made for the snapshot that was read. Only a commit
+		// that came second leaves no doubt that nothing refers to it.
+		b.cleanup(ctx)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	b.tidy(ctx)
 	return r, nil
 }
 
@@ -160,24 +132,29 @@ func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	evolve, err := planEvolution(tbl.Metadata(), req.Spec)
-	if err != nil {
-		return nil, err
-	}
-	if !evolve.inOneCommit() {
-		if tbl, err = l.ensure(ctx, req.Spec); err != nil {
-			return nil, err
-		}
-		evolve = evolution{}
-	}
-	if req.Mode == Merge && !sameKey(tbl, req.Spec) {
-		return nil, fmt.Errorf("%w: its primary key is another one; that takes a full load", ErrIncompatible)
-	}
-	b := &batch{lake: l, req: req, tbl: tbl, evolve: evolve}
+	b := &batch{lake: l, req: req, tbl: tbl}
 	if b.state, err = readState(tbl.Properties()); err != nil {
 		return nil, err
 	}
-	return b, b.readSchema()
+	return b, nil
+}
+
+// prepare finds what the registration changes about the table.
+func (b *batch) prepare(ctx context.Context) error {
+	var err error
+	if b.evolve, err = planEvolution(b.tbl.Metadata(), b.req.Spec); err != nil {
+		return err
+	}
+	if !b.evolve.inOneCommit() {
+		if _, err := b.lake.ensure(ctx, b.req.Spec); err != nil {
+			return err
+		}
+		return errAgain
+	}
+	if b.req.Mode == Merge && !sameKey(b.tbl, b.req.Spec) {
+		return fmt.Errorf("%w: its primary key is another one; that takes a full load", ErrIncompatible)
+	}
+	return b.readSchema()
 }
 
 // reshape stages what the registration changes about the table.
@@ -201,8 +178,8 @@ func (b *batch) readSchema() error {
 	if err != nil {
 		return fmt.Errorf("read schema: %w", err)
 	}
-	b.schema, b.order = staged.Schema(), staged.Metadata().DefaultSortOrder()
-	if b.columns, err = userColumns(b.schema); err != nil {
+	b.order = staged.Metadata().DefaultSortOrder()
+	if b.columns, err = userColumns(staged.Schema()); err != nil {
 		return err
 	}
 	b.key = keyColumns(b.req.Spec, b.columns)
