@@ -169,7 +169,7 @@ func (t *transform) newStagers() (rows, deletes *stager) {
 		columns: StagedColumns(table), prov: table.Provenance}
 	for i, c := range rows.columns {
 		rows.sources = append(rows.sources, userColumn{lay: t.lay, i: i, required: c.Required})
-		rows.unbound = append(rows.unbound, t.long[i] && keyIndex(table.PrimaryKey, c.Name) < 0)
+		rows.unbound = append(rows.unbound, unsignedBounds(c.Type) || t.long[i] && keyIndex(table.PrimaryKey, c.Name) < 0)
 	}
 	rows.sources = append(rows.sources, provenanceSources(t.lay, file)...)
 

@@ -11,3 +11,10 @@ import (
 func EncodedSchema(cols []registry.Column, prov registry.Provenance, dict []bool) *parquet.Schema {
 	return stagedSchema(cols, prov, dict)
 }
+
+// unsignedBounds tells whether parquet-go would find wrong bounds: it compares
+// fixed-length decimals as unsigned bytes, which puts negative ones last, and
+// engines that trust such bounds leave out rows.
+func unsignedBounds(t registry.Type) bool {
+	return t.Kind == registry.Decimal && decimalPhysical(t.Precision).Kind() == parquet.FixedLenByteArray
+}
