@@ -23,8 +23,8 @@ type Record struct {
 	// than the event's type and does not know it.
 	Envelope *blotterv1.Envelope
 	Event    proto.Message
-	// Delivered counts the deliveries of this event to this consumer, from 1; 0
-	// outside Consume.
+	// Delivered counts the deliveries of this event to this consumer, from 1, and
+	// from 1 again after a restart; 0 outside Consume.
 	Delivered int
 }
 
