@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (d *demonstration) told(wave, files int, took time.Duration) {
 	if wave <= len(waveStories) {
 		story = waveStories[wave-1]
 	}
-	fmt.Fprintf(d.out, "  wave %d: %3d files in %5.1fs  %s\n", wave, files, took.Seconds(), story)
+	fmt.Fprintf(d.out, "  wave %d: %8s in %4.1fs  %s\n", wave, count(files, "file"), took.Seconds(), story)
 }
 
 // printTables shows what became of each table.
@@ -70,7 +71,8 @@ func (d *demonstration) printTables(f *found) {
 	w.Render()
 	fmt.Fprint(d.out, `  twice     files delivered again, taken once
   repeated  rows that a later row of the same key in the same file replaced
-  merged    rows that became updates, deletes, or repeated what another file held
+  merged    rows that were updates or deletes, repeated what another file held,
+            or belonged to a load that a later one replaced
 `)
 }
 
@@ -92,9 +94,9 @@ func (d *demonstration) printQuarantine(f *found) {
 		why, count(waiting, "file"), len(f.tables)-1)
 	fmt.Fprintf(d.out, "  %-10s %s\n", "file", f.quarantined.Object.Key)
 	printFailure(d.out, f.quarantined.Failure)
-	failed := filepath.Join(d.dir, roles.FailedDir)
-	fmt.Fprintf(d.out, "  %-10s %s\n", "copy", filepath.Join(failed, filepath.FromSlash(f.copyKey)))
-	fmt.Fprintf(d.out, "  %-10s %s\n", "report", filepath.Join(failed, filepath.FromSlash(f.reportKey)))
+	folder, report := path.Split(f.reportKey)
+	fmt.Fprintf(d.out, "  %-10s %s and %s, in\n  %-10s %s\n", "set aside", path.Base(f.copyKey), report, "",
+		filepath.Join(d.dir, roles.FailedDir, filepath.FromSlash(folder)))
 	fmt.Fprintf(d.out, `
 Let the table go on without it, then take what waits:
   %[1]s resume %[2]s --skip%[3]s
@@ -123,19 +125,22 @@ Look around:
   %[1]s log %[4]s%[2]s
   %[1]s cat %[3]s --provenance%[2]s | head
 
-The tables are Iceberg tables in %[5]s. Read them with
-  pyiceberg:  from pyiceberg.catalog.sql import SqlCatalog
-              lake = SqlCatalog("%[7]s", uri="sqlite:///%[6]s",
-                                warehouse="file://%[5]s")
-              lake.load_table("%[3]s").scan().to_arrow()
-  Spark:      spark-sql --packages %[8]s \
-                --conf spark.sql.catalog.%[7]s=org.apache.iceberg.spark.SparkCatalog \
-                --conf spark.sql.catalog.%[7]s.type=jdbc \
-                --conf spark.sql.catalog.%[7]s.uri=jdbc:sqlite:%[6]s \
-                --conf spark.sql.catalog.%[7]s.warehouse=%[5]s \
-                -e 'SELECT * FROM %[7]s.%[3]s LIMIT 10'
+The tables are Iceberg tables in %[5]s; the folder cannot be moved.
+Read them with pyiceberg (python):
+  from pyiceberg.catalog.sql import SqlCatalog
+  lake = SqlCatalog("%[7]s", uri="sqlite:///%[6]s",
+                    warehouse="file://%[5]s")
+  lake.load_table("%[3]s").scan().to_arrow()
+or with Spark 3.5:
+  spark-sql --packages \
+    %[8]s \
+    --conf spark.sql.catalog.%[7]s=org.apache.iceberg.spark.SparkCatalog \
+    --conf spark.sql.catalog.%[7]s.type=jdbc \
+    --conf spark.sql.catalog.%[7]s.uri=jdbc:sqlite:%[6]s \
+    --conf spark.sql.catalog.%[7]s.warehouse=%[5]s \
+    -e 'SELECT * FROM %[7]s.%[3]s LIMIT 10'
 
-Every event stands in a NATS JetStream stream. A running system prints its address:
+Every event stands in a NATS JetStream stream, which the nats CLI reads while a system runs:
   %[1]s up --port 4222%[2]s
   nats --server nats://127.0.0.1:4222 sub --stream BLOTTER --all --translate "%[1]s decode"
 `, program(), dirFlag(d.dir), example, paused, warehouse, catalog, sqlite.CatalogName, sparkPackages)

@@ -40,7 +40,7 @@ With --json each event is one line: the envelope as JSON, with its sequence and
 service.`,
 		Example: `  blotter log rms.reports
   blotter log rms.reports --event FilesPublished --since 2h
-  blotter log --file 1f3a5c7e9b2d                        # the way of one file
+  blotter log --file 1f3a5c7e                            # the way of one file
   blotter log --service curator --since 2024-03-04T06:00:00Z --json
   blotter log --follow                                   # of a running system, until Ctrl-C`,
 		Args: cobra.MaximumNArgs(1),
@@ -208,4 +208,3 @@ func names(m protoreflect.Message, file string) bool {
 	})
 	return found
 }
-

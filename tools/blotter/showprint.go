@@ -10,8 +10,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/openblotter/blotter/pkg/dms"
-	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
 // print shows the view to a person; limit is what bounded its lists.
@@ -192,8 +192,8 @@ func status(f *lockmanager.File) string {
 
 // shortID is enough of a file's id to name it; commands take the beginning of an id.
 func shortID(id string) string {
-	if len(id) > 12 {
-		return id[:12]
+	if len(id) > 8 {
+		return id[:8]
 	}
 	return id
 }

@@ -116,7 +116,7 @@ func counts(c *blotterv1.RowCounts) string {
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{c.GetDeletes(), "deletes"}, {c.GetDuplicatesDropped(), "repeated"}, {c.GetSuperseded(), "older than the table's"}} {
+	}{{c.GetDeletes(), "deleted"}, {c.GetDuplicatesDropped(), "repeated"}, {c.GetSuperseded(), "older than the table's"}} {
 		if n.n > 0 {
 			s += fmt.Sprintf(", %d %s", n.n, n.what)
 		}
