@@ -93,7 +93,7 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 }
 
 func (d *Dispatcher) file(ctx context.Context, r eventlog.Record, job Job) (err error) {
-	ctx, end := telemetry.Start(telemetry.FileContext(ctx, job.File.GetFileId()), "transform")
+	ctx, end := telemetry.Start(telemetry.FileContext(ctx, job.File.GetFileId()), d.Service+" transform")
 	defer func() { end(err) }()
 	err = d.say(ctx, r, job, "started", &blotterv1.TransformStarted{
 		FileId: job.File.GetFileId(), Token: job.Token, Run: d.Runner.Name(),

@@ -144,7 +144,7 @@ func trace(ctx context.Context, e *blotterv1.PublishRequested) (context.Context,
 	first := ctx
 	ends := make([]func(error), len(e.GetParts()))
 	for i, part := range e.GetParts() {
-		spanned, end := telemetry.Start(telemetry.FileContext(ctx, part.GetFile().GetFileId()), "publish")
+		spanned, end := telemetry.Start(telemetry.FileContext(ctx, part.GetFile().GetFileId()), ServiceName+" publish")
 		if ends[i] = end; i == 0 {
 			first = spanned
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/telemetry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -64,8 +65,11 @@ func (s *Service) offerOnce(ctx context.Context, id dms.FileID, o dms.Object, so
 	return s.tell(ctx, row, decideAgain(row, row.Deliveries))
 }
 
-// tell writes the row with the event it is about to say, and says it.
-func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) error {
+// tell writes the row with the event it is about to say, and says it. Here the
+// trace of the file begins.
+func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (err error) {
+	ctx, end := telemetry.Start(telemetry.FileContext(ctx, string(row.FileID)), ServiceName+" "+v.name)
+	defer func() { end(err) }()
 	after, err := s.deps.Log.Last(ctx)
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)

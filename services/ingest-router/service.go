@@ -2,6 +2,7 @@ package ingestrouter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -126,9 +127,9 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 	if err != nil {
 		return listed, fmt.Errorf("read the registrations: %w", err)
 	}
-	after, err := s.deps.Log.Last(ctx)
+	after, err := s.listingBegan(ctx, r.ID)
 	if err != nil {
-		return listed, fmt.Errorf("read the end of the log: %w", err)
+		return listed, err
 	}
 	perTable := map[dms.TableID]int64{}
 	for info, err := range s.deps.Raw.Scan(ctx, "") {
@@ -159,6 +160,30 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		}
 	}
 	return listed, nil
+}
+
+// listingBegan gives the end of the log when the listing was asked for first: a
+// repeated one, after a crash, looks behind from there. It is kept where the
+// objects are, since it serves the same end as their After.
+func (s *Service) listingBegan(ctx context.Context, id string) (uint64, error) {
+	row := control.ObjectRow{FileID: dms.FileID("listing/" + id), State: control.ObjectTold, Table: NoTable}
+	for range maxConflicts {
+		known, err := s.deps.Objects.Object(ctx, row.FileID)
+		if err == nil {
+			return known.After, nil
+		}
+		if !errors.Is(err, control.ErrNotFound) {
+			return 0, fmt.Errorf("read what is known of listing %s: %w", id, err)
+		}
+		if row.After, err = s.deps.Log.Last(ctx); err != nil {
+			return 0, fmt.Errorf("read the end of the log: %w", err)
+		}
+		row.Object.LastModified = s.deps.Now()
+		if err = s.deps.Objects.PutObject(ctx, row); err != nil && !errors.Is(err, control.ErrConflict) {
+			return 0, fmt.Errorf("note that listing %s begins: %w", id, err)
+		}
+	}
+	return 0, fmt.Errorf("begin listing %s: %w %d times in a row", id, control.ErrConflict, maxConflicts)
 }
 
 // object names one version of an object of the raw bucket.

@@ -138,15 +138,11 @@ func checkReports(t *testing.T, list []report) {
 	}
 }
 
-// firstWithoutKey gives the number, from 1, of the first row without a key.
+// firstWithoutKey gives the number of the first record without a key; the header
+// is record 1.
 func firstWithoutKey(records [][]string) int64 {
 	key := slices.Index(records[0], "CCN")
-	for i, r := range records[1:] {
-		if r[key] == "" {
-			return int64(i + 1)
-		}
-	}
-	return 0
+	return int64(1 + slices.IndexFunc(records, func(r []string) bool { return r[key] == "" }))
 }
 
 // TestIncidents takes in the rows that have a key: of a repeated key the last

@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// crashRegistration has a table for each engine, one with a broken file, and one
+// without a key.
+const crashRegistration = `database: rms
+source: {prefix: dms/, schema: rms}
+dms: {op_column: Op, change_seq_column: seq, null: "", op_in_full_load: false}
+tables:
+  - {name: reports, flag: L, primary_key: [id], columns: {id: int not null, note: string}}
+  - {name: persons, flag: G, primary_key: [id], columns: {id: int not null, note: string}}
+  - {name: broken, flag: L, primary_key: [id], columns: {id: int not null, note: string}}
+  - {name: audit, flag: G, primary_key: [], columns: {id: int not null, note: string}}
+`
+
+// crashFile is one object that is delivered.
+type crashFile struct {
+	table    string
+	name     string
+	content  string
+	modified time.Time
+	broken   bool
+}
+
+func (f crashFile) key() string { return "dms/rms/" + f.table + "/" + f.name }
+
+// crashData makes files, and knows what must come of them.
+type crashData struct {
+	rng  *rand.Rand
+	seq  int
+	rows map[string]map[string]string // table, key, note
+	all  map[string][]string          // of a table without a key: its rows
+}
+
+func newCrashData(seed uint64) *crashData {
+	return &crashData{
+		rng: rand.New(rand.NewPCG(seed, 4)), rows: map[string]map[string]string{}, all: map[string][]string{},
+	}
+}
+
+// crashStart is when the first load began.
+var crashStart = time.Date(2024, 3, 4, 6, 0, 0, 0, time.UTC)
+
+// generation makes a load of two files and some change files after it. The
+// changes of a table are in order by name and by sequence.
+func (d *crashData) generation(table string, n int) []crashFile {
+	begun := crashStart.Add(time.Duration(n) * time.Hour)
+	d.rows[table] = map[string]string{}
+	d.all[table] = nil
+	var files []crashFile
+	for part := 1; part <= 2; part++ {
+		var b strings.Builder
+		for id := part * 10; id < part*10+4; id++ {
+			note := fmt.Sprintf("load %d of %d", part, n)
+			fmt.Fprintf(&b, "%d,%s,\n", id, note)
+			d.keep(table, fmt.Sprint(id), note)
+		}
+		files = append(files, crashFile{
+			table: table, name: fmt.Sprintf("LOAD%08X.csv", part), content: b.String(),
+			modified: begun.Add(time.Duration(part) * time.Second),
+		})
+	}
+	for change := 1; change <= 5; change++ {
+		at := begun.Add(time.Duration(change) * time.Minute)
+		f := crashFile{table: table, name: at.Format("20060102-150405") + "000.csv", modified: at}
+		if f.broken = table == "broken" && change == 3; f.broken {
+			f.content = "I,not a number,x,1\n"
+		} else {
+			f.content = d.changes(table)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+func (d *crashData) keep(table, id, note string) {
+	d.rows[table][id] = note
+	d.all[table] = append(d.all[table], id+","+note)
+}
+
+func (d *crashData) changes(table string) string {
+	var b strings.Builder
+	for range 4 {
+		d.seq++
+		id, op := fmt.Sprint(10+d.rng.IntN(20)), "IUUD"[d.rng.IntN(4)]
+		if table == "audit" {
+			op = 'I'
+		}
+		note := fmt.Sprintf("change %d", d.seq)
+		fmt.Fprintf(&b, "%c,%s,%s,%035d\n", op, id, note, d.seq)
+		if op == 'D' {
+			delete(d.rows[table], id)
+		} else {
+			d.keep(table, id, note)
+		}
+	}
+	return b.String()
+}
+
+// expected gives the rows of a table as CSV.
+func (d *crashData) expected(table string) string {
+	var b strings.Builder
+	b.WriteString("id,note\n")
+	if table == "audit" {
+		for _, row := range d.all[table] {
+			b.WriteString(row + "\n")
+		}
+		return b.String()
+	}
+	for id, note := range d.rows[table] {
+		fmt.Fprintf(&b, "%s,%s\n", id, note)
+	}
+	return b.String()
+}
+
+// put lays a file into the raw folder and names it as an event would.
+func (f crashFile) put(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "raw", filepath.FromSlash(f.key()))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(f.content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, f.modified, f.modified); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var crashTables = []dms.TableID{
+	{DB: "rms", Table: "audit"}, {DB: "rms", Table: "broken"}, {DB: "rms", Table: "persons"}, {DB: "rms", Table: "reports"},
+}
