@@ -266,6 +266,11 @@ func (s *State) loadReopen(c LoadReopen) ([]proto.Message, string, error) {
 	if s.Grant != nil {
 		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
 	}
+	if s.Load != nil && !s.Load.Sealed {
+		return nil, "", refuse("load file %s is older than the load of %s that is open; first end that with "+
+			"`blotter load complete %s`, or refuse the file with `blotter load ignore %s`",
+			late[0].Object.Key, s.Table, s.Table, s.Table)
+	}
 	generation := max(s.Generation, 1)
 	if s.Load != nil {
 		generation = max(s.Load.Generation, s.Load.Base+1)

@@ -121,8 +121,8 @@ func (s *State) evolveIgnored(at time.Time, e *blotterv1.FileIgnored) {
 	s.with(e.GetFileId(), func(f *File) {
 		f.end(Ignored, at)
 		f.Reason = e.GetReason()
-		if f.Kind == dms.KindLoad && (s.Load == nil || !s.Load.Sealed) {
-			f.Generation = s.Generation
+		if f.Kind == dms.KindLoad {
+			f.Generation = s.sealedGeneration()
 		}
 	})
 }
@@ -167,6 +167,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 		if g.Replace {
 			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
 			s.closeLoad(true)
+			s.retire()
 		}
 		for _, p := range e.GetFiles() {
 			s.with(p.GetFileId(), func(f *File) {
@@ -243,14 +244,33 @@ func (s *State) evolveAbandoned() {
 func (s *State) closeLoad(published bool) {
 	for _, f := range s.Files {
 		switch {
-		case !givenUp(f) || f.Generation != 0:
-		case published && (f.Status == Ignored || slices.Contains(s.Load.Files, f.ID)):
+		case !givenUp(f):
+		case published && f.Generation == 0 && slices.Contains(s.Load.Files, f.ID):
 			s.touch(f).Generation = s.Generation
-		default:
+		case f.Generation == 0, !published && s.Load.Sealed && f.Generation == s.Load.Generation:
 			s.touch(f).Superseded = true
 		}
 	}
 	s.Load = nil
+}
+
+// retire has the rows of the replaced generation's load files written again: no
+// later decision needs them, and they must not be loaded for one.
+func (s *State) retire() {
+	for _, f := range s.Files {
+		if f.Kind == dms.KindLoad && f.Status == Published && f.Generation != s.Generation {
+			s.touch(f)
+		}
+	}
+}
+
+// sealedGeneration is the newest generation whose files are final: that of a
+// sealed load, else the one in force.
+func (s *State) sealedGeneration() uint64 {
+	if s.Load != nil && s.Load.Sealed {
+		return s.Load.Generation
+	}
+	return s.Generation
 }
 
 // countAgain lets the load files that a seal has put below its load count for
@@ -266,6 +286,7 @@ func (s *State) countAgain() {
 // evolveReopened takes the load files of the generation in force, and the late
 // ones, into a load that is open again.
 func (s *State) evolveReopened(at time.Time) {
+	generation := s.sealedGeneration()
 	if s.Load == nil {
 		s.Load = &Load{Base: max(s.Generation, 1) - 1, Opened: at}
 	} else {
@@ -277,8 +298,8 @@ func (s *State) evolveReopened(at time.Time) {
 	for _, f := range s.Files {
 		switch {
 		case f.Late:
-			s.touch(f).Late, f.TakenIn = false, true
-		case f.Kind != dms.KindLoad || f.Generation != s.Load.Base+1:
+			s.touch(f).Late = false
+		case f.Kind != dms.KindLoad || f.Generation != generation:
 		case f.Status == Published:
 			s.touch(f).Status = Staged
 		case givenUp(f):

@@ -116,13 +116,14 @@ func (s *State) seal(cause string, confirmed bool) []proto.Message {
 	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: cause}
 	for _, f := range final {
 		sealed.FileIds = append(sealed.FileIds, string(f.FileID))
-		if sealed.FirstModified == nil && !s.Files[f.FileID].TakenIn {
-			sealed.FirstModified = timestamppb.New(f.LastModified)
+	}
+	first := final[0].LastModified
+	for _, floor := range []time.Time{s.FirstModified, s.Load.FirstModified} {
+		if floor.After(first) {
+			first = floor // the load holds late files that an operator took in
 		}
 	}
-	if sealed.FirstModified == nil {
-		sealed.FirstModified = timestamppb.New(final[0].LastModified)
-	}
+	sealed.FirstModified = timestamppb.New(first)
 	return []proto.Message{sealed}
 }
 

@@ -41,7 +41,7 @@ func TestModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
-	for range 20 {
+	for range 16 {
 		t.Run("", rapid.MakeCheck(func(t *rapid.T) { runModel(t, seen) }))
 	}
 	if t.Failed() {

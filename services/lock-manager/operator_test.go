@@ -22,10 +22,14 @@ func (w *world) settle(c choice) bool {
 		return w.settlePause(c)
 	}
 	if l := s.Load; l != nil && (!l.Sealed || l.HeldReason != "") {
-		confirm := l.HeldReason != ""
-		return w.order(func(o Order) Command { return LoadComplete{Order: o, Confirm: confirm} })
+		return w.complete()
 	}
 	return false
+}
+
+func (w *world) complete() bool {
+	confirm := w.folded.Load.HeldReason != ""
+	return w.order(func(o Order) Command { return LoadComplete{Order: o, Confirm: confirm} })
 }
 
 func (w *world) settlePause(c choice) bool {
@@ -34,6 +38,8 @@ func (w *world) settlePause(c choice) bool {
 	switch {
 	case late && c.ignoreLate:
 		return w.order(func(o Order) Command { return LoadIgnore{o} })
+	case late && s.Load != nil && !s.Load.Sealed:
+		return w.complete()
 	case late:
 		return w.order(func(o Order) Command { return LoadReopen{o} })
 	}

@@ -39,8 +39,9 @@ func (w *world) fullLoads() [][]*rawFile {
 	return groups
 }
 
-// pure reports whether every seal took files of one full load only, counted as
-// the whole set of files counts it. Then arrival order must not have mattered.
+// pure reports whether every seal took the files of one full load, as far as
+// they were known then and counted as the whole set of files counts it. Then
+// arrival order must not have mattered.
 // It is not so where files came after a seal that should have been before.
 func (w *world) pure() bool {
 	groups := w.fullLoads()
@@ -48,8 +49,8 @@ func (w *world) pure() bool {
 		if s.generation > uint64(len(groups)) {
 			return false
 		}
-		for _, id := range s.files {
-			if !slices.Contains(groups[s.generation-1], w.files[id]) {
+		for _, id := range s.known {
+			if slices.Contains(groups[s.generation-1], w.files[id]) != slices.Contains(s.files, id) {
 				return false
 			}
 		}
@@ -62,6 +63,11 @@ func (w *world) inForce() (seal, bool) {
 	if groups := w.fullLoads(); w.pure() && len(groups) > 0 {
 		w.saw("pure function of the load files")
 		last := seal{generation: uint64(len(groups))}
+		for _, s := range w.seals {
+			if s.generation == last.generation {
+				last.first = s.first
+			}
+		}
 		for _, f := range groups[len(groups)-1] {
 			last.files = append(last.files, string(f.id()))
 		}

@@ -68,10 +68,6 @@ type File struct {
 	Held bool `json:"held,omitempty"`
 	// Late: a load file that came after its load was sealed.
 	Late bool `json:"late,omitempty"`
-	// TakenIn: a late load file that an operator put into a load. It does not move
-	// the time from which change files belong to the load: what was decided about
-	// them stands.
-	TakenIn bool `json:"taken_in,omitempty"`
 	// Superseded: a load file of a generation that a newer one replaced unpublished.
 	Superseded bool `json:"superseded,omitempty"`
 	// Generation is the one that published the file, or went on without it.
@@ -119,7 +115,9 @@ type Load struct {
 	HeldReason string    `json:"held_reason,omitempty"` // "gap" or "shrunk"
 	HeldDetail string    `json:"held_detail,omitempty"`
 	Expired    int       `json:"expired,omitempty"` // replacements that ran out of time
-	// Generation, Files and FirstModified are final once the load is sealed.
+	// Generation, Files and FirstModified are final once the load is sealed. A
+	// load that was reopened keeps FirstModified for the earliest that it can get:
+	// a late load file does not change what was decided about change files.
 	Generation    uint64       `json:"generation,omitempty"`
 	Files         []dms.FileID `json:"files,omitempty"`
 	FirstModified time.Time    `json:"first_modified,omitzero"`
@@ -212,7 +210,7 @@ func (s *State) Live(f *File) bool {
 	case Published:
 		return f.Kind == dms.KindLoad && f.Generation == s.Generation
 	case Skipped, Ignored:
-		return givenUp(f) && (f.Generation == 0 || f.Generation == s.Generation)
+		return givenUp(f) && (f.Generation == 0 || f.Generation == s.sealedGeneration() || f.Generation == s.Generation)
 	}
 	return false
 }

@@ -37,7 +37,7 @@ type world struct {
 	retried    map[string]bool
 	sealed     []string // of the load that is sealed
 	seals      []seal
-	takenIn    map[string]bool
+	floor      time.Time // of a load that is open again: where its changes begin at the earliest
 	refused    map[string]bool
 	abandoned  bool
 	commands   int
@@ -52,6 +52,7 @@ type message struct {
 	event     proto.Message
 	command   Command
 	delivered int
+	name      string // as the walk knows it
 }
 
 // task is the transform of one file under one token.
@@ -75,6 +76,8 @@ type job struct {
 type seal struct {
 	generation uint64
 	files      []string
+	first      time.Time // when its first file was modified
+	known      []string  // the load files that had come, but for late and refused ones
 }
 
 type said struct {
@@ -86,8 +89,7 @@ func newWorld(cfg Config, seen map[string]int, files ...*rawFile) *world {
 	w := &world{
 		cfg: cfg, now: modelEpoch, files: map[string]*rawFile{}, state: NewState(testTable), folded: NewState(testTable),
 		hold: map[string]bool{}, transforms: map[string]int{}, retried: map[string]bool{}, refused: map[string]bool{},
-		takenIn: map[string]bool{},
-		seen:    seen,
+		seen: seen,
 	}
 	for _, f := range files {
 		w.files[string(f.id())] = f
@@ -170,11 +172,6 @@ func (w *world) step(in Input) {
 func (w *world) observe(e proto.Message) {
 	w.check(e)
 	w.log = append(w.log, said{w.now, e})
-	if _, ok := e.(*blotterv1.LoadReopened); ok {
-		for id, f := range w.folded.Files {
-			w.takenIn[string(id)] = w.takenIn[string(id)] || f.Late
-		}
-	}
 	w.folded.Evolve(w.now, e)
 	w.react(e)
 }
@@ -201,9 +198,11 @@ func (w *world) react(e proto.Message) {
 		delete(w.hold, e.GetFileId())
 	case *blotterv1.LoadSealed:
 		w.sealed = e.GetFileIds()
-		w.seals = append(w.seals, seal{e.GetGeneration(), e.GetFileIds()})
-	case *blotterv1.LoadReopened, *blotterv1.LoadOpened:
+		w.seals = append(w.seals, seal{e.GetGeneration(), e.GetFileIds(), w.first(e.GetFileIds()), w.knownLoads()})
+	case *blotterv1.LoadReopened:
 		w.sealed = nil
+	case *blotterv1.LoadOpened:
+		w.sealed, w.floor = nil, time.Time{}
 	case *blotterv1.LoadAbandoned:
 		w.abandoned, w.sealed = true, nil
 	case *blotterv1.FileIgnored:
@@ -302,7 +301,6 @@ func (w *world) clone() *world {
 	c.bag, c.work, c.jobs = clonePointers(w.bag), clonePointers(w.work), clonePointers(w.jobs)
 	c.hold, c.transforms = maps.Clone(w.hold), maps.Clone(w.transforms)
 	c.retried, c.refused = maps.Clone(w.retried), maps.Clone(w.refused)
-	c.takenIn = maps.Clone(w.takenIn)
 	c.seals, c.log, c.problems = slices.Clone(w.seals), slices.Clone(w.log), nil
 	return &c
 }

@@ -3,6 +3,7 @@ package lockmanager
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -42,6 +43,9 @@ func (w *world) check(e proto.Message) {
 		if !w.hold[e.GetFileId()] {
 			w.problem("file %s is released, it was not held", w.name(e.GetFileId()))
 		}
+	case *blotterv1.LoadReopened:
+		w.raiseFloor()
+		w.count(e)
 	case *blotterv1.FileIgnored:
 		kind := "change"
 		if w.files[e.GetFileId()].isLoad() {
@@ -169,16 +173,52 @@ func (w *world) sealOf(c commit) seal {
 }
 
 // bound: a change file belongs to a sealed generation if that is the first, or
-// its first load file is not later than the change file. Late load files that
-// the operator took in do not count for that, unless there are no others.
+// its first load file is not later than the change file.
 func (w *world) bound(f *rawFile, s seal) bool {
-	if s.generation <= 1 {
-		return true
+	return s.generation <= 1 || !f.modified().Before(s.first)
+}
+
+// first gives when the first of a load's files was modified. Late files that an
+// operator takes in do not move it below what it was.
+func (w *world) first(ids []string) time.Time {
+	first := w.files[ids[0]].modified()
+	for _, id := range ids {
+		if m := w.files[id].modified(); m.Before(first) {
+			first = m
+		}
 	}
-	all := !slices.ContainsFunc(s.files, func(id string) bool { return !w.takenIn[id] })
-	return slices.ContainsFunc(s.files, func(id string) bool {
-		return (all || !w.takenIn[id]) && !w.files[id].modified().After(f.modified())
-	})
+	for i := len(w.lake.commits) - 1; i >= 0; i-- {
+		if w.lake.commits[i].replace {
+			first = latest(first, w.sealOf(w.lake.commits[i]).first)
+			break
+		}
+	}
+	return latest(first, w.floor)
+}
+
+func (w *world) knownLoads() []string {
+	var known []string
+	for id, f := range w.files {
+		if have := w.folded.Files[f.id()]; have != nil && f.isLoad() && !have.Late && !w.refused[id] {
+			known = append(known, id)
+		}
+	}
+	return known
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// raiseFloor remembers, before a sealed load opens again, where its changes begin.
+func (w *world) raiseFloor() {
+	w.floor = time.Time{}
+	if w.folded.Load != nil {
+		w.floor = w.seals[len(w.seals)-1].first
+	}
 }
 
 // checkPublishRequested: a replacement holds its whole load and the changes
