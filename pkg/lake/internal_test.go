@@ -110,6 +110,14 @@ func TestLocations(t *testing.T) {
 			t.Errorf("%s is %q", location, key)
 		}
 	}
+	escaped, err := NewIO(bucket, "file:///data/my%20lake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = escaped.Close() }()
+	if key, err := escaped.Key("file:/data/my lake/t/x"); err != nil || key != "t/x" {
+		t.Errorf("under an escaped base: %q, %v", key, err)
+	}
 	if _, err := NewIO(bucket, "/no/scheme"); err == nil {
 		t.Error("a path was taken for a URI")
 	}

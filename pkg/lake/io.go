@@ -109,12 +109,9 @@ func (o *IO) Key(location string) (string, error) {
 	if key, ok := strings.CutPrefix(location, o.base+"/"); ok {
 		return key, nil
 	}
-	base := localPath(o.base)
-	for _, spelling := range []string{localPath(location), unescape(localPath(location))} {
-		if key, ok := strings.CutPrefix(spelling, base+"/"); ok && base != "" {
-			return key, nil
-		}
-		if key, ok := strings.CutPrefix(spelling, o.base+"/"); ok {
+	base, path := localPath(o.base), localPath(location)
+	for _, spelling := range [][2]string{{path, base}, {unescape(path), base}, {unescape(path), unescape(base)}} {
+		if key, ok := strings.CutPrefix(spelling[0], spelling[1]+"/"); ok {
 			return key, nil
 		}
 	}

@@ -98,12 +98,12 @@ func encodeBound(t registry.Type, bound []byte) ([]byte, bool) {
 	return key, err == nil
 }
 
-// overlaps tells whether keys between min and max may be in the file.
-func (f *dataFile) overlaps(min, max []byte) bool {
-	if len(f.low) > 0 && bytes.Compare(max, f.low) < 0 {
+// overlaps tells whether keys between first and last may be in the file.
+func (f *dataFile) overlaps(first, last []byte) bool {
+	if len(f.low) > 0 && bytes.Compare(last, f.low) < 0 {
 		return false
 	}
-	return f.high == nil || bytes.Compare(min, f.high) <= 0 || bytes.HasPrefix(min, f.high)
+	return f.high == nil || bytes.Compare(first, f.high) <= 0 || bytes.HasPrefix(first, f.high)
 }
 
 // openParquet opens an object of the warehouse.

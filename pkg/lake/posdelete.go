@@ -30,7 +30,7 @@ func (l *Lake) writePositions(ctx context.Context, id dms.TableID, path string, 
 		return nil, "", fmt.Errorf("create %s: %w", key, err)
 	}
 	out := &countingWriter{Writer: object}
-	w := parquet.NewWriter(out, positionSchema(), parquet.CreatedBy(writerName, writerVersion, "deletes"))
+	w := parquet.NewGenericWriter[any](out, positionSchema(), parquet.CreatedBy(writerName, writerVersion, "deletes"))
 	if err := writePositionRows(w, path, positions); err != nil {
 		return nil, "", errors.Join(fmt.Errorf("write %s: %w", key, err), out.Abort())
 	}
@@ -51,7 +51,7 @@ func (l *Lake) writePositions(ctx context.Context, id dms.TableID, path string, 
 	return b.Build(), key, nil
 }
 
-func writePositionRows(w *parquet.Writer, path string, positions []int64) error {
+func writePositionRows(w *parquet.GenericWriter[any], path string, positions []int64) error {
 	name := parquet.ByteArrayValue([]byte(path)).Level(0, 0, 0)
 	rows := make([]parquet.Row, 0, slabRows)
 	for i, p := range positions {

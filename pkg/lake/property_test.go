@@ -117,7 +117,7 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.MaxSmallFiles = rapid.SampledFrom([]int{1, 3, 24}).Draw(rt, "small files")
 		spec := rapid.SampledFrom([]registry.Table{reports(), units()}).Draw(rt, "table")
 
-		dir, err := os.MkdirTemp(quickDir(), "lake")
+		dir, err := os.MkdirTemp(quickDir(), "lake") //nolint:usetesting // one for each of many runs, in memory
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -50,7 +50,7 @@ type tombstoneWriter struct {
 	out   objects.Writer
 	hash  hash.Hash
 	bytes int64
-	w     *parquet.Writer
+	w     *parquet.GenericWriter[any]
 	key   string
 	rows  int64
 	first []byte
@@ -65,7 +65,7 @@ func (l *Lake) newTombstoneWriter(ctx context.Context, id dms.TableID) (*tombsto
 		return nil, fmt.Errorf("create %s: %w", key, err)
 	}
 	t := &tombstoneWriter{out: out, hash: sha256.New(), key: key}
-	t.w = parquet.NewWriter(t, tombstoneSchema(), parquet.CreatedBy(writerName, writerVersion, "tombstones"),
+	t.w = parquet.NewGenericWriter[any](t, tombstoneSchema(), parquet.CreatedBy(writerName, writerVersion, "tombstones"),
 		parquet.MaxRowsPerRowGroup(1<<17), parquet.DictionaryMaxBytes(1<<20))
 	return t, nil
 }

@@ -43,7 +43,7 @@ type dataWriter struct {
 	unbounded []bool
 	out       *countingWriter
 	location  string
-	w         *parquet.Writer
+	w         *parquet.GenericWriter[any]
 	group     *parquet.ConcurrentRowGroupWriter
 	groupRows int64
 	fileRows  int64
@@ -167,7 +167,7 @@ func (w *dataWriter) open() error {
 			options = append(options, parquet.SkipPageBounds(c.Name))
 		}
 	}
-	w.w = parquet.NewWriter(w.out, options...)
+	w.w = parquet.NewGenericWriter[any](w.out, options...)
 	w.group, w.groupRows = w.w.BeginRowGroup(), 0
 	return nil
 }
