@@ -34,6 +34,10 @@
 //	blotter.table       the table's name at its source, <db>.<table>
 //	blotter.spec        the version of the registration that the schema follows
 //
+// A publication may be followed by a snapshot of the strategy "compact": the same
+// rows in fewer files, under the same token, with the properties as they were.
+// The snapshot that blotter.publish names need not be the newest, then.
+//
 // Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)
 // in their summary.
 //
