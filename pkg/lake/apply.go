@@ -107,8 +107,8 @@ func (b *batch) rewriteAll() []*probe {
 	return b.probes
 }
 
-// chooseAdoption tells which staged files become data files as they are. None
-// of their rows may be dead; small ones are merged, unless one stands alone;
+// chooseAdoption tells which staged files become data files as they are. Their
+// columns must be the table's, and none of their rows may be dead; small ones are merged, unless one stands alone;
 // and a replacement adopts only where key ranges do not overlap, so that its
 // files stay disjoint.
 func (b *batch) chooseAdoption(rewriting bool) (adopt, merge []*stagedFile) {
@@ -122,7 +122,7 @@ func (b *batch) chooseAdoption(rewriting bool) (adopt, merge []*stagedFile) {
 	}
 	for _, f := range live {
 		alone := len(live) == 1 && !rewriting
-		if f.dead == nil && (alone || f.Rows >= b.lake.cfg.AdoptRows) && (b.req.Mode == Merge || disjoint(f, live)) {
+		if f.dead == nil && f.part.fits(b.columns, b.prov) && (alone || f.Rows >= b.lake.cfg.AdoptRows) && (b.req.Mode == Merge || disjoint(f, live)) {
 			adopt = append(adopt, f)
 		} else {
 			merge = append(merge, f)

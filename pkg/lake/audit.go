@@ -17,6 +17,9 @@ import (
 // part is one staged file of a request, audited.
 type part struct {
 	manifest transform.Manifest
+	object   string                     // the manifest's key
+	staged   registry.Provenance        // the field ids of provenance in staged files
+	byName   map[string]registry.Column // the manifest's columns and provenance, by folded name
 	rows     []*stagedFile
 	deletes  []*stagedFile
 	// superseded counts what the fold and the probe dropped.
@@ -76,7 +79,7 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 	case err != nil:
 		return nil, fmt.Errorf("audit file %s: %w", rp.FileID, err)
 	}
-	p := &part{manifest: m}
+	p := newPart(req.Spec, rp, m)
 	if err := p.checkIdentity(req, rp); err != nil {
 		return nil, err
 	}
@@ -86,8 +89,8 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 	for _, s := range m.Deletes {
 		p.deletes = append(p.deletes, &stagedFile{StagedParquet: s, part: p, deletes: true})
 	}
-	rowsSchema := transform.RowsSchema(m.Schema, req.Spec.Provenance)
-	deletesSchema := transform.DeletesSchema(transform.KeyColumns(req.Spec), req.Spec.Provenance)
+	rowsSchema := transform.RowsSchema(m.Schema, p.staged)
+	deletesSchema := transform.DeletesSchema(p.local(transform.KeyColumns(req.Spec)), p.staged)
 	for _, f := range p.rows {
 		if err := l.auditFile(ctx, f, rowsSchema); err != nil {
 			return nil, err
@@ -124,36 +127,7 @@ func (p *part) checkIdentity(req Request, rp Part) error {
 	if len(req.Spec.PrimaryKey) == 0 && len(m.Deletes) > 0 {
 		return p.fault(CodeDeletes, rp.ManifestKey, 0, "deletes are staged, but the table has no primary key")
 	}
-	return p.checkColumns(req.Spec, rp.ManifestKey)
-}
-
-// checkColumns compares the manifest's schema with the registration: each column
-// must be there by id and name, with a type that reads as the registered one.
-func (p *part) checkColumns(spec registry.Table, object string) error {
-	byID := map[int]registry.Column{}
-	for _, c := range p.manifest.Schema {
-		byID[c.ID] = c
-	}
-	registered := transform.StagedColumns(spec)
-	for _, want := range registered {
-		got, ok := byID[want.ID]
-		delete(byID, want.ID)
-		switch {
-		case !ok && want.Required:
-			return p.fault(CodeSchema, object, 0, "column %s is missing", want.Name)
-		case !ok:
-		case got.Name != want.Name:
-			return p.fault(CodeSchema, object, 0, "field id %d is column %s, the registration says %s", want.ID, got.Name, want.Name)
-		case !canPromote(got.Type, want.Type):
-			return p.fault(CodeSchema, object, 0, "column %s is of type %s, the registration says %s", want.Name, got.Type, want.Type)
-		case want.Required && !got.Required:
-			return p.fault(CodeSchema, object, 0, "column %s may be null, the key column of the table may not", want.Name)
-		}
-	}
-	for _, c := range byID {
-		return p.fault(CodeSchema, object, 0, "column %s (field id %d) is not registered", c.Name, c.ID)
-	}
-	return nil
+	return p.checkColumns(req.Spec)
 }
 
 // auditFile checks one staged file against the manifest.

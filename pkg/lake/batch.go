@@ -82,7 +82,7 @@ func (b *batch) run(ctx context.Context) (Result, error) {
 // fold finds the latest change of each key and, when merging, what it meets in
 // the table.
 func (b *batch) fold(ctx context.Context) (err error) {
-	f := b.lake.newFold(b.parts, b.req.Spec)
+	f := b.lake.newFold(b.parts, b.evolve.spec)
 	defer func() { err = errors.Join(err, f.close()) }()
 	if len(b.key) == 0 {
 		if err := f.drain(ctx); err != nil {

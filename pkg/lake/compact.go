@@ -25,10 +25,10 @@ func (l *Lake) Compact(ctx context.Context, spec registry.Table) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("compact %s: %w", spec.ID, err)
 	}
-	if err := b.prepare(ctx); err != nil {
+	if err := b.prepare(); err != nil {
 		return false, fmt.Errorf("compact %s: %w", spec.ID, err)
 	}
-	if !sameKey(b.tbl, spec) || !b.evolve.empty() {
+	if !sameKey(b.tbl, b.evolve.spec) || !b.evolve.empty() {
 		return false, nil
 	}
 	done, err := b.compact(ctx)

@@ -66,7 +66,7 @@ func (l *Lake) ensure(ctx context.Context, spec registry.Table) (*table.Table, e
 		if err != nil {
 			return nil, err
 		}
-		e, err := planEvolution(tbl.Metadata(), spec)
+		e, err := planEvolution(tbl.Metadata(), spec, nil)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", spec.ID, err)
 		}

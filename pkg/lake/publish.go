@@ -104,10 +104,10 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 	if r, done, err := b.state.decided(req.Token); done || err != nil {
 		return r, err
 	}
-	if err := b.prepare(ctx); err != nil {
+	if b.parts, err = l.audit(ctx, req); err != nil {
 		return Result{}, err
 	}
-	if b.parts, err = l.audit(ctx, req); err != nil {
+	if err := b.prepare(); err != nil {
 		return Result{}, err
 	}
 	if err := l.step(StepAudited); err != nil {
@@ -139,33 +139,27 @@ func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
 	return b, nil
 }
 
-// prepare finds what the registration changes about the table.
-func (b *batch) prepare(ctx context.Context) error {
+// prepare finds what the registration and the files change about the table.
+func (b *batch) prepare() error {
 	var err error
-	if b.evolve, err = planEvolution(b.tbl.Metadata(), b.req.Spec); err != nil {
+	if b.evolve, err = planEvolution(b.tbl.Metadata(), b.req.Spec, b.parts); err != nil {
 		return err
 	}
-	if !b.evolve.inOneCommit() {
-		if _, err := b.lake.ensure(ctx, b.req.Spec); err != nil {
-			return err
-		}
-		return errAgain
-	}
-	if b.req.Mode == Merge && !sameKey(b.tbl, b.req.Spec) {
+	if b.req.Mode == Merge && !sameKey(b.tbl, b.evolve.spec) {
 		return fmt.Errorf("%w: its primary key is another one; that takes a full load", ErrIncompatible)
 	}
 	return b.readSchema()
 }
 
-// reshape stages what the registration changes about the table.
+// reshape stages what the registration and the files change about the table.
 func (b *batch) reshape(tx *table.Transaction) error {
 	if err := b.evolve.apply(tx); err != nil {
 		return err
 	}
-	if sameKey(b.tbl, b.req.Spec) {
+	if sameKey(b.tbl, b.evolve.spec) {
 		return nil
 	}
-	return rekey(tx, b.req.Spec)
+	return rekey(tx, b.evolve.spec)
 }
 
 // readSchema takes the columns of the table as they will be after the commit.
@@ -182,8 +176,8 @@ func (b *batch) readSchema() error {
 	if b.columns, err = userColumns(staged.Schema()); err != nil {
 		return err
 	}
-	b.key = keyColumns(b.req.Spec, b.columns)
-	b.prov = b.req.Spec.Provenance
+	b.key = keyColumns(b.evolve.spec, b.columns)
+	b.prov = b.evolve.spec.Provenance
 	return nil
 }
 

@@ -24,6 +24,8 @@ type rowSource struct {
 	replaced bitmap
 	// hide, if set, reads hidden when the source is opened.
 	hide func(ctx context.Context) (bitmap, error)
+	// local, if set, gives the columns under the field ids that the file has.
+	local func([]registry.Column) []registry.Column
 	// unsorted: the file's rows are not known to be in key order.
 	unsorted bool
 
@@ -42,6 +44,9 @@ func (s *rowSource) start(ctx context.Context, cols, key []registry.Column, reti
 		if s.hidden, err = s.hide(ctx); err != nil {
 			return err
 		}
+	}
+	if s.local != nil {
+		cols, key = s.local(cols), s.local(key)
 	}
 	s.rows, err = newKeyedReader(file, cols, key)
 	if err != nil {
@@ -161,7 +166,7 @@ func advance(h *minHeap[*rowSource], s *rowSource, isNew bool) error {
 // stagedSource merges the surviving rows of a staged file.
 func (l *Lake) stagedSource(f *stagedFile) *rowSource {
 	return &rowSource{
-		name: f.Key, low: decodeHex(f.MinKey), hidden: f.dead,
+		name: f.Key, low: decodeHex(f.MinKey), hidden: f.dead, local: f.part.local,
 		open: func(ctx context.Context) (*parquet.File, io.Closer, error) {
 			r, err := transform.OpenStaged(ctx, l.staging, f.StagedParquet)
 			if err != nil {

@@ -17,7 +17,7 @@ import (
 type stagedCursor struct {
 	lake  *Lake
 	part  *part
-	spec  registry.Table
+	spec  registry.Table // see evolution
 	files []*stagedFile
 	at    int // the file of the current row
 
@@ -82,7 +82,7 @@ func (c *stagedCursor) start(ctx context.Context) error {
 		return f.auditFault(err)
 	}
 	c.open = open
-	c.rows, err = newKeyedReader(open.File(), c.columns(), transform.KeyColumns(c.spec))
+	c.rows, err = newKeyedReader(open.File(), c.part.local(c.columns()), c.part.local(transform.KeyColumns(c.spec)))
 	if err != nil {
 		return fmt.Errorf("read staged file %s: %w", f.Key, err)
 	}

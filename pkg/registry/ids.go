@@ -14,12 +14,13 @@ type SchemaError struct {
 
 // Error gives the reasons and shows both schemas.
 func (e *SchemaError) Error() string {
-	return fmt.Sprintf("%s; registered so far: %s; now: %s", strings.Join(e.Reasons, "; "), showColumns(e.Was), showColumns(e.Is))
+	return fmt.Sprintf("%s; registered so far: %s; now: %s", strings.Join(e.Reasons, "; "), ShowColumns(e.Was), ShowColumns(e.Is))
 }
 
 var _ error = (*SchemaError)(nil)
 
-func showColumns(columns []Column) string {
+// ShowColumns gives names and types for a person: "(id long not null, note string)".
+func ShowColumns(columns []Column) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = c.Name + " " + c.Type.String()
@@ -31,8 +32,10 @@ func showColumns(columns []Column) string {
 }
 
 // AssignIDs gives the columns of next their field ids. Without a registration
-// before it they count from 1 in order, the provenance columns behind them. Else
-// a column keeps the id and the spelling that it has in prev, found without
+// before it they count from 1 in order, the provenance columns behind them. The
+// ids are those of staged files; the lake finds its columns by name and has ids of
+// its own for them, equal to these as long as no file brought a column that was
+// not registered. With a registration before it, a column keeps the id and the spelling that it has in prev, found without
 // regard to case; a new one gets the next id; an id whose column is gone is never
 // used again. Where next names no columns it keeps those of prev. A type may
 // change as Iceberg promotes (see Type.PromotesTo), a column may become optional,

@@ -96,8 +96,8 @@ func (s Settings) OrderMode() dms.OrderMode {
 
 // Column is one column of the table.
 type Column struct {
-	// ID is the Iceberg field id: assigned by AssignIDs, never used again for
-	// another column.
+	// ID is the field id in staged files: assigned by AssignIDs, never used again
+	// for another registered column. The lake matches columns by name.
 	ID       int    `json:"id"`
 	Name     string `json:"name"`
 	Type     Type   `json:"type"`

@@ -10,18 +10,19 @@ import (
 
 // binding tells which column of a file fills what. -1 is no column.
 type binding struct {
-	names  []string // of the file's columns
+	table  registry.Table // see refine
+	names  []string       // of the file's columns
 	op     int
 	order  int   // the change sequence or the commit timestamp
 	fields []int // for each column of the table
 	before []int // for each key column: its before-image
 }
 
-// bind finds the columns of a table among those of a file, without regard to
-// case. A file that lacks what it needs, or holds what nobody registered, is
-// refused: dropping a column silently would lose data.
+// bind finds the columns of a table, refined by the file, among those of the
+// file, without regard to case. A file that lacks what it needs, or holds what
+// can be no column, is refused: dropping a column silently would lose data.
 func bind(t registry.Table, kind dms.FileKind, names []string) (*binding, *Failure) {
-	b := &binding{names: names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
+	b := &binding{table: t, names: names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
 	at := map[string]int{}
 	for i, name := range names {
 		folded := registry.FoldName(name)
@@ -92,19 +93,19 @@ func (b *binding) missing(t registry.Table, kind dms.FileKind, find func(string)
 	return nil
 }
 
-// unknownColumn refuses a file with a column that is neither registered nor
-// one that the settings explain.
+// unknownColumn refuses a file with a column that is neither one of the table
+// nor one that the settings explain.
 func unknownColumn(t registry.Table, names []string) *Failure {
-	s := t.DMS
 	for _, name := range names {
-		if isColumn(t, name) || isSetting(s.OpColumn, name) || isSetting(s.TimestampColumn, name) || isSetting(s.ChangeSeqColumn, name) {
+		if isColumn(t, name) || explained(t, names, name) {
 			continue
 		}
-		if p := s.BeforeImagePrefix; p != nil && len(name) > len(*p) && sameName(name[:len(*p)], *p) && isColumn(t, name[len(*p):]) {
-			continue
+		f := &Failure{Code: CodeColumnUnknown, Column: name, Message: fmt.Sprintf("column %q of the file is not registered", name),
+			Expected: "columns " + registry.ShowColumns(t.Columns), Hint: "add the column to the registration, apply it and retry the file"}
+		if why := notColumn(t, name); why != "" {
+			f.Message += ": " + why
 		}
-		return &Failure{Code: CodeColumnUnknown, Column: name, Message: fmt.Sprintf("column %q of the file is not registered", name),
-			Expected: "registered columns only", Hint: "add the column to the registration, apply it and retry the file"}
+		return f
 	}
 	return nil
 }

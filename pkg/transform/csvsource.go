@@ -68,6 +68,10 @@ func onlyColumn(t registry.Table) bool {
 
 func (s *csvSource) columns() []string { return s.names }
 
+func (s *csvSource) typeOf(int) (registry.Type, bool) {
+	return registry.Type{Kind: registry.String}, true
+}
+
 func (s *csvSource) finish(_ context.Context, o dms.Object) (Input, error) { return s.in.finish(o) }
 
 var _ source = (*csvSource)(nil)

@@ -12,16 +12,19 @@ const ManifestName = "manifest.json"
 // Manifest describes the staged output of one file under one token. It is the
 // whole of what the curator knows of a transform, whatever engine ran.
 type Manifest struct {
-	Engine      string            `json:"engine"` // name and version, such as "go/1"
-	Table       dms.TableID       `json:"table"`
-	SpecVersion uint64            `json:"spec_version"`
-	FileID      dms.FileID        `json:"file_id"`
-	Token       uint64            `json:"token"`
-	Kind        dms.FileKind      `json:"kind"`
-	Order       dms.FileOrder     `json:"order"`
-	Input       Input             `json:"input"`
-	Schema      []registry.Column `json:"schema"` // the user columns of rows files, with field ids
-	Counts      Counts            `json:"counts"`
+	Engine      string        `json:"engine"` // name and version, such as "go/1"
+	Table       dms.TableID   `json:"table"`
+	SpecVersion uint64        `json:"spec_version"`
+	FileID      dms.FileID    `json:"file_id"`
+	Token       uint64        `json:"token"`
+	Kind        dms.FileKind  `json:"kind"`
+	Order       dms.FileOrder `json:"order"`
+	Input       Input         `json:"input"`
+	// Schema lists the user columns of rows files as staged: the registered ones,
+	// as wide as the file has them, then those that the file alone brought. Their
+	// field ids hold for this output only.
+	Schema []registry.Column `json:"schema"`
+	Counts Counts            `json:"counts"`
 	// Rows and Deletes list the staged Parquet files, each sorted by key, their
 	// key ranges disjoint and ascending. Rows holds the last change of each key
 	// that left a row, in the table's schema with the provenance columns; for a

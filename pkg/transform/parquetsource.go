@@ -20,7 +20,6 @@ import (
 // is read.
 type parquetSource struct {
 	key    string
-	table  registry.Table
 	object *watchedObject
 	file   *parquet.File // nil for an object without content
 	fields []fileColumn
@@ -45,7 +44,7 @@ func (w *watchedObject) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err error) {
-	s = &parquetSource{key: job.File.Object.Key, table: job.Table, object: &watchedObject{Reader: object}}
+	s = &parquetSource{key: job.File.Object.Key, object: &watchedObject{Reader: object}}
 	defer s.recoverDamage(&err)
 	size := object.Info().Size
 	if size == 0 {
@@ -66,6 +65,8 @@ func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err err
 }
 
 func (s *parquetSource) columns() []string { return s.names }
+
+func (s *parquetSource) typeOf(field int) (registry.Type, bool) { return s.fields[field].own() }
 
 // damage classifies a fault of reading: a bucket's may pass, the content's not.
 func (s *parquetSource) damage(err error) error {
@@ -102,15 +103,24 @@ func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do fu
 
 // check refuses columns whose type can never fit.
 func (s *parquetSource) check(b *binding) *Failure {
-	for i, c := range s.table.Columns {
+	for i, c := range b.table.Columns {
 		if field := b.fields[i]; field >= 0 && !s.fields[field].fits(c.Type.Kind) {
 			return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: c.Name,
-				Message:  fmt.Sprintf("the file's column is %s, the table's is %s", s.fields[field].shown, c.Type),
+				Message:  fmt.Sprintf("the file's column is %s, the table's is %s; file: %s; table: %s", s.fields[field].shown, c.Type, s.showColumns(), registry.ShowColumns(b.table.Columns)),
 				Expected: "a type that turns into " + c.Type.String() + " without loss",
 				Hint:     "register the type that the source has, apply it and retry the file"}
 		}
 	}
 	return nil
+}
+
+// showColumns gives names and types of the file's columns.
+func (s *parquetSource) showColumns() string {
+	list := make([]string, len(s.names))
+	for i, name := range s.names {
+		list[i] = name + " " + s.fields[i].shown
+	}
+	return "(" + strings.Join(list, ", ") + ")"
 }
 
 func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, row *valueRow, do func(fileRow) error) (err error) {

@@ -106,7 +106,8 @@ func TestParquetValues(t *testing.T) {
 	}
 	tests := []value{
 		{"int to bigint", parquet.Int(32), int32(12), "bigint", "12", ""},
-		{"bigint to int", parquet.Int(64), int64(3_000_000_000), "int", "", CodeInteger},
+		{"bigint widens int", parquet.Int(64), int64(3_000_000_000), "int", "3000000000", ""},
+		{"decimal too large for int", fixed(28, 0, 12), append(make([]byte, 7), 1, 0, 0, 0, 0), "int", "", CodeInteger},
 		{"smallint", parquet.Int(16), int32(-7), "int", "-7", ""},
 		{"int to decimal", parquet.Int(32), int32(-7), "decimal(5,2)", "-700", ""},
 		{"decimal", fixed(15, 2, 7), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x9c}, "decimal(15,2)", "-100", ""},
@@ -117,8 +118,8 @@ func TestParquetValues(t *testing.T) {
 		{"short decimal", parquet.Decimal(2, 9, parquet.Int32Type), int32(150), "decimal(9,2)", "150", ""},
 		{"boolean", parquet.Leaf(parquet.BooleanType), true, "boolean", "true", ""},
 		{"float to double", parquet.Leaf(parquet.FloatType), float32(0.5), "double", "0.5", ""},
-		{"double to float", parquet.Leaf(parquet.DoubleType), 0.5, "real", "0.5", ""},
-		{"double loses as float", parquet.Leaf(parquet.DoubleType), 0.1, "real", "", CodeFloat},
+		{"double widens float", parquet.Leaf(parquet.DoubleType), 0.1, "real", "0.1", ""},
+		{"decimal widens", fixed(12, 2, 6), []byte{0, 0x17, 0x48, 0x76, 0xe7, 0xff}, "decimal(10,2)", "99999999999", ""},
 		{"nan", parquet.Leaf(parquet.DoubleType), math.NaN(), "real", "NaN", ""},
 		{"date", parquet.Date(), int32(-1), "date", "-1", ""},
 		{"date out of range", parquet.Date(), int32(2932897), "date", "", CodeDate},

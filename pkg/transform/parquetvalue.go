@@ -31,14 +31,17 @@ const (
 // fileColumn is a column of a Parquet file.
 type fileColumn struct {
 	class  valueClass
+	wide   bool  // an integer of 64 bits
+	digits int   // of a decimal
 	scale  int   // of a decimal
+	utc    bool  // of a timestamp: an instant
 	perSec int64 // units of a timestamp in a second
 	shown  string
 }
 
 func newFileColumn(field parquet.Field) fileColumn {
 	t := field.Type()
-	c := fileColumn{shown: t.String()}
+	c := fileColumn{shown: t.String(), wide: t.Kind() == parquet.Int64}
 	switch t.Kind() {
 	case parquet.Boolean:
 		c.class = classBool
@@ -62,11 +65,11 @@ func (c *fileColumn) logical(value any) {
 	case *format.StringType, *format.EnumType, *format.JsonType:
 		c.class = classText
 	case *format.DecimalType:
-		c.class, c.scale = classDecimal, int(l.Scale)
+		c.class, c.digits, c.scale = classDecimal, int(l.Precision), int(l.Scale)
 	case *format.DateType:
 		c.class = classDate
 	case *format.TimestampType:
-		c.class = classTimestamp
+		c.class, c.utc = classTimestamp, l.IsAdjustedToUTC
 		switch l.Unit.Value.(type) {
 		case *format.MilliSeconds:
 			c.perSec = 1_000
@@ -104,6 +107,40 @@ func (c fileColumn) fits(k registry.Kind) bool {
 		return k == registry.Timestamp || k == registry.TimestampTZ
 	}
 	return false
+}
+
+// own gives the type that a table's column has if it is made for this one; false
+// if there is none.
+func (c fileColumn) own() (registry.Type, bool) {
+	kind := func(k registry.Kind) (registry.Type, bool) { return registry.Type{Kind: k}, true }
+	switch c.class {
+	case classBool:
+		return kind(registry.Boolean)
+	case classInteger:
+		if c.wide {
+			return kind(registry.Long)
+		}
+		return kind(registry.Int)
+	case classFloat:
+		return kind(registry.Float)
+	case classDouble:
+		return kind(registry.Double)
+	case classDecimal:
+		ok := c.digits >= 1 && c.digits <= longestDecimal && c.scale >= 0 && c.scale <= c.digits
+		return registry.Type{Kind: registry.Decimal, Precision: c.digits, Scale: c.scale}, ok
+	case classDate:
+		return kind(registry.Date)
+	case classTimestamp:
+		if c.utc {
+			return kind(registry.TimestampTZ)
+		}
+		return kind(registry.Timestamp)
+	case classText:
+		return kind(registry.String)
+	case classBytes:
+		return kind(registry.Binary)
+	}
+	return registry.Type{}, false
 }
 
 // valueRow is one row of a Parquet file.

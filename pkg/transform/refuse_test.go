@@ -50,7 +50,12 @@ func TestRefusals(t *testing.T) {
 		{"timestamp", byTime, changeKey, "I,yesterday,1,A,1.00", CodeCommitTime, 1, "ts", 1, "commit timestamp"},
 		{"timestamp column missing", func(t *registry.Table) { header(t); byTime(t) }, changeKey, "Op,id\nI,1", CodeColumnMissing, 0, "ts", 0, "commit timestamp"},
 		{"key column missing", header, changeKey, "Op,ts,seq,status\nI,x," + s1 + ",A", CodeColumnMissing, 0, "id", 0, "primary key"},
-		{"unknown column", header, changeKey, "Op,ts,id,seq,beat\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, "beat", 0, "not registered"},
+		{"no name for a column", header, changeKey, "Op,ts,id,seq,\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, "", 0, "name is missing"},
+		{"kept name", header, changeKey, "Op,ts,id,seq,_Blotter_row\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, "_Blotter_row", 0, "kept for"},
+		{"operations that nobody named", func(t *registry.Table) { header(t); t.DMS.OpColumn = nil }, changeKey, "op,ts,id,seq\nD,x,1," + s1, CodeColumnUnknown, 0, "op", 0, "op_column"},
+		{"misspelt layout", func(t *registry.Table) {
+			t.Layouts = []registry.Layout{{Kind: dms.KindChange, Columns: []string{"Op", "ts", "id", "staus", "amount", "seq"}}}
+		}, changeKey, good, CodeColumnUnknown, 0, "staus", 0, "not registered"},
 		{"column twice", header, changeKey, "Op,ts,id,ID,seq\nI,x,1,1," + s1, CodeHeader, 0, "ID", 0, "twice"},
 		{"gzip cut off", asIs, changeKey + ".gz", zipped(good)[:30], CodeGzip, 0, "", 0, "gzip"},
 		{"gzip checksum", asIs, changeKey + ".gz", broken(zipped(good)), CodeGzip, 0, "", 0, "gzip"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/registry"
 )
 
 // Run stages one file: it reads the raw object in the announced version, checks
@@ -38,6 +39,7 @@ type transform struct {
 	cfg     Config
 	deps    Deps
 	job     Job
+	table   registry.Table // as the file has it, see refine
 	lay     *layout
 	faults  *faults
 	dir     *scratch
@@ -51,12 +53,17 @@ type transform struct {
 }
 
 func newTransform(cfg Config, deps Deps, job Job) *transform {
-	t := &transform{cfg: cfg, deps: deps, job: job, lay: newLayout(job.Table, job.File.Kind)}
+	t := &transform{cfg: cfg, deps: deps, job: job}
 	t.faults = newFaults(job.File.Object.Key, cfg.ShowValues)
 	t.dir = &scratch{parent: cfg.ScratchDir}
-	t.sorter = newSorter(t.lay, cfg, t.dir)
-	t.long = make([]bool, len(t.lay.cols))
 	return t
+}
+
+// plan makes ready for rows of a table.
+func (t *transform) plan(table registry.Table) {
+	t.table, t.lay = table, newLayout(table, t.job.File.Kind)
+	t.sorter = newSorter(t.lay, t.cfg, t.dir)
+	t.long = make([]bool, len(t.lay.cols))
 }
 
 func (t *transform) run(ctx context.Context) (*Result, error) {
@@ -85,12 +92,13 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 	if err != nil {
 		return Input{}, t.located(err)
 	}
+	t.plan(refine(t.job.Table, src))
 	if names := src.columns(); names != nil {
-		bound, failure := bind(t.job.Table, t.job.File.Kind, names)
+		bound, failure := bind(t.table, t.job.File.Kind, names)
 		if failure != nil {
 			return Input{}, t.located(failure)
 		}
-		c := newConverter(t.job.Table, t.job.File.Kind, t.lay, bound, t.faults, t.sorter.add)
+		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sorter.add)
 		err := src.each(ctx, bound, t.faults, c.convert)
 		t.counts, t.long = c.counts, c.row.long
 		if err != nil {
@@ -163,7 +171,7 @@ func (t *transform) note(r record) {
 }
 
 func (t *transform) newStagers() (rows, deletes *stager) {
-	table, file := t.job.Table, t.job.File
+	table, file := t.table, t.job.File
 	prefix := StagePrefix(table.ID, file.ID, t.job.Token)
 	rows = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "rows", keyed: len(t.lay.key) > 0,
 		columns: StagedColumns(table), prov: table.Provenance}
@@ -216,7 +224,10 @@ func (t *transform) position(r record) (dms.Position, error) {
 
 // cleanUp gives up what is not committed, and removes the scratch files.
 func (t *transform) cleanUp() error {
-	faults := []error{t.sorter.stop()}
+	var faults []error
+	if t.sorter != nil {
+		faults = append(faults, t.sorter.stop())
+	}
 	for _, s := range []*stager{t.rows, t.deletes} {
 		if s != nil {
 			faults = append(faults, s.abort())

@@ -13,6 +13,9 @@ type source interface {
 	// columns names the file's columns in order; nil if the file has no rows and
 	// tells of no columns.
 	columns() []string
+	// typeOf gives the type that the file itself has for a column; false if no
+	// column of a table can have it. All that CSV knows is strings.
+	typeOf(field int) (registry.Type, bool)
 	// each passes every row to do, in file order, and notes in bad what is wrong
 	// with rows that cannot be passed on. It ends with the first error of do, a
 	// *Failure of the file as a whole, or a fault that may pass.

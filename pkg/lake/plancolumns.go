@@ -1,0 +1,177 @@
+package lake
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/iceberg-go"
+
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// plan makes an evolution, column by column.
+type plan struct {
+	evolution
+	registration registry.Table
+	cols         []*planned // in the table's order, new ones behind
+	byName       map[string]*planned
+	next         int
+	// behind tells whether a column stands behind the provenance columns.
+	behind bool
+}
+
+// planned is one column of the table, as it is to be.
+type planned struct {
+	registry.Column
+	was        registry.Type
+	isNew      bool
+	registered bool
+}
+
+// read takes in the columns that the table has.
+func (p *plan) read(schema *iceberg.Schema) error {
+	cols, err := userColumns(schema)
+	if err != nil {
+		return err
+	}
+	p.spec = p.registration
+	if p.spec.Provenance, err = provenanceOf(schema, p.next); err != nil {
+		return err
+	}
+	for _, c := range cols {
+		if strings.HasPrefix(c.Name, fillerPrefix) {
+			p.drop = append(p.drop, c.Name)
+			continue
+		}
+		if twin, twice := p.byName[registry.FoldName(c.Name)]; twice {
+			return fmt.Errorf("%w: its columns %s and %s differ in case only", ErrIncompatible, twin.Name, c.Name)
+		}
+		p.put(&planned{Column: c, was: c.Type})
+	}
+	fields := schema.Fields()
+	file := slices.IndexFunc(fields, func(f iceberg.NestedField) bool { return f.Name == registry.ColumnFile })
+	for _, f := range fields[file:] {
+		c, ok := p.byName[registry.FoldName(f.Name)]
+		p.behind = p.behind || ok && c.ID == f.ID
+	}
+	return nil
+}
+
+func (p *plan) put(c *planned) {
+	p.cols = append(p.cols, c)
+	p.byName[registry.FoldName(c.Name)] = c
+}
+
+func (p *plan) create(c registry.Column) *planned {
+	c.ID, c.Required = p.next, false
+	p.next++
+	n := &planned{Column: c, isNew: true}
+	p.put(n)
+	return n
+}
+
+// register takes in a column of the registration.
+func (p *plan) register(c registry.Column) error {
+	have, ok := p.byName[registry.FoldName(c.Name)]
+	if !ok {
+		if c.Required {
+			return fmt.Errorf("%w: new column %s is required", ErrIncompatible, c.Name)
+		}
+		p.create(c).registered = true
+		return nil
+	}
+	have.registered = true
+	// The type of an older registration, or one that files have widened: its
+	// values fit.
+	if !have.widen(c.Type) {
+		return fmt.Errorf("%w: column %s is of type %s and cannot become %s; the table: %s; registered: %s",
+			ErrIncompatible, have.Name, have.Type, c.Type, p.show(), registry.ShowColumns(p.registration.Columns))
+	}
+	if have.Required && !c.Required {
+		have.Required = false
+		p.relax = append(p.relax, have.Name)
+	}
+	return nil
+}
+
+// follow takes in a column of a staged file.
+func (p *plan) follow(part *part, c registry.Column) error {
+	have, ok := p.byName[registry.FoldName(c.Name)]
+	switch {
+	case !ok:
+		p.create(c)
+	case !have.widen(c.Type):
+		return part.fault(CodeSchema, part.object, 0, "column %s of the file is of type %s, the table's is %s, and neither reads as the other; file: %s; table: %s",
+			c.Name, c.Type, have.Type, registry.ShowColumns(part.manifest.Schema), p.show())
+	}
+	return nil
+}
+
+// widen makes a column wide enough for a type; false if none holds both.
+func (c *planned) widen(t registry.Type) bool {
+	switch {
+	case canPromote(t, c.Type):
+		return true
+	case canPromote(c.Type, t):
+		c.Type = t
+		return true
+	}
+	return false
+}
+
+func (p *plan) show() string {
+	cols := make([]registry.Column, len(p.cols))
+	for i, c := range p.cols {
+		cols[i] = c.Column
+	}
+	return registry.ShowColumns(cols)
+}
+
+// finish tells the steps.
+func (p *plan) finish() {
+	p.spec.Provenance.Next = p.next
+	for _, c := range p.cols {
+		switch {
+		case c.isNew:
+			p.add = append(p.add, c.Column)
+		case c.Type != c.was:
+			p.promote = append(p.promote, c.Column)
+		}
+	}
+	order := p.order()
+	p.spec.Columns = make([]registry.Column, len(order))
+	moving := p.behind
+	for i, c := range order {
+		p.spec.Columns[i] = c.Column
+		moving = moving || c != p.cols[i] || c.isNew
+		if moving {
+			p.move = append(p.move, c.Name)
+		}
+	}
+}
+
+// order puts the registered columns in the order of the registration: they share
+// their places among them, the others stay where they are.
+func (p *plan) order() []*planned {
+	at := map[string]int{}
+	for i, c := range p.registration.Columns {
+		at[registry.FoldName(c.Name)] = i
+	}
+	var registered []*planned
+	for _, c := range p.cols {
+		if c.registered {
+			registered = append(registered, c)
+		}
+	}
+	slices.SortStableFunc(registered, func(a, b *planned) int {
+		return at[registry.FoldName(a.Name)] - at[registry.FoldName(b.Name)]
+	})
+	order := slices.Clone(p.cols)
+	for i, c := range order {
+		if c.registered {
+			order[i], registered = registered[0], registered[1:]
+		}
+	}
+	return order
+}
