@@ -49,7 +49,7 @@ type rawFile struct {
 // minutes before or after the model's epoch. The version tells two files of one
 // name apart.
 func newRaw(name string, minutes int, version string, ops ...op) *rawFile {
-	parsed, not := dms.ParseName(name, dms.NameRules{})
+	parsed, not := dms.ParseName(name, dms.NameRules{Place: dms.Anywhere})
 	if not != nil {
 		panic(not.Detail)
 	}
