@@ -62,7 +62,9 @@ with a log of everything that happened.`,
 	}
 	add("run", newDemo(), newUp())
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile())
-	add("look", newTables(), newTable(), newCat(), newLog(), newDecode())
+	table := newTable()
+	table.AddCommand(newTableSchema())
+	add("look", newTables(), table, newCat(), newLog(), newDecode())
 	return root
 }
 

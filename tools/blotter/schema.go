@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// schemaView is what `table schema --json` gives. Schemas stand in the order in
+// which the table had them.
+type schemaView struct {
+	Table   dms.TableID          `json:"table"`
+	Schemas []lake.SchemaVersion `json:"schemas"`
+}
+
+func newTableSchema() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "schema TABLE",
+		Short: "A table's columns, and how they came to be",
+		Long: `Show the columns of a table in the lake, and every schema that it has had: since
+when (UTC), from which snapshot on, and which columns came or changed.
+
+A table takes on what the registration says, and what files bring: a column of a
+header that nobody registered (as text), a new column of a Parquet file (in the
+file's type), a wider type in a Parquet file. It does so in the commit that
+publishes the file. Columns never go: where files lack one, new rows have null.
+
+  +  a column came        ~  a column became wider, or may be null now
+  -  another engine dropped a column
+
+A schema without a snapshot is one in which nothing was written, or whose
+snapshots have expired. It works on a running and on a stopped system.`,
+		Example: `  blotter table schema rms.reports
+  blotter table schema rms.reports --json | jq '.schemas[] | select(.current) | .columns'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := dms.ParseTableID(args[0])
+			if err != nil {
+				return err
+			}
+			v := schemaView{Table: id}
+			if v.Schemas, err = tableSchemas(cmd.Context(), dirOf(cmd), id); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), v)
+			}
+			return v.print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+func tableSchemas(ctx context.Context, dir string, id dms.TableID) (list []lake.SchemaVersion, err error) {
+	if err := known(dir); err != nil {
+		return nil, err
+	}
+	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
+	if errors.Is(err, roles.ErrNoLake) {
+		return nil, noRows(ctx, dir, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	list, err = l.Schemas(ctx, id)
+	if errors.Is(err, lake.ErrNoTable) {
+		return nil, noRows(ctx, dir, id)
+	}
+	return list, err
+}
+
+// print shows the current schema, then all of them.
+func (v schemaView) print(out io.Writer) error {
+	for _, s := range v.Schemas {
+		if !s.Current {
+			continue
+		}
+		w := newTableWriter(out, 3)
+		w.AppendHeader(table.Row{"column", "type", "field id"})
+		for _, c := range s.Columns {
+			w.AppendRow(table.Row{c.Name, showType(c), c.ID})
+		}
+		w.Render()
+	}
+	for _, s := range v.Schemas {
+		if err := printSchema(out, s); err != nil {
+			return fmt.Errorf("print the schemas: %w", err)
+		}
+	}
+	return nil
+}
+
+func printSchema(out io.Writer, s lake.SchemaVersion) error {
+	head := fmt.Sprintf("\nschema %d", s.ID)
+	if s.Since != nil {
+		head += fmt.Sprintf(", since %s, snapshot %d", s.Since.Format(time.DateTime), s.SnapshotID)
+		if s.Token != "" {
+			head += ", token " + s.Token
+		}
+	}
+	if s.Current {
+		head += " (current)"
+	}
+	_, err := fmt.Fprintln(out, head)
+	line := func(format string, args ...any) {
+		_, failed := fmt.Fprintf(out, "  "+format+"\n", args...)
+		err = errors.Join(err, failed)
+	}
+	if len(s.Added)+len(s.Changed)+len(s.Removed) == 0 && !s.Moved {
+		line("%d columns", len(s.Columns))
+	}
+	for _, c := range s.Added {
+		line("+ %s %s", c.Name, showType(c))
+	}
+	for _, c := range s.Changed {
+		line("~ %s %s -> %s %s", c.Was.Name, showType(c.Was), c.Is.Name, showType(c.Is))
+	}
+	for _, c := range s.Removed {
+		line("- %s %s", c.Name, showType(c))
+	}
+	if s.Moved {
+		line("columns in another order")
+	}
+	return err
+}
+
+func showType(c registry.Column) string {
+	if c.Required {
+		return c.Type.String() + " not null"
+	}
+	return c.Type.String()
+}
