@@ -138,15 +138,17 @@ func (s *Service) resume(ctx context.Context) error {
 	return nil
 }
 
-// offerListed offers an object that a listing found, unless it is told already.
+// offerListed offers an object that a listing found, unless it is told already;
+// isNew tells that nothing had been said of it.
 func (s *Service) offerListed(ctx context.Context, o dms.Object) (isNew bool, err error) {
 	row, err := s.deps.Objects.Object(ctx, identify(s.matcher.Load(), o))
 	if err != nil && !errors.Is(err, control.ErrNotFound) {
 		return false, fmt.Errorf("read what is known of %s: %w", o.Key, err)
 	}
-	if err == nil && row.State == control.ObjectTold {
+	known := err == nil && row.State != control.ObjectPending
+	if known && row.State == control.ObjectTold {
 		return false, nil
 	}
 	_, err = s.Offer(ctx, o, FromListing)
-	return true, err
+	return !known, err
 }

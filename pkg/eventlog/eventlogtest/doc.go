@@ -1,0 +1,2 @@
+// Package eventlogtest gives tests of services a real event log.
+package eventlogtest
