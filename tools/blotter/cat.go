@@ -89,7 +89,7 @@ func noRows(ctx context.Context, dir string, id dms.TableID) (err error) {
 	if _, err := readState(ctx, store, id); err != nil {
 		return err
 	}
-	return fmt.Errorf("nothing of %s is published yet; see `blotter table show '%s'`", id, id)
+	return fmt.Errorf("nothing of %s is published yet; see `blotter table show '%s'%s`", id, id, dirFlag(dir))
 }
 
 // csvOptions say how rows are written.

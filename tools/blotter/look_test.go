@@ -263,3 +263,19 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// A load that is under way is shown with its files, and what waits for it.
+func TestShowLoad(t *testing.T) {
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.deliver("LOAD00000003.csv", "id,status,amount\n2,open,1.50\n")
+	s.deliver("20240304-090000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+	s.golden("show_load", s.must("table", "show", "rms.reports"))
+	s.sealed()
+	s.golden("show_load_held", s.must("table", "show", "rms.reports"))
+	s.must("load", "complete", "rms.reports", "--confirm", "--reason", "file 2 was empty")
+	s.settle()
+	if out := s.must("cat", "rms.reports"); out != "id,status,amount\n1,closed,2.00\n2,open,1.50\n" {
+		t.Errorf("after the load: %s", out)
+	}
+}

@@ -35,6 +35,8 @@ type tableView struct {
 	Gaps []*lockmanager.File `json:"gaps,omitempty"`
 	// History are the files of the table, newest order first, at most the limit.
 	History []*lockmanager.File `json:"history,omitempty"`
+
+	dir string
 }
 
 // quarantined is a file that waits for an operator, and what to do.
@@ -100,7 +102,7 @@ func viewTable(ctx context.Context, store control.Store, dir string, id dms.Tabl
 	}
 	v := &tableView{
 		tableLine: lineOf(s), SpecVersion: s.SpecVersion, SpecSHA256: s.SpecSHA256,
-		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load,
+		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, dir: dir,
 	}
 	for _, f := range inOrder(s) {
 		switch {

@@ -84,7 +84,7 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 	state := "open: it takes load files until it is sealed"
 	switch {
 	case l.HeldReason != "":
-		state = fmt.Sprintf("held (%s): %s; if that is right: blotter load complete '%s' --confirm", l.HeldReason, l.HeldDetail, v.Table)
+		state = fmt.Sprintf("held (%s): %s\nif that is right: blotter load complete '%s' --confirm%s", l.HeldReason, l.HeldDetail, v.Table, dirFlag(v.dir))
 	case l.Sealed:
 		state = fmt.Sprintf("sealed as generation %d with %s", l.Generation, count(len(l.Files), "file"))
 	}

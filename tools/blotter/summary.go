@@ -33,6 +33,7 @@ type outcome struct {
 type summary struct {
 	tables  []outcome
 	unknown int // objects whose table is not registered
+	dir     string
 }
 
 // summarize joins what the tally counted with what the control store holds.
@@ -136,22 +137,23 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 
 // printOpen says what is left for an operator, and how to go on.
 func (s *summary) printOpen(out io.Writer) {
+	dir := dirFlag(s.dir)
 	for _, o := range s.tables {
 		id := o.Table.Table
 		for _, f := range o.quarantined {
-			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' --retry | --skip\n",
-				id, f.Object.Key, failureText(f), id)
+			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' --retry|--skip%s\n",
+				id, f.Object.Key, failureText(f), id, dir)
 		}
 		if o.pause != nil && len(o.quarantined) == 0 {
-			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'\n", id, o.pause.Reason, o.pause.Detail, id)
+			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, o.pause.Detail, id, dir)
 		}
 		if o.load != nil && o.load.HeldReason != "" {
-			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm\n",
-				id, o.load.HeldDetail, id)
+			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm%s\n",
+				id, o.load.HeldDetail, id, dir)
 		}
 	}
 	if s.unknown > 0 {
-		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE\n", s.unknown)
+		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE%s\n", s.unknown, dir)
 	}
 }
 

@@ -80,10 +80,10 @@ What failed last is told below, by table.`,
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), lines)
 			case len(lines) == 0:
-				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE`")
+				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE"+dirFlag(dirOf(cmd))+"`")
 				return nil
 			}
-			printTables(cmd.OutOrStdout(), lines, time.Now())
+			printTables(cmd.OutOrStdout(), dirOf(cmd), lines, time.Now())
 			return nil
 		},
 	}
@@ -109,7 +109,7 @@ func tableLines(ctx context.Context, store control.Store) ([]tableLine, error) {
 }
 
 // printTables shows the tables in columns, and what failed below them.
-func printTables(out io.Writer, lines []tableLine, now time.Time) {
+func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
 	w := newTableWriter(out, 6, 7)
 	w.AppendHeader(table.Row{"table", "flag", "phase", "lock", "last processed", "held", "rows"})
 	for _, l := range lines {
@@ -129,7 +129,7 @@ func printTables(out io.Writer, lines []tableLine, now time.Time) {
 			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
 		}
 		if l.Pause != nil {
-			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'\n", l.Table, l.Pause.Reason, l.Table)
+			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, dirFlag(dir))
 		}
 	}
 }

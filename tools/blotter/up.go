@@ -209,6 +209,7 @@ func (r *runner) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	summary.dir = r.options.dir
 	summary.print(r.out, time.Since(r.started))
 	if r.options.untilIdle && summary.unsettled() {
 		return errUnsettled
