@@ -242,7 +242,7 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	}
 	var events []proto.Message
 	if c.Confirm {
-		events = append(events, &blotterv1.LoadConfirmed{Generation: l.Base + 1})
+		events = append(events, &blotterv1.LoadConfirmed{Generation: max(l.Generation, l.Base+1)})
 	}
 	if l.Sealed {
 		return events, fmt.Sprintf("the load of %s is confirmed", s.Table), nil

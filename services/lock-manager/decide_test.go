@@ -1,0 +1,206 @@
+package lockmanager
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// registered is the state of a table that was registered with a flag.
+func registered(t *testing.T, flag registry.Flag) *State {
+	t.Helper()
+	s := NewState(testTable)
+	mustStep(t, s, Register{Order: Order{ID: "apply"}, Spec: testSpec(1, flag)})
+	return s
+}
+
+// mustStep gives what an event or a command makes the machine say.
+func mustStep(t *testing.T, s *State, in any) []proto.Message {
+	t.Helper()
+	input := Input{Time: modelEpoch}
+	if c, ok := in.(Command); ok {
+		input.Command = c
+	} else {
+		input.Event = in.(proto.Message)
+	}
+	events, err := s.Step(modelConfig(), input)
+	if err != nil {
+		t.Fatalf("%T: %v", in, err)
+	}
+	return events
+}
+
+func TestRefusals(t *testing.T) {
+	tests := []struct {
+		name    string
+		command Command
+		says    string
+	}{
+		{"an old registration", Register{Spec: testSpec(1, registry.FlagLambda)}, "version 1, the next one is 2"},
+		{"a registration out of turn", Register{Spec: testSpec(3, registry.FlagLambda)}, "version 3, the next one is 2"},
+		{"a resume without a pause", Resume{}, "is not paused"},
+		{"an end of no load", LoadComplete{}, "has no open load"},
+		{"an end of no load, confirmed", LoadComplete{Confirm: true}, "has no open load"},
+		{"a reopening without a late file", LoadReopen{}, "no load file of rms.reports came late"},
+		{"a refusal without a late file", LoadIgnore{}, "no load file of rms.reports came late"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := registered(t, registry.FlagLambda)
+			before := stateText(s)
+			events, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: test.command})
+			if !errors.Is(err, ErrRefused) || !strings.Contains(fmt.Sprint(err), test.says) || len(events) > 0 {
+				t.Errorf("got %v, %v; expected a refusal that says %q", events, err, test.says)
+			}
+			if stateText(s) != before {
+				t.Error("a refused command has changed the state")
+			}
+		})
+	}
+}
+
+// A registration that the published rows do not fit is refused while there are any.
+func TestRegisterNeedsReload(t *testing.T) {
+	s := registered(t, registry.FlagLambda)
+	c := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), NeedsReload: "the key has changed"}
+	s.Rows = 1
+	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c}); !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v, expected a refusal", err)
+	}
+	s.Rows = 0
+	mustStep(t, s, c)
+	if s.SpecVersion != 2 {
+		t.Errorf("version %d is in force, expected 2", s.SpecVersion)
+	}
+}
+
+func TestRegistered(t *testing.T) {
+	tests := []struct {
+		flag   registry.Flag
+		engine blotterv1.Engine
+		shown  string
+	}{
+		{registry.FlagLambda, blotterv1.Engine_ENGINE_LAMBDA, "L"},
+		{registry.FlagGlue, blotterv1.Engine_ENGINE_GLUE, "G"},
+		{registry.FlagPaused, blotterv1.Engine_ENGINE_LAMBDA, "P"},
+	}
+	for _, test := range tests {
+		s := registered(t, test.flag)
+		if s.Engine != test.engine || s.Flag() != test.shown || s.Phase() != "streaming" {
+			t.Errorf("flag %s: engine %s, shown %s, %s", test.flag, s.Engine, s.Flag(), s.Phase())
+		}
+		if s.QuietPeriod != testSpec(1, test.flag).Load.QuietPeriod || len(s.SpecSHA256) != 64 {
+			t.Errorf("flag %s: quiet period %s, hash %q", test.flag, s.QuietPeriod, s.SpecSHA256)
+		}
+	}
+	s := registered(t, registry.FlagGlue)
+	mustStep(t, s, Register{Order: Order{ID: "pause it"}, Spec: testSpec(2, registry.FlagPaused)})
+	if s.Engine != blotterv1.Engine_ENGINE_GLUE || s.Pause == nil {
+		t.Errorf("flag P gave engine %s, pause %v; it must leave the engine to return to", s.Engine, s.Pause)
+	}
+}
+
+// A command is answered once by its id, and the newest ids are remembered.
+func TestAnswers(t *testing.T) {
+	s := registered(t, registry.FlagLambda)
+	for i := range maxAnswers + 6 {
+		id := fmt.Sprint(i)
+		mustStep(t, s, SetFlag{Order: Order{ID: id}, Engine: blotterv1.Engine_ENGINE_GLUE})
+		if detail, ok := s.AnsweredCommand(id); !ok || !strings.Contains(detail, "flag") {
+			t.Fatalf("command %s was told %q (%v)", id, detail, ok)
+		}
+	}
+	if len(s.Answered) != maxAnswers {
+		t.Errorf("%d answers are remembered, expected %d", len(s.Answered), maxAnswers)
+	}
+	if _, ok := s.AnsweredCommand("6"); !ok {
+		t.Error("a new answer is forgotten")
+	}
+	if _, ok := s.AnsweredCommand("5"); ok {
+		t.Error("an old answer is remembered")
+	}
+}
+
+// A step says a bounded number of events; the next one, a tick at the latest,
+// says the rest.
+func TestLongSteps(t *testing.T) {
+	const files = 1000
+	s := registered(t, registry.FlagLambda)
+	mustStep(t, s, loadFile(1, 0, "a").classified())
+	for minute := range files {
+		f := changeFile(minute, minute)
+		// Folded by hand, so that no step before has held them.
+		s.Evolve(modelEpoch, &blotterv1.FileAccepted{File: f.ref})
+	}
+	held := 0
+	for range 10 {
+		events, err := s.Step(modelConfig(), Input{Time: modelEpoch})
+		if err != nil || len(events) > 2*maxStepEvents {
+			t.Fatalf("a tick says %d events, %v", len(events), err)
+		}
+		held += len(events)
+	}
+	if held != files {
+		t.Errorf("%d files are held, expected %d", held, files)
+	}
+}
+
+// An order that lies in the state as it was stored leads to the same decisions.
+func TestEncodeState(t *testing.T) {
+	s := registered(t, registry.FlagGlue)
+	mustStep(t, s, loadFile(1, 0, "a").classified())
+	mustStep(t, s, Pause{Order: Order{ID: "pause", Reason: "a look"}, Force: true})
+	b, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := DecodeState(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(back.Files) != 0 || back.Files == nil {
+		t.Errorf("decoded with the files %v, expected none and no nil", back.Files)
+	}
+	back.Files = s.Files
+	s.TakeChanged()
+	if !reflect.DeepEqual(s, back) {
+		t.Errorf("decoded %+v, expected %+v", back, s)
+	}
+	if _, err := DecodeState([]byte("{")); err == nil {
+		t.Error("half a state is decoded")
+	}
+}
+
+// TakeChanged names each file that must be written, once.
+func TestTakeChanged(t *testing.T) {
+	s := registered(t, registry.FlagLambda)
+	late, early := changeFile(20, 0), changeFile(10, 0)
+	mustStep(t, s, late.classified())
+	mustStep(t, s, early.classified())
+	changed := s.TakeChanged()
+	if len(changed) != 2 || changed[0].ID != early.id() || changed[1].ID != late.id() {
+		t.Errorf("changed %v, expected both files by order", changed)
+	}
+	if again := s.TakeChanged(); len(again) > 0 {
+		t.Errorf("changed %v the second time", again)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the defaults are refused: %v", err)
+	}
+	err := Config{}.Validate()
+	for _, name := range []string{"GrantTimeout", "BatchFiles", "BatchBytes", "LoadFiles", "MaxExpired", "Tick", "CacheTables"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the zero configuration: %v; expected a fault for %s", err, name)
+		}
+	}
+}
