@@ -69,6 +69,10 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("find the folder: %w", err)
 	}
+	// However it is reached, the folder has one name: the tables remember it.
+	if real, err := filepath.EvalSymlinks(cfg.Dir); err == nil {
+		cfg.Dir = real
+	}
 	p := &Process{cfg: cfg, logger: logger, now: func() time.Time { return time.Now().UTC() }}
 	defer func() {
 		if err != nil {
@@ -149,7 +153,7 @@ func (p *Process) openFolder(context.Context) error {
 		return err
 	}
 	p.atClose(lock.Unlock)
-	return nil
+	return p.keepHome()
 }
 
 func (p *Process) openLog(ctx context.Context) error {

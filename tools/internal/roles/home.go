@@ -1,0 +1,33 @@
+package roles
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// homeFile remembers where a folder lay when it was made.
+const homeFile = "home.path"
+
+// keepHome refuses a folder that was moved or copied: Iceberg metadata names
+// its files by absolute paths, so that the tables of a copy would still be those
+// of the original.
+func (p *Process) keepHome() error {
+	name := p.cfg.path(homeFile)
+	home, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(name, []byte(p.cfg.Dir), 0o644); err != nil {
+			return fmt.Errorf("remember where the folder lies: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find out where the folder was made: %w", err)
+	}
+	if string(home) != p.cfg.Dir {
+		return fmt.Errorf("the folder %s was made as %s, and its Iceberg tables name their files by that path: "+
+			"use it there, or start with a new folder and take the files in again", p.cfg.Dir, home)
+	}
+	return nil
+}
