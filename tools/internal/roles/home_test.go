@@ -10,7 +10,11 @@ import (
 
 func TestMovedFolderIsRefused(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.Dir = filepath.Join(t.TempDir(), "here")
+	base, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(base, link); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Dir = filepath.Join(link, "here")
 	open := func() error {
 		p, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -27,9 +31,8 @@ func TestMovedFolderIsRefused(t *testing.T) {
 	if err := os.Rename(cfg.Dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	was := cfg.Dir
 	cfg.Dir = moved
-	if err := open(); err == nil || !strings.Contains(err.Error(), was) {
+	if err := open(); err == nil || !strings.Contains(err.Error(), filepath.Join(base, "here")) {
 		t.Fatalf("a moved folder was opened: %v", err)
 	}
 }

@@ -69,9 +69,12 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("find the folder: %w", err)
 	}
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder: %w", err)
+	}
 	// However it is reached, the folder has one name: the tables remember it.
-	if real, err := filepath.EvalSymlinks(cfg.Dir); err == nil {
-		cfg.Dir = real
+	if cfg.Dir, err = filepath.EvalSymlinks(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("find the folder: %w", err)
 	}
 	p := &Process{cfg: cfg, logger: logger, now: func() time.Time { return time.Now().UTC() }}
 	defer func() {
