@@ -90,7 +90,7 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 		p.deletes = append(p.deletes, &stagedFile{StagedParquet: s, part: p, deletes: true})
 	}
 	rowsSchema := transform.RowsSchema(m.Schema, p.staged)
-	deletesSchema := transform.DeletesSchema(p.local(transform.KeyColumns(req.Spec)), p.staged)
+	deletesSchema := transform.DeletesSchema(p.keyColumns(req.Spec), p.staged)
 	for _, f := range p.rows {
 		if err := l.auditFile(ctx, f, rowsSchema); err != nil {
 			return nil, err

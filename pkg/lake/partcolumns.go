@@ -37,6 +37,17 @@ func (p *part) local(cols []registry.Column) []registry.Column {
 	return out
 }
 
+// keyColumns gives the primary key as it is staged.
+func (p *part) keyColumns(spec registry.Table) []registry.Column {
+	key := transform.KeyColumns(spec)
+	for i, c := range key {
+		if staged, ok := p.byName[registry.FoldName(c.Name)]; ok {
+			key[i] = staged
+		}
+	}
+	return key
+}
+
 // checkColumns compares the manifest's schema with the registration: each column
 // once, each registered one with a type of which one reads as the other, the key
 // whole. Columns that the registration does not know may be there, as files bring

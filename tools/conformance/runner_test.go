@@ -25,7 +25,19 @@ func lastLine(out string) string {
 }
 
 func TestOwnCasesPass(t *testing.T) {
-	status, out := runWith(t, newFake(""), own)
+	status, out := runWith(t, newFake(""), "-run", "^c", own)
+	if status != exitPassed || lastLine(out) != "7 passed, 0 failed" {
+		t.Errorf("status %d, %q", status, lastLine(out))
+	}
+}
+
+// TestSchemaCasesPass: cases whose files change the schema, in which the fake has
+// no part, pass with the real system.
+func TestSchemaCasesPass(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a system for each case")
+	}
+	status, out := runWith(t, newLocal, "-run", "^s", "-orders", "1", own)
 	if status != exitPassed || lastLine(out) != "7 passed, 0 failed" {
 		t.Errorf("status %d, %q", status, lastLine(out))
 	}
