@@ -151,26 +151,16 @@ func (p *plan) finish() {
 	}
 }
 
-// order puts the registered columns in the order of the registration: they share
-// their places among them, the others stay where they are.
+// order puts the registered columns first, in the order of the registration; the
+// others follow in the order that they have.
 func (p *plan) order() []*planned {
-	at := map[string]int{}
-	for i, c := range p.registration.Columns {
-		at[registry.FoldName(c.Name)] = i
+	order := make([]*planned, 0, len(p.cols))
+	for _, c := range p.registration.Columns {
+		order = append(order, p.byName[registry.FoldName(c.Name)])
 	}
-	var registered []*planned
 	for _, c := range p.cols {
-		if c.registered {
-			registered = append(registered, c)
-		}
-	}
-	slices.SortStableFunc(registered, func(a, b *planned) int {
-		return at[registry.FoldName(a.Name)] - at[registry.FoldName(b.Name)]
-	})
-	order := slices.Clone(p.cols)
-	for i, c := range order {
-		if c.registered {
-			order[i], registered = registered[0], registered[1:]
+		if !c.registered {
+			order = append(order, c)
 		}
 	}
 	return order
