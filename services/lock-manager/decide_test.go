@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -175,6 +176,39 @@ func TestEncodeState(t *testing.T) {
 	}
 	if _, err := DecodeState([]byte("{")); err == nil {
 		t.Error("half a state is decoded")
+	}
+}
+
+// Live keeps what a later decision may need.
+func TestLive(t *testing.T) {
+	s := NewState(testTable)
+	s.Generation = 2
+	s.Grant = &Grant{Token: 5, Files: []dms.FileID{"granted"}}
+	tests := []struct {
+		name string
+		file File
+		live bool
+	}{
+		{"waits", File{Kind: dms.KindChange, Status: Waiting}, true},
+		{"granted", File{Kind: dms.KindChange, Status: Granted}, true},
+		{"staged", File{Kind: dms.KindLoad, Status: Staged}, true},
+		{"quarantined", File{Kind: dms.KindChange, Status: Quarantined}, true},
+		{"a published change", File{Kind: dms.KindChange, Status: Published, Generation: 2}, false},
+		{"a load file in force", File{Kind: dms.KindLoad, Status: Published, Generation: 2}, true},
+		{"a replaced load file", File{Kind: dms.KindLoad, Status: Published, Generation: 1}, false},
+		{"skipped", File{Kind: dms.KindChange, Status: Skipped}, false},
+		{"skipped while its grant is not over", File{ID: "granted", Kind: dms.KindChange, Status: Skipped}, true},
+		{"skipped of the open load", File{Kind: dms.KindLoad, Status: Skipped}, true},
+		{"skipped of the load in force", File{Kind: dms.KindLoad, Status: Skipped, Generation: 2}, true},
+		{"skipped of a replaced load", File{Kind: dms.KindLoad, Status: Skipped, Generation: 1}, false},
+		{"an older version", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonSuperseded, Generation: 2}, true},
+		{"of a replaced load", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonSuperseded, Superseded: true, Generation: 2}, false},
+		{"refused", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonRefused, Generation: 2}, false},
+	}
+	for _, test := range tests {
+		if got := s.Live(&test.file); got != test.live {
+			t.Errorf("%s: live %v, expected %v", test.name, got, test.live)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func TestModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
-	for range 16 {
+	for range 32 {
 		t.Run("", rapid.MakeCheck(func(t *rapid.T) { runModel(t, seen) }))
 	}
 	if t.Failed() {
@@ -107,14 +107,14 @@ func drawFiles(t *rapid.T) []*rawFile {
 			}
 			minutes := 100*load + even(t, 0, 6, "modified")
 			f := loadFile(number, minutes, string('a'+rune(load)), rows("L", 0)...)
-			f.fault = drawFault(t, sound, unreadable, flaky, hanging, unmergeable)
+			f.fault = drawFault(t, unreadable, flaky, hanging, unmergeable, disputed)
 			files = append(files, f)
 		}
 	}
 	for i := range even(t, 0, 6, "changes") {
 		minute := 10*even(t, 0, 20, "name") + i
 		f := changeFile(minute, even(t, -50, 100*loads+50, "modified"), rows("IUD", 1)...)
-		f.fault = drawFault(t, sound, unreadable, flaky, hanging, unmergeable, unfoldable, unfoldable)
+		f.fault = drawFault(t, unreadable, flaky, hanging, unmergeable, unfoldable, unfoldable, disputed, disputed)
 		files = append(files, f)
 	}
 	return files

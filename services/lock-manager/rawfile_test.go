@@ -26,6 +26,7 @@ const (
 	hanging     fault = "hanging"     // the first transforms never end
 	unmergeable fault = "unmergeable" // the curator's audit refuses it
 	unfoldable  fault = "unfoldable"  // the audit refuses it in a replacement, not in a merge
+	disputed    fault = "disputed"    // one audit refuses it, another does not
 	hangsFor          = 2             // transforms of a hanging file that never end
 	prefix            = "dms/rms/reports/"
 )

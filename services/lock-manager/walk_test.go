@@ -15,11 +15,12 @@ import (
 
 // budget bounds what goes wrong in one walk, so that it ends.
 type budget struct {
-	redeliver int // inputs that are delivered again
-	rerun     int // transforms that run again, whatever their token
-	slow      int // curators that stop between their check and their commit
-	deadline  int // grants that run out of time
-	pause     int // operators who pause by force
+	redeliver int  // inputs that are delivered again
+	rerun     int  // transforms that run again, whatever their token
+	slow      int  // curators that stop between their check and their commit
+	deadline  int  // grants that run out of time
+	pause     int  // operators who pause by force
+	skip      bool // what the operator does with a bad file, instead of retrying it
 }
 
 // walk visits every interleaving of a small schedule: at every state it takes
@@ -37,6 +38,16 @@ type step struct {
 	take func(w *world, b *budget)
 }
 
+// walkCounters are what the walks must have reached.
+var walkCounters = []string{
+	"redelivery", "stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
+	"fence: failed", "fence: deadline", "fence: forced", "fence finds the files landed",
+	"published in spite of a fence: failed", "published in spite of a fence: deadline",
+	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
+	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
+	"FileSkipped", "FileRetried", "LoadAbandoned", "replacement fenced",
+}
+
 // TestWalk: the invariants of design.md hold in every state that small
 // schedules can reach, with redelivery, stale workers and curators, deadlines
 // and operators at every place between.
@@ -48,9 +59,12 @@ func TestWalk(t *testing.T) {
 	bad.fault = unreadable
 	badLoad := loadFile(1, 0, "a", op{'L', 1, 1, 0})
 	badLoad.fault = unmergeable
+	dispute := change(2, 5)
+	dispute.fault = disputed
 	load := func(number, minutes int, version string) *rawFile {
 		return loadFile(number, minutes, version, op{'L', 1, number * minutes, 0}, op{'L', 10 * number, minutes, 0})
 	}
+	seen := map[string]int{}
 	for _, scenario := range []struct {
 		name   string
 		budget budget
@@ -64,12 +78,13 @@ func TestWalk(t *testing.T) {
 		{"load and change, paused by force", budget{pause: 1}, []*rawFile{load(1, 1, "a"), change(2, 5)}},
 		{"a change between generations", budget{}, []*rawFile{load(1, 1, "a"), load(1, 7, "b"), change(2, 5)}},
 		{"bad change and a later one", budget{redeliver: 1}, []*rawFile{bad, change(4, 3)}},
+		{"disputed audit", budget{slow: 2, skip: true}, []*rawFile{dispute, change(4, 3)}},
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
 		{"late load file", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), change(4, 3)}},
 	} {
 		t.Run(scenario.name, func(t *testing.T) {
 			walk := &walk{t: t, visited: map[[sha256.Size]byte]bool{}}
-			w := newWorld(modelConfig(), map[string]int{}, scenario.files...)
+			w := newWorld(modelConfig(), seen, scenario.files...)
 			w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
 			w.bag = w.bag[:len(w.bag)-1] // registering again is shown elsewhere
 			walk.visit(w, scenario.budget)
@@ -78,6 +93,11 @@ func TestWalk(t *testing.T) {
 				t.Error("the walk went nowhere")
 			}
 		})
+	}
+	for _, counter := range walkCounters {
+		if seen[counter] == 0 {
+			t.Errorf("never reached: %s", counter)
+		}
 	}
 }
 
@@ -102,7 +122,7 @@ func (k *walk) visit(w *world, b budget) {
 	}
 	if len(steps) == 0 {
 		k.ends++
-		w.drain(choice{})
+		w.drain(choice{skipFirst: b.skip})
 		k.must(w)
 	}
 }
@@ -163,7 +183,7 @@ func (w *world) steps(b budget) []step {
 		w.order(func(o Order) Command { return Pause{Order: o, Force: true} })
 	})
 	l := w.folded.Load
-	can(w.folded.Pause != nil || l != nil && (!l.Sealed || l.HeldReason != ""), "operator", func(w *world, _ *budget) { w.settle(choice{}) })
+	can(w.folded.Pause != nil || l != nil && (!l.Sealed || l.HeldReason != ""), "operator", func(w *world, b *budget) { w.settle(choice{skipFirst: b.skip}) })
 	return steps
 }
 

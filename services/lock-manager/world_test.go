@@ -268,7 +268,8 @@ func (w *world) write(j *job) {
 	files := make([]*rawFile, len(j.files))
 	for i, id := range j.files {
 		files[i] = w.files[id]
-		if bad := files[i].fault; bad == unmergeable || bad == unfoldable && j.replace {
+		switch bad := files[i].fault; {
+		case bad == unmergeable, bad == unfoldable && j.replace, bad == disputed && j.runs == 1:
 			w.send(&blotterv1.PublishFailed{Token: j.token, FileId: id, Failure: files[i].failure("audit.counts")})
 			return
 		}

@@ -304,6 +304,11 @@ func (w *world) checkReleased(e *blotterv1.LockReleased) {
 		if !landed || c.fence {
 			w.problem("token %d counts as published, the lake does not know it", e.GetToken())
 		}
+		for _, f := range e.GetFiles() {
+			if w.status(f.GetFileId()) == Skipped {
+				w.saw("published after it was skipped")
+			}
+		}
 		if w.folded.Grant.Fencing != "" {
 			w.saw("published in spite of a fence: " + w.folded.Grant.Fencing)
 		}
