@@ -12,5 +12,6 @@
 // after: a crash in between leaves a pending row, which is published at the
 // next start; the event's id and the log's sequence at the time of the decision
 // tell whether it is in the log already. So every object is told exactly once,
-// however often it is delivered.
+// however often it is delivered. A listing has such a row too, named by its id:
+// it keeps where the listing began, for one that is asked for again.
 package ingestrouter
