@@ -106,8 +106,8 @@ func (s *system) killAfter(after time.Duration, working bool, args ...string) li
 		if err := cmd.Process.Kill(); err != nil {
 			s.t.Fatal(err)
 		}
-		<-ended
-		return life{killed: true, ended: time.Now()}
+		err := <-ended // nil if it ended by itself at this very moment
+		return life{killed: err != nil, ended: time.Now()}
 	}
 }
 

@@ -55,7 +55,7 @@ func logConfig() eventlog.Config {
 
 // testLogger writes only with BLOTTER_TEST_LOG set.
 func testLogger() *slog.Logger {
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if os.Getenv("BLOTTER_TEST_LOG") != "" {
 		w = os.Stderr
 	}
