@@ -5,6 +5,12 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
+// fileOf makes the file that a classified one begins as.
+func fileOf(ref *blotterv1.FileRef) *File {
+	f := wire.FileOf(ref)
+	return &File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Status: Waiting}
+}
+
 func (f *File) ref() *blotterv1.FileRef {
 	return wire.FileRef(wire.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order})
 }

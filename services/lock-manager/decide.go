@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -113,7 +112,7 @@ func (s *State) runs(token uint64) bool {
 }
 
 func (s *State) decideClassified(ref *blotterv1.FileRef) []proto.Message {
-	f := wire.FileOf(ref)
+	f := fileOf(ref)
 	if _, known := s.Files[f.ID]; known {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -93,26 +92,27 @@ func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
 }
 
 func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
-	ref := e.GetFile()
-	f := &File{
-		ID:       dms.FileID(ref.GetFileId()),
-		Object:   wire.ObjectOf(ref.GetObject()),
-		Kind:     wire.KindOf(ref.GetKind()),
-		Order:    dms.FileOrder(ref.GetOrder()),
-		Status:   Waiting,
-		Late:     e.GetLate(),
-		Accepted: at,
-	}
+	f := fileOf(e.GetFile())
+	f.Late, f.Accepted = e.GetLate(), at
+	sealed, isSealed := s.sealedVersion(f.Object.Key)
 	s.Files[f.ID] = s.touch(f)
-	if f.Kind == dms.KindLoad && !f.Late && s.Load != nil && !s.Load.Sealed {
+	if f.Kind == dms.KindLoad && !f.Late && s.Load != nil && !(isSealed && !laterVersion(f, sealed)) {
+		s.joinLoad(at, f)
+	}
+}
+
+// joinLoad takes a load file into the open load, or into the one after a load
+// that is sealed.
+func (s *State) joinLoad(at time.Time, f *File) {
+	if !s.Load.Sealed {
 		s.Load.LastFile, s.Load.Confirmed = at, false
 		s.Load.HeldReason, s.Load.HeldDetail = "", ""
-		// A load file that seemed late, but was modified after this one, belongs to
-		// the load that this one opened.
-		for _, other := range s.Files {
-			if other.Late && !other.Object.LastModified.Before(f.Object.LastModified) {
-				s.touch(other).Late = false
-			}
+	}
+	// A load file that seemed late, but was modified after this one, belongs to
+	// the load that this one opened.
+	for _, other := range s.late() {
+		if !other.Object.LastModified.Before(f.Object.LastModified) {
+			s.touch(other).Late = false
 		}
 	}
 }
@@ -297,7 +297,7 @@ func (s *State) evolveReopened(at time.Time) {
 	s.Load.LastFile = at
 	for _, f := range s.Files {
 		switch {
-		case f.Late:
+		case f.Late && f.Status == Waiting:
 			s.touch(f).Late = false
 		case f.Kind != dms.KindLoad || f.Generation != generation:
 		case f.Status == Published:

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -24,7 +23,7 @@ const (
 // file of an open one, an old version of a file that was replaced, or late.
 // Generations are the pure function of all load files that dms.Generations is;
 // a file is late if that function puts it into a generation that is sealed.
-func (s *State) acceptLoad(ref *blotterv1.FileRef, f wire.File) []proto.Message {
+func (s *State) acceptLoad(ref *blotterv1.FileRef, f *File) []proto.Message {
 	accepted := &blotterv1.FileAccepted{File: ref}
 	sealed, isSealed := s.sealedVersion(f.Object.Key)
 	switch {
@@ -35,7 +34,7 @@ func (s *State) acceptLoad(ref *blotterv1.FileRef, f wire.File) []proto.Message 
 			return []proto.Message{&blotterv1.LoadOpened{Generation: s.Generation + 1, Cause: "load_file"}, accepted}
 		}
 		return []proto.Message{accepted}
-	case s.Load != nil && !s.Load.Sealed && !s.beforeOpenLoad(f):
+	case s.Load != nil && !s.Load.Sealed && !s.beforeOpenLoad(f), s.ofNextLoad(f):
 		return []proto.Message{accepted}
 	}
 	accepted.Late = true
@@ -71,7 +70,7 @@ func (s *State) sealedVersion(key string) (*File, bool) {
 // beforeOpenLoad reports whether a load file with a new key was modified before
 // all files of the open load, while the generation before it is known: then it
 // belongs to that generation, which is sealed.
-func (s *State) beforeOpenLoad(f wire.File) bool {
+func (s *State) beforeOpenLoad(f *File) bool {
 	candidates := s.files(ofLoad)
 	if s.Load.Base == 0 || s.Load.Base != s.Generation || len(candidates) == 0 {
 		return false
@@ -81,7 +80,19 @@ func (s *State) beforeOpenLoad(f wire.File) bool {
 	})
 }
 
-func laterVersion(f wire.File, than *File) bool {
+// ofNextLoad reports whether a load file with a new key belongs to the load
+// after the sealed one: a file that began it is known, and not later.
+func (s *State) ofNextLoad(f *File) bool {
+	if s.Load == nil || !s.Load.Sealed {
+		return false
+	}
+	return len(s.files(func(c *File) bool {
+		return loadCandidate(c) && !slices.Contains(s.Load.Files, c.ID) &&
+			!f.Object.LastModified.Before(c.Object.LastModified)
+	})) > 0
+}
+
+func laterVersion(f, than *File) bool {
 	if c := f.Object.LastModified.Compare(than.Object.LastModified); c != 0 {
 		return c > 0
 	}
