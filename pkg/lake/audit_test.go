@@ -50,7 +50,7 @@ func TestAudit(t *testing.T) {
 		"not registered, not optional": {code: lake.CodeSchema, staged: tamper(func(m *transform.Manifest) { m.Schema[2].Required = true }), spec: func(r *registry.Table) { r.Columns = r.Columns[:2] }},
 		"column twice":                 {code: lake.CodeSchema, staged: tamper(func(m *transform.Manifest) { m.Schema[2].Name = "STATUS" })},
 		"field id twice":               {code: lake.CodeSchema, staged: tamper(func(m *transform.Manifest) { m.Schema[2].ID = 4 })},
-		"type":                         {code: lake.CodeSchema, spec: func(r *registry.Table) { r.Columns[1].Type.Kind = registry.Binary }},
+		"type":                         {code: lake.CodeTypes, spec: func(r *registry.Table) { r.Columns[1].Type.Kind = registry.Binary }},
 		"no key, but deletes":          {code: lake.CodeDeletes, spec: func(r *registry.Table) { r.PrimaryKey = nil }},
 		"columns of the file":          {code: lake.CodeSchema, staged: tamper(func(m *transform.Manifest) { m.Schema = m.Schema[:2] })},
 		"optional key in a file":       {code: lake.CodeSchema, staged: tamper(func(m *transform.Manifest) { m.Schema[0].Required = false })},

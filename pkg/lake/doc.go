@@ -24,6 +24,19 @@
 // hold them; see Config. A staged file of which every row survives becomes a
 // data file as it is.
 //
+// # Schemas
+//
+// The lake owns the field ids of its tables and finds columns by name, without
+// regard to case; the ids of registrations and staged files hold for those alone.
+// A column that the registration or a file of the publication brings gets the
+// table's next id, a type of either that is wider widens the table's (int to long,
+// float to double, a decimal to more precision of the same scale), and columns
+// take the order of the registration. All of it is part of the transaction that
+// publishes the rows: schema, snapshot and properties change in one commit. No
+// column is ever removed or renamed. Data files stay as they are: narrower values
+// are read as the wider type, and encoded keys have the same bytes. A staged file
+// whose ids or types differ from the table's is written anew instead of adopted.
+//
 // # Properties of a table
 //
 //	blotter.token       the token of the last commit, decimal

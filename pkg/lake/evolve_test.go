@@ -211,7 +211,7 @@ func TestCannotBeBoth(t *testing.T) {
 	bad := w.stage(t, asFile(spec, false, text("X")), stagedSpec{file: "b", kind: dms.KindChange, token: 1, changes: []change{{values: values(2, 2, "secret"), pos: "/b", row: 1}}})
 	_, err := w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: 1, Mode: lake.Merge, Parts: []lake.Part{good, bad}})
 	var refused *lake.AuditError
-	if !errors.As(err, &refused) || refused.Code != lake.CodeSchema || refused.FileID != "b" {
+	if !errors.As(err, &refused) || refused.Code != lake.CodeTypes || refused.FileID != "b" {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"X string", "x long"} {

@@ -74,7 +74,7 @@ func (p *part) checkColumns(spec registry.Table) error {
 			return p.fault(CodeSchema, p.object, 0, "column %s is missing", want.Name)
 		case !ok:
 		case !canPromote(got.Type, want.Type) && !canPromote(want.Type, got.Type):
-			return p.fault(CodeSchema, p.object, 0, "column %s is of type %s, the registration says %s; staged: %s; registered: %s",
+			return p.fault(CodeTypes, p.object, 0, "column %s is of type %s, the registration says %s; staged: %s; registered: %s",
 				want.Name, got.Type, want.Type, registry.ShowColumns(m.Schema), registry.ShowColumns(spec.Columns))
 		case want.Required && !got.Required:
 			return p.fault(CodeSchema, p.object, 0, "column %s may be null, the key column of the table may not", want.Name)

@@ -102,7 +102,7 @@ func (p *plan) follow(part *part, c registry.Column) error {
 	case !ok:
 		p.create(c)
 	case !have.widen(c.Type):
-		return part.fault(CodeSchema, part.object, 0, "column %s of the file is of type %s, the table's is %s, and neither reads as the other; file: %s; table: %s",
+		return part.fault(CodeTypes, part.object, 0, "column %s of the file is of type %s, the table's is %s, and neither reads as the other; file: %s; table: %s",
 			c.Name, c.Type, have.Type, registry.ShowColumns(part.manifest.Schema), p.show())
 	}
 	return nil

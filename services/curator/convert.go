@@ -51,6 +51,9 @@ func failureOf(refused *lake.AuditError, e *blotterv1.PublishRequested) *blotter
 		Code: refused.Code, Message: refused.Error(), Row: refused.Row,
 		Hint: "the staged output is not what the transform said; resume with --retry stages it anew",
 	}
+	if refused.Code == lake.CodeTypes {
+		failure.Hint = "give the column another name at the source, or skip the file"
+	}
 	for _, part := range e.GetParts() {
 		if part.GetFile().GetFileId() == string(refused.FileID) {
 			failure.ObjectKey = part.GetFile().GetObject().GetKey()
