@@ -210,7 +210,8 @@ func (s *State) evolvePaused(at time.Time, e *blotterv1.TablePaused) {
 	s.LastFailed = failed
 	s.with(e.GetFile().GetFileId(), func(f *File) {
 		failed.FileID, failed.Key = f.ID, f.Object.Key
-		f.Status, f.Failure, f.Staged = Quarantined, e.GetFailure(), nil
+		// Its staged output stays known: another curator may have published it.
+		f.Status, f.Failure = Quarantined, e.GetFailure()
 	})
 }
 
