@@ -45,23 +45,26 @@ func refine(t registry.Table, src source) registry.Table {
 	return t
 }
 
-// mayDiscover: where an operator wrote down the columns of a headerless file, a
-// name that nobody registered beside a registered one that is missing is a
-// misspelt name (see Table.Validate).
+// mayDiscover tells whether names that nobody registered are columns. They are not
+// if no name is registered: then the first row of a file without a header was
+// taken for one. And where an operator wrote down the columns of a headerless
+// file, a name beside a registered one that is missing is a misspelt name (see
+// Table.Validate).
 func mayDiscover(t registry.Table, names []string) bool {
-	if t.DMS.Format != registry.FormatCSV || t.DMS.Header {
-		return true
-	}
 	has := map[string]bool{}
 	for _, name := range names {
 		has[registry.FoldName(name)] = true
 	}
+	found := 0
 	for _, c := range t.Columns {
-		if !has[registry.FoldName(c.Name)] {
-			return false
+		if has[registry.FoldName(c.Name)] {
+			found++
 		}
 	}
-	return true
+	if headerless := t.DMS.Format == registry.FormatCSV && !t.DMS.Header; headerless {
+		return found == len(t.Columns)
+	}
+	return found > 0
 }
 
 // explained tells whether the settings say what a column of a file is.
