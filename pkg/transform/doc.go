@@ -22,6 +22,10 @@
 //     ambiguous ties.
 //   - Load rows, and rows of files without an Op column, are inserts where they
 //     say nothing else. Without a primary key all rows are kept in file order.
+//   - A column that the file brings and nobody registered is an optional column of
+//     the staged rows: text in CSV, of the file's own type in Parquet. A Parquet
+//     file may widen a registered type as Iceberg promotes; CSV has the registered
+//     types only. The manifest's schema tells, and the lake follows.
 //   - A column that the file lacks, or a not-null column outside of the key that
 //     is empty, is null.
 package transform
