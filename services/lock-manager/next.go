@@ -91,7 +91,7 @@ func ignoreSuperseded(id string, generation uint64) proto.Message {
 // into the hold queue.
 func (s *State) hold(Config, time.Time) []proto.Message {
 	var events []proto.Message
-	for _, f := range s.files(func(f *File) bool { return f.Status == Waiting && !f.Held }) {
+	for _, f := range s.files(func(f *File) bool { return f.Status == Waiting && !f.Held && !s.inGrant(f) }) {
 		reason := ""
 		switch {
 		case s.Pause != nil:

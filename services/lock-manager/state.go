@@ -201,7 +201,7 @@ func takesAll(generation uint64) bool { return generation <= 1 }
 // the generation in force, given up or not: its key tells a repeated LOAD key
 // from a late load file.
 func (s *State) Live(f *File) bool {
-	if s.Grant != nil && slices.Contains(s.Grant.Files, f.ID) {
+	if s.inGrant(f) {
 		return true
 	}
 	switch f.Status {
@@ -213,6 +213,12 @@ func (s *State) Live(f *File) bool {
 		return givenUp(f) && (f.Generation == 0 || f.Generation == s.sealedGeneration() || f.Generation == s.Generation)
 	}
 	return false
+}
+
+// inGrant reports whether the running grant names the file. What becomes of one
+// that an operator retried or skipped meanwhile is known when the grant is over.
+func (s *State) inGrant(f *File) bool {
+	return s.Grant != nil && slices.Contains(s.Grant.Files, f.ID)
 }
 
 // TakeChanged gives the files that were changed since it was last called, by
