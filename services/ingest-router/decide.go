@@ -37,12 +37,17 @@ type verdict struct {
 // identify gives the identity of an object. Whether it is a load file counts
 // for it, and its name tells that wherever it lies.
 func identify(matcher *registry.Matcher, o dms.Object) dms.FileID {
-	rel := o.Key
-	if _, below, ok := matcher.Match(o.Key); ok {
+	return dms.NewFileID(o, kindOf(matcher, o.Key))
+}
+
+// kindOf tells the kind of a data file by its name; 0 for any other object.
+func kindOf(matcher *registry.Matcher, key string) dms.FileKind {
+	rel := key
+	if _, below, ok := matcher.Match(key); ok {
 		rel = below
 	}
 	name, _ := dms.ParseName(rel, dms.NameRules{Place: dms.Anywhere})
-	return dms.NewFileID(o, name.Kind)
+	return name.Kind
 }
 
 // decideNew says what an object is that was not seen before, or that was held

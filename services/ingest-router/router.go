@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -125,6 +126,9 @@ func (s *Service) resume(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("list %s objects: %w", state, err)
 			}
+			slices.SortStableFunc(rows, func(a, b control.ObjectRow) int {
+				return s.loadsFirst(a.Object.Key) - s.loadsFirst(b.Object.Key)
+			})
 			for _, row := range rows {
 				if _, err := s.Offer(ctx, row.Object, FromListing); err != nil {
 					return err
@@ -136,6 +140,14 @@ func (s *Service) resume(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// loadsFirst ranks keys so that a load is known before the changes beside it.
+func (s *Service) loadsFirst(key string) int {
+	if kindOf(s.matcher.Load(), key) == dms.KindLoad {
+		return 0
+	}
+	return 1
 }
 
 // offerListed offers an object that a listing found, unless it is told already;

@@ -64,6 +64,7 @@ type Service struct {
 	deps    Deps
 	matcher atomic.Pointer[registry.Matcher]
 	listing sync.Mutex // one listing at a time in this process
+	scanned atomic.Bool
 }
 
 // New makes the service; Run starts it.
@@ -76,20 +77,22 @@ func New(deps Deps) *Service {
 // Run takes up what a crash left, then follows registrations, until ctx ends or
 // something fails for good. Objects come through Offer and List.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.learn(ctx); err != nil {
+	if err := s.Learn(ctx); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
 			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"TableRegistered"},
-		}, func(ctx context.Context, _ eventlog.Record) error { return s.learn(ctx) })
+		}, func(ctx context.Context, _ eventlog.Record) error { return s.Learn(ctx) })
 	})
 	return group.Wait()
 }
 
-// learn reads the registrations anew and looks again at what was held.
-func (s *Service) learn(ctx context.Context) error {
+// Learn reads the registrations anew and looks again at what was held. Run does
+// it whenever a table is registered; whoever registers and then offers objects
+// at once calls it in between.
+func (s *Service) Learn(ctx context.Context) error {
 	specs, err := s.deps.Specs.Newest(ctx)
 	if err != nil {
 		return fmt.Errorf("read the registrations: %w", err)
@@ -120,7 +123,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 	s.listing.Lock()
 	defer s.listing.Unlock()
 	listed := Listed{ID: r.ID}
-	if err := s.learn(ctx); err != nil {
+	if err := s.Learn(ctx); err != nil {
 		return listed, err
 	}
 	specs, err := s.deps.Specs.Newest(ctx)

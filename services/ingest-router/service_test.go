@@ -91,7 +91,7 @@ func (b *bench) service() *Service {
 func (b *bench) started() *Service {
 	b.t.Helper()
 	s := b.service()
-	if err := s.learn(b.t.Context()); err != nil {
+	if err := s.Learn(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
 	return s

@@ -127,10 +127,17 @@ goes on without it; the gap stays visible in ` + "`blotter table show`" + `.`,
 	})
 }
 
+// wantsSubcommand ends a command that does nothing by itself.
+func wantsSubcommand(cmd *cobra.Command, _ []string) error {
+	return fmt.Errorf("say what to do: see `%s --help`", cmd.CommandPath())
+}
+
 func newLoad() *cobra.Command {
 	load := &cobra.Command{
 		Use:   "load",
 		Short: "Say that a full load is complete, or what becomes of late load files",
+		Args:  cobra.NoArgs,
+		RunE:  wantsSubcommand,
 	}
 	complete := &cobra.Command{
 		Use:   "complete TABLE",

@@ -121,6 +121,7 @@ func printLog(ctx context.Context, dir string, f eventlog.Filter, o logOptions, 
 	if f.Follow && c.own {
 		return fmt.Errorf("nothing runs in %s, so nothing will happen; start it with `blotter up`, or leave --follow out", dir)
 	}
+	found := false
 	for r, err := range c.log.Read(ctx, f) {
 		if err != nil {
 			if f.Follow && ctx.Err() != nil {
@@ -131,9 +132,13 @@ func printLog(ctx context.Context, dir string, f eventlog.Filter, o logOptions, 
 		if o.file != "" && !concerns(r, o.file) {
 			continue
 		}
+		found = true
 		if err := printRecord(out, r, f.Table.IsZero(), o.json); err != nil {
 			return err
 		}
+	}
+	if !found && !f.Table.IsZero() {
+		return fmt.Errorf("the log holds no such event of table %s; see `blotter tables` for the tables that are known", f.Table)
 	}
 	return nil
 }

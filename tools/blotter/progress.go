@@ -70,12 +70,15 @@ func (v *progressView) stop() {
 
 // describe says how far a table is, in words.
 func describe(t tally.Table) string {
-	s := fmt.Sprintf("%d of %d files published", t.Published+t.Ignored, t.Arrived)
-	if t.Phase != "streaming" {
-		s = fmt.Sprintf("%s a full load, %d files staged; %s", t.Phase, t.Staged, s)
+	s := fmt.Sprintf("%d of %d files taken in", t.Ended(), t.Arrived)
+	switch {
+	case t.Phase != "streaming" && t.Staged == 0:
+		s = "a full load begins; " + s
+	case t.Phase != "streaming":
+		s = fmt.Sprintf("a full load waits for its end, %d files read; %s", t.Staged, s)
 	}
-	if t.Paused {
-		s += "; PAUSED"
+	if t.Paused != "" {
+		s += "; PAUSED: " + t.Paused
 	}
 	return s
 }
@@ -100,11 +103,19 @@ func (l *lines) show(tables []tally.Table) {
 
 func (l *lines) close() {}
 
-// bars draws a moving bar for each table that has work left.
+// bars draws a moving bar for each table that has work left, and leaves a line
+// for each stretch of work that is done.
 type bars struct {
 	writer   progress.Writer
-	trackers map[dms.TableID]*progress.Tracker
+	tables   map[dms.TableID]*bar
 	rendered chan struct{}
+}
+
+// bar is one stretch of a table's work: from idle to idle.
+type bar struct {
+	tracker *progress.Tracker
+	base    int64 // files that had ended when it began
+	paused  string
 }
 
 func newBars(out io.Writer) *bars {
@@ -115,9 +126,11 @@ func newBars(out io.Writer) *bars {
 	w.SetMessageLength(40)
 	w.SetUpdateFrequency(barsEvery)
 	w.SetStyle(progress.StyleBlocks)
+	w.Style().Options.TimeDonePrecision = 10 * time.Millisecond
+	w.Style().Options.TimeInProgressPrecision = time.Second
 	w.Style().Visibility.ETA = false
 	w.Style().Visibility.Speed = false
-	b := &bars{writer: w, trackers: map[dms.TableID]*progress.Tracker{}, rendered: make(chan struct{})}
+	b := &bars{writer: w, tables: map[dms.TableID]*bar{}, rendered: make(chan struct{})}
 	go func() {
 		defer close(b.rendered)
 		w.Render()
@@ -127,29 +140,42 @@ func newBars(out io.Writer) *bars {
 
 func (b *bars) show(tables []tally.Table) {
 	for _, t := range tables {
-		if t.Arrived == 0 {
-			continue
+		if t.Arrived > 0 {
+			b.showTable(t)
 		}
-		done := t.Published + t.Ignored
-		tracker := b.trackers[t.Table]
-		if tracker == nil || tracker.IsDone() && done < t.Arrived {
-			tracker = &progress.Tracker{Total: t.Arrived}
-			b.trackers[t.Table] = tracker
-			b.writer.AppendTracker(tracker)
+	}
+}
+
+func (b *bars) showTable(t tally.Table) {
+	current := b.tables[t.Table]
+	if current == nil {
+		current = &bar{}
+		b.tables[t.Table] = current
+	}
+	if t.Paused != "" && current.paused == "" {
+		b.writer.Log("%s is PAUSED: %s; see: blotter table show '%s'", t.Table, t.Paused, t.Table)
+	}
+	current.paused = t.Paused
+	if current.tracker == nil {
+		if t.Arrived <= current.base {
+			return
 		}
-		message := t.Table.String()
-		switch {
-		case t.Paused:
-			message += " PAUSED"
-		case t.Phase != "streaming":
-			message += " " + t.Phase
-		}
-		tracker.UpdateMessage(message)
-		tracker.UpdateTotal(t.Arrived)
-		tracker.SetValue(done)
-		if done >= t.Arrived && t.Phase == "streaming" {
-			tracker.MarkAsDone()
-		}
+		current.tracker = &progress.Tracker{Total: t.Arrived - current.base}
+		b.writer.AppendTracker(current.tracker)
+	}
+	message := t.Table.String()
+	switch {
+	case t.Paused != "":
+		message += " PAUSED"
+	case t.Phase != "streaming":
+		message += " full load"
+	}
+	current.tracker.UpdateMessage(message)
+	current.tracker.UpdateTotal(t.Arrived - current.base)
+	current.tracker.SetValue(t.Ended() - current.base)
+	if t.Ended() >= t.Arrived && t.Phase == "streaming" {
+		current.tracker.MarkAsDone()
+		current.tracker, current.base = nil, t.Arrived
 	}
 }
 

@@ -47,7 +47,7 @@ type quarantined struct {
 }
 
 func newTable() *cobra.Command {
-	cmd := &cobra.Command{Use: "table", Short: "Look at one table"}
+	cmd := &cobra.Command{Use: "table", Short: "Look at one table", Args: cobra.NoArgs, RunE: wantsSubcommand}
 	cmd.AddCommand(newTableShow())
 	return cmd
 }

@@ -19,6 +19,9 @@ import (
 // maxListed bounds the files that are counted and named for a person.
 const maxListed = 100_000
 
+// maxNamed bounds the held objects that are named one by one.
+const maxNamed = 5
+
 // outcome is how one table stands at the end of a run.
 type outcome struct {
 	tally.Table
@@ -32,7 +35,7 @@ type outcome struct {
 // summary is how all tables stand, and what the run did.
 type summary struct {
 	tables  []outcome
-	unknown int // objects whose table is not registered
+	unknown []control.ObjectRow // objects whose table is not registered
 	dir     string
 }
 
@@ -71,7 +74,7 @@ func summarize(ctx context.Context, store interface {
 	if err != nil {
 		return nil, fmt.Errorf("list held objects: %w", err)
 	}
-	s.unknown = len(unknown)
+	s.unknown = unknown
 	return s, nil
 }
 
@@ -102,7 +105,7 @@ func (s *summary) unsettled() bool {
 			return true
 		}
 	}
-	return s.unknown > 0
+	return len(s.unknown) > 0
 }
 
 func (s *summary) print(out io.Writer, took time.Duration) {
@@ -152,8 +155,14 @@ func (s *summary) printOpen(out io.Writer) {
 				id, o.load.HeldDetail, id, dir)
 		}
 	}
-	if s.unknown > 0 {
-		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE%s\n", s.unknown, dir)
+	if n := len(s.unknown); n > 0 {
+		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE%s\n", n, dir)
+		for _, row := range s.unknown[:min(n, maxNamed)] {
+			fmt.Fprintf(out, "  %s\n", row.Object.Key)
+		}
+		if n > maxNamed {
+			fmt.Fprintf(out, "  and %d more; see: blotter log '%s'%s\n", n-maxNamed, dms.RawTable, dir)
+		}
 	}
 }
 

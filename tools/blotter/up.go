@@ -187,7 +187,7 @@ func (r *runner) register(ctx context.Context) error {
 			return fmt.Errorf("register %s: %s", spec.ID, reply.Refused)
 		}
 	}
-	return nil
+	return r.process.IngestRouter.Learn(ctx)
 }
 
 // follow feeds the tally from the log and shows progress.

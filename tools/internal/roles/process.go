@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openLog, p.openStores, p.openBuckets, p.openLake, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openLake, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -191,23 +191,30 @@ func (p *Process) openStores(ctx context.Context) error {
 	return nil
 }
 
-func (p *Process) openBuckets(ctx context.Context) error {
+// openRaw opens the raw folder for the roles that read it: commands on a stopped
+// system need it no more than they need its files.
+func (p *Process) openRaw(ctx context.Context) error {
+	if !slices.ContainsFunc(table, func(r role) bool { return r.raw && p.cfg.wants(r.name) }) {
+		return nil
+	}
 	if p.cfg.Raw == "" {
 		if err := os.MkdirAll(p.cfg.rawDir(), 0o755); err != nil {
 			return fmt.Errorf("make the raw folder: %w", err)
 		}
 	}
-	if err := p.rememberRaw(); err != nil {
-		return err
-	}
 	var err error
 	if p.Raw.Bucket, err = local.New("raw", p.cfg.rawDir(), local.ReadOnly()); err != nil {
-		return fmt.Errorf("open the raw folder: %w", err)
+		return fmt.Errorf("open the raw folder %s (name it with --raw): %w", p.cfg.rawDir(), err)
 	}
 	if p.Raw.Watcher, err = p.Raw.Bucket.Watch(context.WithoutCancel(ctx), p.cfg.Watch); err != nil {
 		return fmt.Errorf("watch the raw folder: %w", err)
 	}
 	p.atClose(p.Raw.Watcher.Close)
+	return p.rememberRaw()
+}
+
+func (p *Process) openBuckets(context.Context) error {
+	var err error
 	if p.staging, err = local.New("staging", p.cfg.path("staging"), local.Immutable()); err != nil {
 		return fmt.Errorf("open the staging folder: %w", err)
 	}

@@ -15,18 +15,19 @@ import (
 // the service fails.
 type role struct {
 	name string
+	raw  bool // it reads the raw folder
 	make func(*Process) (run func(ctx context.Context) error, err error)
 }
 
 // table lists the roles in the order in which they start: who listens to whom
 // starts first, although the log would keep every event for a later start.
 var table = []role{
-	{curator.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{curator.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		return curator.New(curator.Deps{
 			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Now: p.now, Logger: p.logger,
 		}).Run, nil
 	}},
-	{lambdatransformer.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{lambdatransformer.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		s, err := lambdatransformer.New(p.cfg.Lambda, lambdatransformer.Deps{
 			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
@@ -35,7 +36,7 @@ var table = []role{
 		}
 		return s.Run, nil
 	}},
-	{gluedispatcher.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{gluedispatcher.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		s, err := gluedispatcher.New(p.cfg.Glue, gluedispatcher.Deps{
 			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
@@ -44,7 +45,7 @@ var table = []role{
 		}
 		return s.Run, nil
 	}},
-	{lockmanager.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{lockmanager.ServiceName, false, func(p *Process) (func(context.Context) error, error) {
 		s, err := lockmanager.New(p.cfg.LockManager, lockmanager.Deps{
 			Log: p.Log, Store: p.Store, Hold: p.Hold, Now: p.now, Logger: p.logger,
 		})
@@ -54,10 +55,10 @@ var table = []role{
 		p.LockManager = s
 		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
 	}},
-	{classifier.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{classifier.ServiceName, false, func(p *Process) (func(context.Context) error, error) {
 		return classifier.New(classifier.Deps{Log: p.Log, Specs: p.Specs, Now: p.now}).Run, nil
 	}},
-	{ingestrouter.ServiceName, func(p *Process) (func(context.Context) error, error) {
+	{ingestrouter.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		s := ingestrouter.New(ingestrouter.Deps{
 			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Now: p.now, Logger: p.logger,
 		})

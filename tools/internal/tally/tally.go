@@ -20,14 +20,18 @@ type Table struct {
 	Staged      int64 // load files that wait for their load's replacement
 	Published   int64 // files whose rows are visible
 	Ignored     int64 // files that ended without rows: superseded, refused, no data files
+	Skipped     int64 // quarantined files that an operator went on without
 	Quarantined int64 // failures so far, those resumed since included
 	RowsIn      int64 // rows of the published files
 	Duplicates  int64 // rows that a newer row of the same key overtook
 	Rows        int64 // rows of the table after its last commit; -1: no commit yet
 	Phase       string
-	Paused      bool
+	Paused      string // why, empty if it is not
 	Events      int64
 }
+
+// Ended counts the files of which nothing more is to be expected.
+func (t Table) Ended() int64 { return t.Published + t.Ignored + t.Skipped }
 
 // Tally folds events. It may be fed and read by many goroutines.
 type Tally struct {
@@ -61,9 +65,14 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	case *blotterv1.FileQuarantined:
 		row.Quarantined++
 	case *blotterv1.TablePaused:
-		row.Paused = true
+		row.Paused = e.GetDetail()
+		if row.Paused == "" {
+			row.Paused = "by an operator"
+		}
 	case *blotterv1.TableResumed:
-		row.Paused = false
+		row.Paused = ""
+	case *blotterv1.FileSkipped:
+		row.Skipped++
 	case *blotterv1.LoadOpened, *blotterv1.LoadReopened:
 		row.Phase = "loading"
 	case *blotterv1.LoadSealed:
