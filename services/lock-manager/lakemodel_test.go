@@ -32,6 +32,7 @@ type commit struct {
 	token   uint64
 	fence   bool
 	replace bool
+	seals   int // of a replacement: how many seals there were; it carries out the last
 	files   []string
 }
 

@@ -76,7 +76,7 @@ func (w *world) inForce() (seal, bool) {
 	for i := len(w.lake.commits) - 1; i >= 0; i-- {
 		if w.lake.commits[i].replace {
 			w.saw("seal before its files")
-			return w.sealOf(w.lake.commits[i]), true
+			return w.seals[w.lake.commits[i].seals-1], true
 		}
 	}
 	return seal{}, false

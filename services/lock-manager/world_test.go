@@ -278,6 +278,7 @@ func (w *world) write(j *job) {
 		w.saw("merge lands after a load opened")
 	}
 	w.lake.commit(j.token, j.replace, files)
+	w.lake.commits[len(w.lake.commits)-1].seals = len(w.seals)
 	w.answer(w.lake.last())
 }
 

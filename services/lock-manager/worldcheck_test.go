@@ -156,20 +156,10 @@ func (w *world) mayRun(id string, publish bool) bool {
 func (w *world) belongs(f *rawFile) bool {
 	for i := len(w.lake.commits) - 1; i >= 0; i-- {
 		if w.lake.commits[i].replace {
-			return w.bound(f, w.sealOf(w.lake.commits[i]))
+			return w.bound(f, w.seals[w.lake.commits[i].seals-1])
 		}
 	}
 	return true
-}
-
-// sealOf finds the newest seal that a replacement carried out.
-func (w *world) sealOf(c commit) seal {
-	for i := len(w.seals) - 1; i >= 0; i-- {
-		if slices.ContainsFunc(c.files, func(id string) bool { return slices.Contains(w.seals[i].files, id) }) {
-			return w.seals[i]
-		}
-	}
-	return seal{}
 }
 
 // bound: a change file belongs to a sealed generation if that is the first, or
@@ -189,7 +179,7 @@ func (w *world) first(ids []string) time.Time {
 	}
 	for i := len(w.lake.commits) - 1; i >= 0; i-- {
 		if w.lake.commits[i].replace {
-			first = latest(first, w.sealOf(w.lake.commits[i]).first)
+			first = latest(first, w.seals[w.lake.commits[i].seals-1].first)
 			break
 		}
 	}
