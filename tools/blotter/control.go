@@ -136,8 +136,10 @@ func newLoad() *cobra.Command {
 	load := &cobra.Command{
 		Use:   "load",
 		Short: "Say that a full load is complete, or what becomes of late load files",
-		Args:  cobra.NoArgs,
-		RunE:  wantsSubcommand,
+		Example: `  blotter load complete rms.reports
+  blotter load reopen rms.reports`,
+		Args: cobra.NoArgs,
+		RunE: wantsSubcommand,
 	}
 	complete := &cobra.Command{
 		Use:   "complete TABLE",

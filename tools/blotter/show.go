@@ -47,7 +47,12 @@ type quarantined struct {
 }
 
 func newTable() *cobra.Command {
-	cmd := &cobra.Command{Use: "table", Short: "Look at one table", Args: cobra.NoArgs, RunE: wantsSubcommand}
+	cmd := &cobra.Command{
+		Use: "table", Short: "Look at one table",
+		Example: `  blotter table show rms.reports
+  blotter table schema rms.reports`,
+		Args: cobra.NoArgs, RunE: wantsSubcommand,
+	}
 	cmd.AddCommand(newTableShow())
 	return cmd
 }
