@@ -238,3 +238,25 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkBacklog: one more change file for a paused table with many that wait.
+func BenchmarkBacklog(b *testing.B) {
+	for _, waiting := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
+			s := NewState(testTable)
+			s.SpecVersion, s.Pause = 1, &PauseRecord{Reason: pauseOperator}
+			for i := range waiting {
+				f := fileOf(newRaw("20260228-010000000.csv", 0, fmt.Sprint(i)).ref)
+				f.Held = true
+				s.Files[f.ID] = f
+			}
+			more := changeFile(5, -1).classified()
+			for b.Loop() {
+				if _, err := s.Step(DefaultConfig(), Input{Time: modelEpoch, Event: more}); err != nil {
+					b.Fatal(err)
+				}
+				delete(s.Files, dms.FileID(more.GetFile().GetFileId()))
+			}
+		})
+	}
+}

@@ -94,11 +94,12 @@ func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
 func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
 	f := fileOf(e.GetFile())
 	f.Late, f.Accepted = e.GetLate(), at
-	sealed, isSealed := s.sealedVersion(f.Object.Key)
-	s.Files[f.ID] = s.touch(f)
-	if f.Kind == dms.KindLoad && !f.Late && s.Load != nil && !(isSealed && !laterVersion(f, sealed)) {
-		s.joinLoad(at, f)
+	if f.Kind == dms.KindLoad && !f.Late && s.Load != nil {
+		if sealed, isSealed := s.sealedVersion(f.Object.Key); !isSealed || laterVersion(f, sealed) {
+			s.joinLoad(at, f)
+		}
 	}
+	s.Files[f.ID] = s.touch(f)
 }
 
 // joinLoad takes a load file into the open load, or into the one after a load
