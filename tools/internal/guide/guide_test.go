@@ -2,6 +2,7 @@ package guide
 
 import (
 	"encoding/json"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -140,5 +141,33 @@ func TestTypes(t *testing.T) {
 				t.Errorf("%s is %s, the guide says %s (%v)", name[1], got, row[1], err)
 			}
 		}
+	}
+}
+
+// codeFiles declare the codes of what is refused.
+var codeFiles = []string{"../../../pkg/transform/codes.go", "../../../pkg/dms/csverror.go"}
+
+// TestCodes: the guide says what to do for every code of a refusal, and names no
+// code that there is not.
+func TestCodes(t *testing.T) {
+	_, prose := readGuide(t)
+	_, section, _ := strings.Cut(prose, "\n## 6. ")
+	var known, named []string
+	for _, file := range codeFiles {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range regexp.MustCompile(`= "([a-z]+\.[a-z0-9_]+)"`).FindAllStringSubmatch(string(source), -1) {
+			known = append(known, c[1])
+		}
+	}
+	for _, c := range regexp.MustCompile("`((?:csv|file|row|value|object)\\.[a-z0-9_]+)`").FindAllStringSubmatch(section, -1) {
+		named = append(named, c[1])
+	}
+	slices.Sort(known)
+	slices.Sort(named)
+	if len(known) == 0 || !slices.Equal(known, slices.Compact(named)) {
+		t.Errorf("the codes are\n%v\nthe guide names\n%v", known, named)
 	}
 }
