@@ -111,6 +111,7 @@ func testSpec(version uint64, flag registry.Flag) registry.Table {
 // modelConfig has bounds so small that few files reach them.
 func modelConfig() Config {
 	cfg := DefaultConfig()
+	cfg.GrantTimeout, cfg.BatchBytes = 15*time.Minute, 64<<20
 	cfg.BatchFiles, cfg.LoadFiles, cfg.MaxExpired = 3, 2, 2
 	return cfg
 }
