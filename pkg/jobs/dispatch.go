@@ -70,9 +70,9 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 	if err != nil {
 		return err
 	}
-	run, cancel := context.WithDeadline(ctx, grant.GetDeadline().AsTime())
+	bounded, cancel := context.WithDeadline(ctx, grant.GetDeadline().AsTime())
 	defer cancel()
-	group, run := errgroup.WithContext(run)
+	group, run := errgroup.WithContext(bounded)
 	for _, file := range grant.GetFiles() {
 		group.Go(func() error {
 			if err := d.slots.Acquire(run, 1); err != nil {
@@ -85,7 +85,7 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 		})
 	}
 	err = group.Wait()
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		d.Logger.WarnContext(ctx, "transform ran past its deadline", "table", r.Table.String(), "token", grant.GetToken())
 		return nil
 	}
@@ -140,7 +140,7 @@ func (d *Dispatcher) run(ctx context.Context, job Job) (*blotterv1.StagedFile, e
 	}
 	return nil, &transform.Failure{
 		Code: "transform.unavailable", ObjectKey: job.File.GetObject().GetKey(),
-		Message: fmt.Sprintf("the transform did not succeed in %d attempts: %v", d.Config.Attempts, err),
+		Message: fmt.Sprintf("the transform did not succeed in %d attempts; the service's own log says why", d.Config.Attempts),
 		Hint:    "mend the cause, then resume with --retry",
 	}
 }

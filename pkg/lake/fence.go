@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/apache/iceberg-go/table"
-
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
@@ -43,10 +41,6 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	case state.token == token:
 		return state.last, nil
 	}
-	rows, err := countLive(ctx, tbl)
-	if err != nil {
-		return Result{}, err
-	}
 	tx, err := pin(tbl)
 	if err != nil {
 		return Result{}, err
@@ -54,7 +48,7 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: token, Strategy: StrategyFence, TableRows: rows}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {
 		return Result{}, err
 	}
@@ -65,13 +59,4 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 		return Result{}, commitFailed(err)
 	}
 	return result, l.step(StepCommitted)
-}
-
-// countLive counts the live rows by the metadata alone.
-func countLive(ctx context.Context, tbl *table.Table) (int64, error) {
-	s, err := readSnapshot(ctx, tbl, nil)
-	if err != nil {
-		return 0, err
-	}
-	return s.rows, nil
 }

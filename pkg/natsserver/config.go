@@ -33,7 +33,7 @@ func DefaultConfig() Config {
 		ReadyTimeout: 60 * time.Second,
 		MaxMemory:    64 << 20,
 		MaxStore:     64 << 30,
-		MaxPayload:   8 << 20,
+		MaxPayload:   64 << 20,
 		SyncAlways:   true,
 	}
 }

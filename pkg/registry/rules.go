@@ -160,8 +160,8 @@ func (s Settings) bookkeeping() []bookkeepingColumn {
 }
 
 func (c *checker) columns(t Table) {
-	if len(t.Columns) == 0 && t.DMS.Format == FormatCSV && !t.DMS.Header {
-		c.fault("columns", "columns are missing: a CSV file without a header tells neither names nor types")
+	if len(t.Columns) == 0 {
+		c.fault("columns", "columns are missing: name at least those that every file has; files may bring more")
 	}
 	seen := map[string]string{}
 	for i, col := range t.Columns {

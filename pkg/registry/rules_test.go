@@ -70,8 +70,6 @@ func TestValidate(t *testing.T) {
 func TestValidateAccepts(t *testing.T) {
 	for name, with := range map[string]func(*Table){
 		"no key":                     func(t *Table) { t.PrimaryKey = nil },
-		"no columns, with a header":  func(t *Table) { t.DMS.Header, t.Columns = true, nil },
-		"no columns, in Parquet":     func(t *Table) { t.DMS.Format, t.Columns = FormatParquet, nil },
 		"names from everywhere":      func(t *Table) { t.ID.Table, t.Columns[1].Name = "case notes+2024", "Straße №1" },
 		"a column like a prefix":     func(t *Table) { t.Columns[1].Name = "before_noon" },
 		"a column named like a word": func(t *Table) { t.Columns[1].Name = "select" },

@@ -2,7 +2,6 @@ package transform
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -69,7 +68,8 @@ func bind(t registry.Table, kind dms.FileKind, names []string) (*binding, *Failu
 func (b *binding) missing(t registry.Table, kind dms.FileKind, find func(string) int) *Failure {
 	lacks := func(column, message, hint string) *Failure {
 		return &Failure{Code: CodeColumnMissing, Column: column, Message: message, Hint: hint,
-			Expected: "columns " + strings.Join(b.names, ", ") + " and " + column}
+			// What stands in the first line may be a row: its words are not repeated.
+			Expected: fmt.Sprintf("a column %s among the %d of the file", column, len(b.names))}
 	}
 	for _, name := range t.PrimaryKey {
 		if find(name) < 0 {

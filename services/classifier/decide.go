@@ -31,10 +31,6 @@ func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	if why != nil {
 		return rejected(e, string(why.Reason), why.Detail)
 	}
-	if name.Format != spec.DMS.Format && name.Kind != dms.KindTransaction {
-		return rejected(e, "format", fmt.Sprintf("the name says %s, the registration says %s: correct one of them",
-			name.Format, spec.DMS.Format))
-	}
 	id := dms.FileID(e.GetFileId())
 	return &blotterv1.FileClassified{
 		SpecVersion: spec.Version,

@@ -7,6 +7,7 @@
 // with a file that failed. Out: FilesPublished or PublishFailed, GrantFenced,
 // FileQuarantined. It decides by what the lake says of the token, never by what
 // it remembers: a request that comes again finds its token in the table and is
-// answered as before; a request whose token is stale is not answered, since
-// nobody waits for it.
+// answered as before. A request whose token is stale is not answered: the grant
+// has ended, unless the control state is older than the lake, which its operators
+// see as a grant that never ends.
 package curator

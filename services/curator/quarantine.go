@@ -60,12 +60,18 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		Copy: folder + "/" + path.Base(file.Object.Key),
 	}
 	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
-	_, err := s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
+	_, err := try(ctx, func() (objects.Info, error) {
+		return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
+	})
 	switch {
+	case err == nil, errors.Is(err, objects.ErrExists):
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrChanged):
-		report.Copy, report.CopyError = "", err.Error()
-	case err != nil && !errors.Is(err, objects.ErrExists):
-		return nil, fmt.Errorf("copy %s to the failed bucket: %w", file.Object.Key, err)
+		report.Copy, report.CopyError = "", "the object is not there any more in the version that failed"
+	default:
+		s.deps.Logger.ErrorContext(ctx, "copy to the failed bucket", "key", file.Object.Key, "error", err)
+		report.Copy, report.CopyError = "", "the object could not be copied; the service's own log says why"
 	}
 	reportKey := folder + "/report.json"
 	if err := s.writeReport(ctx, reportKey, report); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -87,7 +88,7 @@ func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
 		if _, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{
 			Table: r.Table, Service: ServiceName, ID: eventlog.ID(ServiceName, r.Table, a.name, a.parts...),
 			Cause: r.Envelope.GetId(), Correlation: a.file, Actor: ServiceName,
-			Time: s.deps.Now(), Message: a.event, After: r.Seq,
+			Time: s.deps.Now(), Message: a.event, After: a.after(r.Seq),
 		}); err != nil {
 			return fmt.Errorf("say %s: %w", a.name, err)
 		}
@@ -101,6 +102,16 @@ type answer struct {
 	parts []string
 	file  string
 	event proto.Message
+	// early: the event may be in the log since before its input, so that the
+	// look-behind must go back to the beginning.
+	early bool
+}
+
+func (a answer) after(input uint64) uint64 {
+	if a.early {
+		return 0
+	}
+	return input
 }
 
 func tokenPart(token uint64) string { return strconv.FormatUint(token, 10) }
@@ -111,7 +122,8 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		return nil, err
 	}
 	ctx, end := trace(ctx, e)
-	result, err := s.deps.Lake.Publish(ctx, requestOf(spec, e))
+	request := requestOf(spec, e)
+	result, err := try(ctx, func() (lake.Result, error) { return s.deps.Lake.Publish(ctx, request) })
 	end(err)
 	var refused *lake.AuditError
 	switch {
@@ -125,18 +137,44 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 			},
 		}}, nil
 	case errors.Is(err, lake.ErrIncompatible):
-		return []answer{{
-			name: "publish-failed", parts: []string{tokenPart(e.GetToken())},
-			event: &blotterv1.PublishFailed{Token: e.GetToken(), Failure: &blotterv1.Failure{
-				Code: "lake.incompatible", Message: err.Error(),
-				Hint: "register the table so that its schema can follow, then resume",
-			}},
-		}}, nil
+		return []answer{publishFailed(e.GetToken(), "lake.incompatible", err.Error(),
+			"register the table so that its schema can follow, then resume")}, nil
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
 		return nil, nil
 	}
-	return nil, fmt.Errorf("publish grant %d of %s: %w", e.GetToken(), table, err)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	// The lane must come free for the fence. Should the commit have landed after
+	// all, the fence finds it.
+	s.deps.Logger.ErrorContext(ctx, "publish", "table", table.String(), "token", e.GetToken(), "error", err)
+	return []answer{publishFailed(e.GetToken(), "publish.unavailable",
+		"the lake could not take the commit; the service's own log says why", "mend the cause, then resume")}, nil
+}
+
+// maxTrying bounds how long one piece of work is tried; what still fails then
+// is for an operator, and must not block the table's lane.
+const maxTrying = 5 * time.Minute
+
+// try repeats work whose fault may pass.
+func try[T any](ctx context.Context, work func() (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		out, err := work()
+		var refused *lake.AuditError
+		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) ||
+			errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrChanged) || errors.Is(err, objects.ErrExists) {
+			return out, backoff.Permanent(err)
+		}
+		return out, err
+	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(maxTrying))
+}
+
+func publishFailed(token uint64, code, message, hint string) answer {
+	return answer{
+		name: "publish-failed", parts: []string{tokenPart(token)},
+		event: &blotterv1.PublishFailed{Token: token, Failure: &blotterv1.Failure{Code: code, Message: message, Hint: hint}},
+	}
 }
 
 // trace puts a span into the trace of every file of the request.
@@ -169,7 +207,11 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 	case err != nil:
 		return nil, fmt.Errorf("fence grant %d of %s: %w", e.GetToken(), table, err)
 	case !result.Fenced():
-		return []answer{published(e.GetToken(), result)}, nil
+		// It was published before the fence was asked for, and a crash may have
+		// come between saying so and being heard.
+		a := published(e.GetToken(), result)
+		a.early = true
+		return []answer{a}, nil
 	}
 	return []answer{{
 		name: "fenced", parts: []string{tokenPart(e.GetToken())},

@@ -47,6 +47,9 @@ type Raw interface {
 	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
 	// Fresh is Scan without most of what an earlier Fresh has handed over.
 	Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+	// Missed tells what the last scan passed over although it may be data:
+	// objects that are still being written, or cannot be read; nil if nothing.
+	Missed() error
 }
 
 // Deps are what the service works with; all are needed.
@@ -151,6 +154,9 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		if isNew {
 			listed.Told++
 		}
+	}
+	if err := s.deps.Raw.Missed(); r.Complete && err != nil {
+		return listed, fmt.Errorf("the listing is not complete, so no load can be sealed by it: %w", err)
 	}
 	for _, spec := range specs {
 		_, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{

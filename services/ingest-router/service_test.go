@@ -155,6 +155,8 @@ func (r rawList) Scan(context.Context, string) iter.Seq2[objects.Info, error] {
 	}
 }
 
+func (r rawList) Missed() error { return nil }
+
 func (r rawList) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
 	return r.Scan(ctx, prefix)
 }

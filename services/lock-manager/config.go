@@ -9,7 +9,9 @@ import (
 // Config holds what an operator may tune. The zero value of a field is refused
 // by Validate; start from DefaultConfig.
 type Config struct {
-	// GrantTimeout is how long one transaction may take.
+	// GrantTimeout is how long one transaction may take, its wait for a free
+	// worker included. It finds workers that are lost, not slow ones: make it
+	// longer than the whole backlog that may lie before a file.
 	GrantTimeout time.Duration
 	// BatchFiles and BatchBytes bound the change files of one grant; one file is
 	// always granted, however large.
@@ -29,7 +31,7 @@ type Config struct {
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {
 	return Config{
-		GrantTimeout: 15 * time.Minute,
+		GrantTimeout: 2 * time.Hour,
 		BatchFiles:   32,
 		BatchBytes:   64 << 20,
 		LoadFiles:    8,

@@ -42,7 +42,10 @@ const maxStepEvents = 512
 // Input is one thing that happened: an event of another service, a command, or
 // a tick of the clock when both are nil.
 type Input struct {
-	Time    time.Time // when, by the shell's clock
+	Time time.Time // when, by the shell's clock
+	// Since is from when on the shell has been looking: what it did not see
+	// before counts neither as quiet nor as busy. Only ticks carry it.
+	Since   time.Time
 	Event   proto.Message
 	Command Command
 }
@@ -80,7 +83,7 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 	}
 	switch e := in.Event.(type) {
 	case nil:
-		return s.decideTick(in.Time), nil
+		return s.decideTick(in.Time, in.Since), nil
 	case *blotterv1.FileClassified:
 		return s.decideClassified(e.GetFile()), nil
 	case *blotterv1.ListingClassified:
@@ -205,15 +208,22 @@ func (s *State) decideFenced(cfg Config, e *blotterv1.GrantFenced) []proto.Messa
 
 // decideTick looks at the clock: a grant past its deadline is fenced, a load
 // that was quiet long enough is sealed.
-func (s *State) decideTick(now time.Time) []proto.Message {
+func (s *State) decideTick(now, since time.Time) []proto.Message {
 	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
 		return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceDeadline}}
 	}
 	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
-		s.QuietPeriod > 0 && now.Sub(l.LastFile) >= s.QuietPeriod {
+		s.QuietPeriod > 0 && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {
 		return s.seal("quiet_period", false)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transform bool) []proto.Message {

@@ -2,7 +2,6 @@ package lockmanager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +19,9 @@ import (
 
 // ServiceName is the service's name in subjects, consumers and permissions.
 const ServiceName = "lock-manager"
+
+// parallelTicks bounds the tables that are ticked at once.
+const parallelTicks = 16
 
 // Log is what the service needs of the event log.
 type Log interface {
@@ -98,10 +100,11 @@ func (s *Service) Command(ctx context.Context, table dms.TableID, actor string, 
 // another replica may have died holding it.
 func (s *Service) watchClock(ctx context.Context) error {
 	const everyTable = 30 // ticks
+	since := s.deps.Now()
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
-		if err := s.tick(ctx, n%everyTable == 0); err != nil && ctx.Err() == nil {
+		if err := s.tick(ctx, since, n%everyTable == 0); err != nil && ctx.Err() == nil {
 			s.deps.Logger.ErrorContext(ctx, "look at the clock", "error", err)
 		}
 		select {
@@ -112,7 +115,7 @@ func (s *Service) watchClock(ctx context.Context) error {
 	}
 }
 
-func (s *Service) tick(ctx context.Context, everyTable bool) error {
+func (s *Service) tick(ctx context.Context, since time.Time, everyTable bool) error {
 	due := map[dms.TableID]struct{}{}
 	unflushed, err := s.deps.Store.Unflushed(ctx)
 	if err != nil {
@@ -135,12 +138,17 @@ func (s *Service) tick(ctx context.Context, everyTable bool) error {
 			due[t.id] = struct{}{}
 		}
 	}
-	var errs []error
+	// A table that is slow to answer must not stop the clock of the others.
+	var group errgroup.Group
+	group.SetLimit(parallelTicks)
 	for id := range due {
-		in := Input{Time: s.deps.Now()}
-		if err := s.apply(ctx, id, source{actor: ServiceName}, in); err != nil {
-			errs = append(errs, fmt.Errorf("tick %s: %w", id, err))
-		}
+		group.Go(func() error {
+			in := Input{Time: s.deps.Now(), Since: since}
+			if err := s.apply(ctx, id, source{actor: ServiceName}, in); err != nil {
+				s.deps.Logger.ErrorContext(ctx, "look at the clock of a table", "table", id.String(), "error", err)
+			}
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	return group.Wait()
 }

@@ -34,7 +34,8 @@ type table struct {
 	version uint64
 	// hydrated is since when published change files are in state.Files; nil: none.
 	hydrated *time.Time
-	timed    atomic.Bool // a deadline or a quiet period runs, or a step was cut short
+	timed    atomic.Bool // a deadline or a quiet period runs
+	cutShort bool        // the last step left something to do
 }
 
 // source says what brought an input about.
@@ -62,10 +63,13 @@ func (s *Service) apply(ctx context.Context, id dms.TableID, src source, in Inpu
 	defer t.mu.Unlock()
 	for range maxConflicts {
 		err := s.applyOnce(ctx, t, src, in)
+		for err == nil && t.cutShort {
+			err = s.applyOnce(ctx, t, src, Input{Time: in.Time})
+		}
 		if err == nil || errors.Is(err, ErrRefused) {
 			return err
 		}
-		t.state = nil
+		t.state, t.cutShort = nil, false
 		if !errors.Is(err, control.ErrConflict) {
 			return err
 		}
@@ -131,7 +135,8 @@ func (t *table) settle(cutShort bool) {
 			}
 		}
 	}
-	t.timed.Store(cutShort || st.Grant != nil || (st.Load != nil && st.QuietPeriod > 0))
+	t.cutShort = cutShort
+	t.timed.Store(st.Grant != nil || (st.Load != nil && st.QuietPeriod > 0))
 }
 
 // load reads the table if it is not in memory, and says what its outbox still

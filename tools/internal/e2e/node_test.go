@@ -253,6 +253,9 @@ func (r listedRaw) Scan(ctx context.Context, prefix string) iter.Seq2[objects.In
 	}
 }
 
+// Missed is nothing: a listing of the bucket passes over no file.
+func (r listedRaw) Missed() error { return nil }
+
 // Fresh is Scan.
 func (r listedRaw) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
 	return r.Scan(ctx, prefix)

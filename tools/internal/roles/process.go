@@ -23,6 +23,7 @@ import (
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/natsserver"
 	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/transform"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -58,6 +59,19 @@ type Process struct {
 type RawFolder struct {
 	*local.Bucket
 	*local.Watcher
+}
+
+// Missed tells what the last scan passed over although it may be data.
+func (r RawFolder) Missed() error {
+	report := r.Report()
+	if report.Unstable > 0 {
+		return fmt.Errorf("%d files are still being written; try again when they are whole", report.Unstable)
+	}
+	var errs []error
+	for _, skip := range report.Skips {
+		errs = append(errs, fmt.Errorf("%s cannot be read: %w", skip.Path, skip.Reason))
+	}
+	return errors.Join(errs...)
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes
@@ -206,7 +220,9 @@ func (p *Process) openRaw(ctx context.Context) error {
 	if p.Raw.Bucket, err = local.New("raw", p.cfg.rawDir(), local.ReadOnly()); err != nil {
 		return fmt.Errorf("open the raw folder %s (name it with --raw): %w", p.cfg.rawDir(), err)
 	}
-	if p.Raw.Watcher, err = p.Raw.Bucket.Watch(context.WithoutCancel(ctx), p.cfg.Watch); err != nil {
+	watch := p.cfg.Watch
+	watch.Logger = p.logger
+	if p.Raw.Watcher, err = p.Raw.Bucket.Watch(context.WithoutCancel(ctx), watch); err != nil {
 		return fmt.Errorf("watch the raw folder: %w", err)
 	}
 	p.atClose(p.Raw.Watcher.Close)
@@ -221,7 +237,13 @@ func (p *Process) openBuckets(context.Context) error {
 	if p.Failed, err = local.New("failed", p.cfg.path("failed")); err != nil {
 		return fmt.Errorf("open the failed folder: %w", err)
 	}
-	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, p.cfg.Transform)
+	scratch := p.cfg.path("scratch")
+	if err := errors.Join(os.MkdirAll(scratch, 0o700), transform.RemoveScratch(scratch)); err != nil {
+		return fmt.Errorf("clear the scratch folder: %w", err)
+	}
+	transforms := p.cfg.Transform
+	transforms.ScratchDir = scratch
+	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, transforms)
 	return nil
 }
 
