@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -258,5 +259,29 @@ func BenchmarkBacklog(b *testing.B) {
 				delete(s.Files, dms.FileID(more.GetFile().GetFileId()))
 			}
 		})
+	}
+}
+
+// A quiet period counts from the last load file, and not from before the shell
+// began to look.
+func TestQuietPeriod(t *testing.T) {
+	s := registered(t, registry.FlagLambda)
+	mustStep(t, s, loadFile(1, 0, "a").classified())
+	quiet := s.QuietPeriod
+	for _, tick := range []struct {
+		after, since time.Duration
+		sealed       bool
+	}{
+		{quiet - time.Second, 0, false},
+		{2 * quiet, quiet + time.Second, false},
+		{2*quiet + time.Second, quiet + time.Second, true},
+	} {
+		in := Input{Time: modelEpoch.Add(tick.after), Since: modelEpoch.Add(tick.since)}
+		if _, err := s.Step(DefaultConfig(), in); err != nil {
+			t.Fatal(err)
+		}
+		if s.Load.Sealed != tick.sealed {
+			t.Errorf("after %s, looked at since %s: sealed %v", tick.after, tick.since, s.Load.Sealed)
+		}
 	}
 }
