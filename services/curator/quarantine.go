@@ -54,8 +54,8 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		Code: failure.GetCode(), Message: failure.GetMessage(), Row: failure.GetRow(), Column: failure.GetColumn(),
 		Expected: failure.GetExpected(), RowsFailed: failure.GetRowsFailed(), Hint: failure.GetHint(),
 		Resume: []string{
-			fmt.Sprintf("blotter resume '%s' --retry   # read the file again", table),
-			fmt.Sprintf("blotter resume '%s' --skip    # go on without it; the gap stays visible", table),
+			fmt.Sprintf("blotter resume '%s' --retry   # read this same file again, once its registration is mended", table),
+			fmt.Sprintf("blotter resume '%s' --skip    # go on without it; written again at the source, it comes as a new file", table),
 		},
 		Copy: folder + "/" + path.Base(file.Object.Key),
 	}

@@ -107,7 +107,8 @@ func newResume() *cobra.Command {
 		Short: "Let a paused table go on, its quarantined file retried or skipped",
 		Long: `Let a paused table go on. If a file is quarantined, say what becomes of it:
 --retry reads it again (after the registration was mended, for example), --skip
-goes on without it; the gap stays visible in ` + "`blotter table show`" + `.`,
+goes on without it; the gap stays visible in ` + "`blotter table show`" + `. A file that is
+written again at the source is a new file, and comes by itself: skip the old one.`,
 		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
   blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
 		Args: cobra.ExactArgs(1),

@@ -190,7 +190,7 @@ func failedFolder(dir string, table dms.TableID, id dms.FileID) string {
 // resumeCommands are the ways to go on after a quarantined file.
 func resumeCommands(dir string, id dms.TableID) []string {
 	return []string{
-		fmt.Sprintf("blotter resume '%s' --retry%s   # read the file again", id, dirFlag(dir)),
+		fmt.Sprintf("blotter resume '%s' --retry%s   # read this same file again, once its registration is mended", id, dirFlag(dir)),
 		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible", id, dirFlag(dir)),
 	}
 }
