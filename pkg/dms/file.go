@@ -98,3 +98,11 @@ func NewFileID(o Object, kind FileKind) FileID {
 	}
 	return FileID(hex.EncodeToString(h.Sum(nil)[:16]))
 }
+
+// File is a classified file: which object, of what kind, in which order.
+type File struct {
+	ID     FileID
+	Object Object
+	Kind   FileKind
+	Order  FileOrder
+}

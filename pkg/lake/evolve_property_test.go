@@ -137,7 +137,7 @@ func (s *source) drawColumns(rt *rapid.T) (names []string, widths map[string]int
 }
 
 // draw makes a file, puts it into the raw bucket and into the model.
-func (s *source) draw(rt *rapid.T) transform.File {
+func (s *source) draw(rt *rapid.T) dms.File {
 	s.files++
 	names, widths := s.drawColumns(rt)
 	keyWidth := widths["id"]
@@ -243,7 +243,7 @@ func parquetFile(rt *rapid.T, names []string, nodes []parquet.Node, rows [][]any
 	return b.Bytes()
 }
 
-func (s *source) put(rt *rapid.T, ending string, data []byte) transform.File {
+func (s *source) put(rt *rapid.T, ending string, data []byte) dms.File {
 	key := fmt.Sprintf("dms/source/20250303-%09d.%s", s.files, ending)
 	out, err := s.raw.Create(context.Background(), key)
 	if err != nil {
@@ -261,11 +261,11 @@ func (s *source) put(rt *rapid.T, ending string, data []byte) transform.File {
 		rt.Fatal(why.Detail)
 	}
 	id := dms.NewFileID(o, name.Kind)
-	return transform.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)}
+	return dms.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)}
 }
 
 // transformed stages a file twice: what is staged depends on nothing else.
-func (s *source) transformed(rt *rapid.T, f transform.File, token uint64) lake.Part {
+func (s *source) transformed(rt *rapid.T, f dms.File, token uint64) lake.Part {
 	again, err := local.New("again", filepath.Join(s.dir, "again-"+rand.Text()))
 	if err != nil {
 		rt.Fatal(err)

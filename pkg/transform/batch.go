@@ -164,7 +164,7 @@ func (c positionColumn) values(dst []parquet.Value, scratch []byte, b *recordBat
 }
 
 // provenanceSources gives the sources of the columns that Blotter adds.
-func provenanceSources(lay *layout, file File) []columnSource {
+func provenanceSources(lay *layout, file dms.File) []columnSource {
 	text := func(s string) columnSource { return constantColumn{value: parquet.ByteArrayValue([]byte(s))} }
 	sources := []columnSource{text(string(file.ID)), rowColumn{}}
 	switch {

@@ -133,7 +133,7 @@ func benchInput(b *testing.B, rows int) (*local.Bucket, Job) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	file := File{ID: "bench", Kind: dms.KindLoad, Order: "bench",
+	file := dms.File{ID: "bench", Kind: dms.KindLoad, Order: "bench",
 		Object: dms.Object{Bucket: "bench", Key: key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}}
 	return raw, Job{Table: wideTable(), File: file, Token: 1}
 }

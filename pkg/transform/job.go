@@ -16,16 +16,8 @@ const Engine = "go/1"
 // Job is the transform of one file under one token.
 type Job struct {
 	Table registry.Table
-	File  File
+	File  dms.File
 	Token uint64
-}
-
-// File is a classified file: which object, of what kind, in which order.
-type File struct {
-	ID     dms.FileID
-	Object dms.Object
-	Kind   dms.FileKind
-	Order  dms.FileOrder
 }
 
 // Deps are the buckets between which a transform works.

@@ -60,7 +60,7 @@ func newBench(t testing.TB, table registry.Table) *bench {
 }
 
 // put makes a file of the raw bucket.
-func (b *bench) put(key, content string) File {
+func (b *bench) put(key, content string) dms.File {
 	b.raw.put(key, []byte(content))
 	o := dms.Object{Bucket: "memory", Key: key, ETag: etagOf([]byte(content)), Size: int64(len(content)),
 		LastModified: time.Date(2024, 1, 15, 8, 0, 0, 0, time.UTC)}
@@ -69,10 +69,10 @@ func (b *bench) put(key, content string) File {
 		b.t.Fatal(why.Detail)
 	}
 	id := dms.NewFileID(o, name.Kind)
-	return File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)}
+	return dms.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)}
 }
 
-func (b *bench) run(f File) (*Result, error) {
+func (b *bench) run(f dms.File) (*Result, error) {
 	b.t.Helper()
 	result, err := Run(b.t.Context(), b.cfg, Deps{Raw: b.raw, Staging: b.staging}, Job{Table: b.table, File: f, Token: 7})
 	if b.staging.open != 0 {
@@ -81,7 +81,7 @@ func (b *bench) run(f File) (*Result, error) {
 	return result, err
 }
 
-func (b *bench) mustRun(f File) *Result {
+func (b *bench) mustRun(f dms.File) *Result {
 	b.t.Helper()
 	result, err := b.run(f)
 	if err != nil {
@@ -98,7 +98,7 @@ func (b *bench) mustRun(f File) *Result {
 }
 
 // refused runs a file that must fail, and gives its failure.
-func (b *bench) refused(f File) *Failure {
+func (b *bench) refused(f dms.File) *Failure {
 	b.t.Helper()
 	_, err := b.run(f)
 	var failure *Failure

@@ -8,14 +8,6 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// File is a classified file: a dms.Object with its identity, kind and order.
-type File struct {
-	ID     dms.FileID
-	Object dms.Object
-	Kind   dms.FileKind
-	Order  dms.FileOrder
-}
-
 // KindOf reads a file's kind; an unspecified one gives the zero kind.
 func KindOf(k blotterv1.FileKind) dms.FileKind {
 	switch k {
@@ -59,15 +51,15 @@ func Object(o dms.Object) *blotterv1.ObjectRef {
 }
 
 // FileOf reads a classified file.
-func FileOf(f *blotterv1.FileRef) File {
-	return File{
+func FileOf(f *blotterv1.FileRef) dms.File {
+	return dms.File{
 		ID: dms.FileID(f.GetFileId()), Object: ObjectOf(f.GetObject()),
 		Kind: KindOf(f.GetKind()), Order: dms.FileOrder(f.GetOrder()),
 	}
 }
 
 // FileRef gives a classified file its protobuf form.
-func FileRef(f File) *blotterv1.FileRef {
+func FileRef(f dms.File) *blotterv1.FileRef {
 	return &blotterv1.FileRef{
 		FileId: string(f.ID), Object: Object(f.Object), Kind: Kind(f.Kind), Order: string(f.Order),
 	}

@@ -34,7 +34,7 @@ func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	id := dms.FileID(e.GetFileId())
 	return &blotterv1.FileClassified{
 		SpecVersion: spec.Version,
-		File: wire.FileRef(wire.File{
+		File: wire.FileRef(dms.File{
 			ID: id, Object: object, Kind: name.Kind, Order: dms.NewFileOrder(name, object.LastModified, id),
 		}),
 	}

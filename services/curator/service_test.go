@@ -141,7 +141,7 @@ func (b *bench) put(content string) *blotterv1.FileRef {
 		b.t.Fatal(err)
 	}
 	o := dms.Object{Bucket: "raw", Key: rawKey, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}
-	return wire.FileRef(wire.File{ID: dms.NewFileID(o, dms.KindChange), Object: o, Kind: dms.KindChange})
+	return wire.FileRef(dms.File{ID: dms.NewFileID(o, dms.KindChange), Object: o, Kind: dms.KindChange})
 }
 
 func paused(file *blotterv1.FileRef) *blotterv1.TablePaused {

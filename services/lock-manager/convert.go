@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -12,7 +13,7 @@ func fileOf(ref *blotterv1.FileRef) *File {
 }
 
 func (f *File) ref() *blotterv1.FileRef {
-	return wire.FileRef(wire.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order})
+	return wire.FileRef(dms.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order})
 }
 
 func (f *File) stagedRef() *blotterv1.StagedFile {

@@ -59,7 +59,7 @@ func newRaw(name string, minutes int, version string, ops ...op) *rawFile {
 		LastModified: modelEpoch.Add(time.Duration(minutes) * time.Minute),
 	}
 	id := dms.NewFileID(o, parsed.Kind)
-	f := wire.File{ID: id, Object: o, Kind: parsed.Kind, Order: dms.NewFileOrder(parsed, o.LastModified, id)}
+	f := dms.File{ID: id, Object: o, Kind: parsed.Kind, Order: dms.NewFileOrder(parsed, o.LastModified, id)}
 	return &rawFile{ref: wire.FileRef(f), name: name + "@" + version, ops: ops}
 }
 

@@ -132,7 +132,7 @@ func (b *shellBench) classified(name string) *blotterv1.FileClassified {
 	}
 	o := dms.Object{Bucket: "raw", Key: prefix + name, ETag: "1", Size: 1, LastModified: time.Date(2024, 3, 4, 6, 0, 0, 0, time.UTC)}
 	id := dms.NewFileID(o, parsed.Kind)
-	return &blotterv1.FileClassified{SpecVersion: 1, File: wire.FileRef(wire.File{
+	return &blotterv1.FileClassified{SpecVersion: 1, File: wire.FileRef(dms.File{
 		ID: id, Object: o, Kind: parsed.Kind, Order: dms.NewFileOrder(parsed, o.LastModified, id),
 	})}
 }

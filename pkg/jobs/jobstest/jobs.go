@@ -58,7 +58,7 @@ func put(t *testing.T, raw objects.Bucket, key, content string) jobs.Job {
 	o := dms.Object{Bucket: raw.Name(), Key: key, VersionID: info.VersionID, ETag: info.ETag, Size: info.Size,
 		LastModified: time.Date(2024, 1, 15, 8, 0, 0, 0, time.UTC)}
 	id := dms.NewFileID(o, name.Kind)
-	ref := wire.FileRef(wire.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)})
+	ref := wire.FileRef(dms.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)})
 	return jobs.Job{Table: table(), File: ref, Token: 11}
 }
 

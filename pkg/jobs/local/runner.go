@@ -38,7 +38,7 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 		defer cancel()
 	}
 	result, err := transform.Run(ctx, r.cfg, r.deps, transform.Job{
-		Table: job.Table, File: transform.File(wire.FileOf(job.File)), Token: job.Token,
+		Table: job.Table, File: wire.FileOf(job.File), Token: job.Token,
 	})
 	if err != nil {
 		return nil, err
