@@ -20,7 +20,8 @@ type Config struct {
 	// a limit, not a reservation: the disk may still be smaller.
 	MaxMemory int64
 	MaxStore  int64
-	// MaxPayload is the largest message in bytes.
+	// MaxPayload is the largest message in bytes. The largest that Blotter makes
+	// lists every file of one publication, at some 450 bytes each.
 	MaxPayload int32
 	// SyncAlways fsyncs each message before its acknowledgement. Only benchmarks
 	// and tests of speed turn it off.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -35,8 +36,19 @@ func (l slogger) write(level slog.Level, format string, v []any) {
 // Noticef writes at debug level.
 func (l slogger) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
 
-// Warnf writes at warn level.
-func (l slogger) Warnf(format string, v ...any) { l.write(slog.LevelWarn, format, v) }
+// expected are parts of warnings that tell of nothing wrong here: large
+// messages are rare and wanted (see Config.MaxPayload), and a log that was not
+// closed is what recovery after a kill is for.
+var expected = []string{"Maximum payloads over", "Stream state outdated"}
+
+// Warnf writes at warn level, or at debug level what is expected.
+func (l slogger) Warnf(format string, v ...any) {
+	level := slog.LevelWarn
+	if slices.ContainsFunc(expected, func(part string) bool { return strings.Contains(format, part) }) {
+		level = slog.LevelDebug
+	}
+	l.write(level, format, v)
+}
 
 // Fatalf writes at error level and keeps the reason for Start.
 func (l slogger) Fatalf(format string, v ...any) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -18,6 +19,9 @@ const (
 	barsEvery  = 200 * time.Millisecond
 	linesEvery = 2 * time.Second
 )
+
+// maxReason bounds the reason of a pause on a terminal; the closing table has it whole.
+const maxReason = 120
 
 // display shows how far the tables are.
 type display interface {
@@ -153,7 +157,7 @@ func (b *bars) showTable(t tally.Table) {
 		b.tables[t.Table] = current
 	}
 	if t.Paused != "" && current.paused == "" {
-		b.writer.Log("%s is PAUSED: %s; see: blotter table show '%s'", t.Table, t.Paused, t.Table)
+		b.writer.Log("%s is PAUSED: %s; see: blotter table show '%s'", t.Table, text.Snip(t.Paused, maxReason, "…"), t.Table)
 	}
 	current.paused = t.Paused
 	if current.tracker == nil {
