@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/natsserver"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -174,7 +175,7 @@ func TestEventsThatCannotBe(t *testing.T) {
 		}
 	}
 	huge := arrived(reports, 0)
-	huge.Message = &blotterv1.TableRegistered{SpecJson: make([]byte, 9<<20)}
+	huge.Message = &blotterv1.TableRegistered{SpecJson: make([]byte, natsserver.DefaultConfig().MaxPayload)}
 	if _, err := l.PublishOnce(t.Context(), huge); !IsPermanent(err) {
 		t.Errorf("a message that is too large: got %v, want a permanent error", err)
 	}
