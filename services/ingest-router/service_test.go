@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,6 +269,24 @@ func TestWhatDMSCannotWriteIsIgnored(t *testing.T) {
 }
 
 // TestAListingIsToldOnce: asked for again with its id, by another process too.
+// partialList is a raw bucket with an object that cannot be read.
+type partialList struct{ rawList }
+
+func (partialList) Missed() error { return errors.New("LOAD00000002.csv cannot be read") }
+
+func TestAListingThatMissedAFileSealsNothing(t *testing.T) {
+	b := newBench(t)
+	b.register()
+	b.raw = rawList{loadKey}
+	s := b.started()
+	s.deps.Raw = partialList{b.raw}
+	if _, err := s.List(t.Context(), ListRequest{ID: "1", Actor: "operator:test", Complete: true}); err == nil ||
+		!strings.Contains(err.Error(), "LOAD00000002.csv") {
+		t.Errorf("the listing gives %v, expected it to name the file it missed", err)
+	}
+	b.says(reports, "ObjectArrived")
+}
+
 func TestAListingIsToldOnce(t *testing.T) {
 	b := newBench(t)
 	b.register()
