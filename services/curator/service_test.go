@@ -71,6 +71,7 @@ func (l *flakyLog) PublishOnce(ctx context.Context, e eventlog.Event) (uint64, e
 // bench is a curator at work.
 type bench struct {
 	t      *testing.T
+	url    string
 	log    *eventlog.Log
 	flaky  *flakyLog
 	lake   *fakeLake
@@ -81,7 +82,8 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, lake: &fakeLake{}}
-	b.log, _ = eventlogtest.Open(t, eventlogtest.Server(t))
+	b.url = eventlogtest.Server(t)
+	b.log, _ = eventlogtest.Open(t, b.url)
 	b.flaky = &flakyLog{Log: b.log}
 	open := func(name string) *local.Bucket {
 		bucket, err := local.New(name, t.TempDir())
@@ -245,5 +247,24 @@ func TestWhatTheLakeAnswersIsSaid(t *testing.T) {
 				t.Errorf("it says %v, expected %v", got, c.want)
 			}
 		})
+	}
+}
+
+// A publication is said, the process dies before lock-manager hears of it, and
+// the deadline has a fence asked for: the answer is in the log before its input.
+func TestAPublicationSaidBeforeItsFenceIsNotSaidAgain(t *testing.T) {
+	b := newBench(t)
+	b.lake.result.Strategy = "merge"
+	first, err := b.log.PublishOnce(t.Context(), eventlog.Event{
+		Table: reports, Service: ServiceName, Time: time.Date(2024, 3, 4, 5, 0, 0, 0, time.UTC),
+		ID: eventlog.ID(ServiceName, reports, "published", "4"), Message: &blotterv1.FilesPublished{Token: 4},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.flaky.Log, _ = eventlogtest.Open(t, b.url) // another process: it remembers nothing
+	said := b.hears(&blotterv1.FenceRequested{Token: 4, Reason: "deadline"})
+	if len(said) != 1 || said[0].Seq != first {
+		t.Errorf("it says %d events, expected the one at sequence %d", len(said), first)
 	}
 }
