@@ -216,6 +216,190 @@ func (x *GrantFenced) GetSnapshotId() int64 {
 	return 0
 }
 
+// RowsRejected: the bad rows of a file that was published without them
+// (on_bad_row: quarantine) lie in the failed bucket beside a report.
+type RowsRejected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Rows          int64                  `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	ReportKey     string                 `protobuf:"bytes,3,opt,name=report_key,json=reportKey,proto3" json:"report_key,omitempty"`
+	RejectedKey   string                 `protobuf:"bytes,4,opt,name=rejected_key,json=rejectedKey,proto3" json:"rejected_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RowsRejected) Reset() {
+	*x = RowsRejected{}
+	mi := &file_blotter_v1_curator_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RowsRejected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RowsRejected) ProtoMessage() {}
+
+func (x *RowsRejected) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_curator_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RowsRejected.ProtoReflect.Descriptor instead.
+func (*RowsRejected) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RowsRejected) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *RowsRejected) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *RowsRejected) GetReportKey() string {
+	if x != nil {
+		return x.ReportKey
+	}
+	return ""
+}
+
+func (x *RowsRejected) GetRejectedKey() string {
+	if x != nil {
+		return x.RejectedKey
+	}
+	return ""
+}
+
+// TableMaintained: one bounded step of maintenance is done, or none was due. The
+// rows of the table are as before.
+type TableMaintained struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	// "compact", "deletes", "manifests", "expire", "orphans" or "none".
+	Step       string `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	SnapshotId int64  `protobuf:"varint,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	// What the step left out and put in: data files, delete files, manifests,
+	// snapshots or objects, as the step has it.
+	Removed      int64 `protobuf:"varint,4,opt,name=removed,proto3" json:"removed,omitempty"`
+	Added        int64 `protobuf:"varint,5,opt,name=added,proto3" json:"added,omitempty"`
+	BytesRemoved int64 `protobuf:"varint,6,opt,name=bytes_removed,json=bytesRemoved,proto3" json:"bytes_removed,omitempty"`
+	BytesAdded   int64 `protobuf:"varint,7,opt,name=bytes_added,json=bytesAdded,proto3" json:"bytes_added,omitempty"`
+	// Another step is due.
+	More          bool  `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	TableRows     int64 `protobuf:"varint,9,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableMaintained) Reset() {
+	*x = TableMaintained{}
+	mi := &file_blotter_v1_curator_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableMaintained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableMaintained) ProtoMessage() {}
+
+func (x *TableMaintained) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_curator_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableMaintained.ProtoReflect.Descriptor instead.
+func (*TableMaintained) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TableMaintained) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *TableMaintained) GetSnapshotId() int64 {
+	if x != nil {
+		return x.SnapshotId
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetBytesRemoved() int64 {
+	if x != nil {
+		return x.BytesRemoved
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetBytesAdded() int64 {
+	if x != nil {
+		return x.BytesAdded
+	}
+	return 0
+}
+
+func (x *TableMaintained) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *TableMaintained) GetTableRows() int64 {
+	if x != nil {
+		return x.TableRows
+	}
+	return 0
+}
+
 // FileQuarantined: the raw object and a report lie in the failed bucket.
 type FileQuarantined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -229,7 +413,7 @@ type FileQuarantined struct {
 
 func (x *FileQuarantined) Reset() {
 	*x = FileQuarantined{}
-	mi := &file_blotter_v1_curator_proto_msgTypes[3]
+	mi := &file_blotter_v1_curator_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -241,7 +425,7 @@ func (x *FileQuarantined) String() string {
 func (*FileQuarantined) ProtoMessage() {}
 
 func (x *FileQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_curator_proto_msgTypes[3]
+	mi := &file_blotter_v1_curator_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -254,7 +438,7 @@ func (x *FileQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileQuarantined.ProtoReflect.Descriptor instead.
 func (*FileQuarantined) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{3}
+	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FileQuarantined) GetFileId() string {
@@ -306,7 +490,26 @@ const file_blotter_v1_curator_proto_rawDesc = "" +
 	"\vGrantFenced\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x1f\n" +
 	"\vsnapshot_id\x18\x02 \x01(\x03R\n" +
-	"snapshotId\"\x97\x01\n" +
+	"snapshotId\"}\n" +
+	"\fRowsRejected\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x1d\n" +
+	"\n" +
+	"report_key\x18\x03 \x01(\tR\treportKey\x12!\n" +
+	"\frejected_key\x18\x04 \x01(\tR\vrejectedKey\"\x85\x02\n" +
+	"\x0fTableMaintained\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
+	"\x04step\x18\x02 \x01(\tR\x04step\x12\x1f\n" +
+	"\vsnapshot_id\x18\x03 \x01(\x03R\n" +
+	"snapshotId\x12\x18\n" +
+	"\aremoved\x18\x04 \x01(\x03R\aremoved\x12\x14\n" +
+	"\x05added\x18\x05 \x01(\x03R\x05added\x12#\n" +
+	"\rbytes_removed\x18\x06 \x01(\x03R\fbytesRemoved\x12\x1f\n" +
+	"\vbytes_added\x18\a \x01(\x03R\n" +
+	"bytesAdded\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04more\x12\x1d\n" +
+	"\n" +
+	"table_rows\x18\t \x01(\x03R\ttableRows\"\x97\x01\n" +
 	"\x0fFileQuarantined\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x1d\n" +
 	"\n" +
@@ -327,19 +530,21 @@ func file_blotter_v1_curator_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_curator_proto_rawDescData
 }
 
-var file_blotter_v1_curator_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_blotter_v1_curator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_blotter_v1_curator_proto_goTypes = []any{
 	(*FilesPublished)(nil),  // 0: blotter.v1.FilesPublished
 	(*PublishFailed)(nil),   // 1: blotter.v1.PublishFailed
 	(*GrantFenced)(nil),     // 2: blotter.v1.GrantFenced
-	(*FileQuarantined)(nil), // 3: blotter.v1.FileQuarantined
-	(*PublishedFile)(nil),   // 4: blotter.v1.PublishedFile
-	(*Failure)(nil),         // 5: blotter.v1.Failure
+	(*RowsRejected)(nil),    // 3: blotter.v1.RowsRejected
+	(*TableMaintained)(nil), // 4: blotter.v1.TableMaintained
+	(*FileQuarantined)(nil), // 5: blotter.v1.FileQuarantined
+	(*PublishedFile)(nil),   // 6: blotter.v1.PublishedFile
+	(*Failure)(nil),         // 7: blotter.v1.Failure
 }
 var file_blotter_v1_curator_proto_depIdxs = []int32{
-	4, // 0: blotter.v1.FilesPublished.files:type_name -> blotter.v1.PublishedFile
-	5, // 1: blotter.v1.PublishFailed.failure:type_name -> blotter.v1.Failure
-	5, // 2: blotter.v1.FileQuarantined.failure:type_name -> blotter.v1.Failure
+	6, // 0: blotter.v1.FilesPublished.files:type_name -> blotter.v1.PublishedFile
+	7, // 1: blotter.v1.PublishFailed.failure:type_name -> blotter.v1.Failure
+	7, // 2: blotter.v1.FileQuarantined.failure:type_name -> blotter.v1.Failure
 	3, // [3:3] is the sub-list for method output_type
 	3, // [3:3] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
@@ -359,7 +564,7 @@ func file_blotter_v1_curator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_curator_proto_rawDesc), len(file_blotter_v1_curator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -174,7 +174,12 @@ type FileRef struct {
 	Object *ObjectRef `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	Kind   FileKind   `protobuf:"varint,3,opt,name=kind,proto3,enum=blotter.v1.FileKind" json:"kind,omitempty"`
 	// The file's place among the files of its table: bytes compare as meant.
-	Order         string `protobuf:"bytes,4,opt,name=order,proto3" json:"order,omitempty"`
+	Order string `protobuf:"bytes,4,opt,name=order,proto3" json:"order,omitempty"`
+	// Set for the rows of one table in a transaction file: object is then the
+	// whole transaction file.
+	Part *PartOf `protobuf:"bytes,5,opt,name=part,proto3" json:"part,omitempty"`
+	// Set for rows that an operator mended: object is then the mended file.
+	Mending       *Mending `protobuf:"bytes,6,opt,name=mending,proto3" json:"mending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +242,216 @@ func (x *FileRef) GetOrder() string {
 	return ""
 }
 
+func (x *FileRef) GetPart() *PartOf {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *FileRef) GetMending() *Mending {
+	if x != nil {
+		return x.Mending
+	}
+	return nil
+}
+
+// PartOf names the rows that one table has in a transaction file.
+type PartOf struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file_id of the transaction file.
+	FileId string `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// The table as the file names it.
+	Schema        string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	Table         string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartOf) Reset() {
+	*x = PartOf{}
+	mi := &file_blotter_v1_file_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartOf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartOf) ProtoMessage() {}
+
+func (x *PartOf) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_file_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartOf.ProtoReflect.Descriptor instead.
+func (*PartOf) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PartOf) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *PartOf) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *PartOf) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+// Mending names the file whose rejected rows were mended. They keep their row
+// numbers and their place in the order.
+type Mending struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Kind          FileKind               `protobuf:"varint,2,opt,name=kind,proto3,enum=blotter.v1.FileKind" json:"kind,omitempty"`
+	Order         string                 `protobuf:"bytes,3,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mending) Reset() {
+	*x = Mending{}
+	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mending) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mending) ProtoMessage() {}
+
+func (x *Mending) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mending.ProtoReflect.Descriptor instead.
+func (*Mending) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Mending) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *Mending) GetKind() FileKind {
+	if x != nil {
+		return x.Kind
+	}
+	return FileKind_FILE_KIND_UNSPECIFIED
+}
+
+func (x *Mending) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+// TransactionPart is one table's share of a transaction file.
+type TransactionPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The identity of the part: a hash of the transaction file's id, schema and table.
+	FileId string `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// The table as the file names it.
+	Schema        string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	Table         string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	Rows          int64  `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionPart) Reset() {
+	*x = TransactionPart{}
+	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionPart) ProtoMessage() {}
+
+func (x *TransactionPart) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionPart.ProtoReflect.Descriptor instead.
+func (*TransactionPart) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TransactionPart) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *TransactionPart) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *TransactionPart) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *TransactionPart) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 // StagedFile is the proof of a transform: where its manifest lies and what is in it.
 type StagedFile struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -247,13 +462,16 @@ type StagedFile struct {
 	ManifestKey    string     `protobuf:"bytes,3,opt,name=manifest_key,json=manifestKey,proto3" json:"manifest_key,omitempty"`
 	ManifestSha256 string     `protobuf:"bytes,4,opt,name=manifest_sha256,json=manifestSha256,proto3" json:"manifest_sha256,omitempty"`
 	Counts         *RowCounts `protobuf:"bytes,5,opt,name=counts,proto3" json:"counts,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of a transaction file: the tables whose rows it holds, in the order of their
+	// first rows. Its manifest stages no rows.
+	Parts         []*TransactionPart `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StagedFile) Reset() {
 	*x = StagedFile{}
-	mi := &file_blotter_v1_file_proto_msgTypes[2]
+	mi := &file_blotter_v1_file_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +483,7 @@ func (x *StagedFile) String() string {
 func (*StagedFile) ProtoMessage() {}
 
 func (x *StagedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[2]
+	mi := &file_blotter_v1_file_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +496,7 @@ func (x *StagedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StagedFile.ProtoReflect.Descriptor instead.
 func (*StagedFile) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{2}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StagedFile) GetFileId() string {
@@ -316,6 +534,13 @@ func (x *StagedFile) GetCounts() *RowCounts {
 	return nil
 }
 
+func (x *StagedFile) GetParts() []*TransactionPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 // RowCounts accounts for every row of a file.
 type RowCounts struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -328,14 +553,17 @@ type RowCounts struct {
 	// Rows of one key that nothing but the row number could order.
 	AmbiguousTies int64 `protobuf:"varint,6,opt,name=ambiguous_ties,json=ambiguousTies,proto3" json:"ambiguous_ties,omitempty"`
 	// Rows that the merge found older than what the table holds. Known after publishing.
-	Superseded    int64 `protobuf:"varint,7,opt,name=superseded,proto3" json:"superseded,omitempty"`
+	Superseded int64 `protobuf:"varint,7,opt,name=superseded,proto3" json:"superseded,omitempty"`
+	// Rows that could not be taken and were set aside one by one
+	// (on_bad_row: quarantine). They are among rows_read, not among the others.
+	Rejected      int64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RowCounts) Reset() {
 	*x = RowCounts{}
-	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	mi := &file_blotter_v1_file_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +575,7 @@ func (x *RowCounts) String() string {
 func (*RowCounts) ProtoMessage() {}
 
 func (x *RowCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	mi := &file_blotter_v1_file_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +588,7 @@ func (x *RowCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCounts.ProtoReflect.Descriptor instead.
 func (*RowCounts) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{3}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RowCounts) GetRowsRead() int64 {
@@ -412,6 +640,13 @@ func (x *RowCounts) GetSuperseded() int64 {
 	return 0
 }
 
+func (x *RowCounts) GetRejected() int64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
 // Failure says why a file could not be taken. It holds no value of a row.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -435,7 +670,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	mi := &file_blotter_v1_file_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +682,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	mi := &file_blotter_v1_file_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +695,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{4}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Failure) GetCode() string {
@@ -530,7 +765,7 @@ type PublishedFile struct {
 
 func (x *PublishedFile) Reset() {
 	*x = PublishedFile{}
-	mi := &file_blotter_v1_file_proto_msgTypes[5]
+	mi := &file_blotter_v1_file_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +777,7 @@ func (x *PublishedFile) String() string {
 func (*PublishedFile) ProtoMessage() {}
 
 func (x *PublishedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[5]
+	mi := &file_blotter_v1_file_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +790,7 @@ func (x *PublishedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedFile.ProtoReflect.Descriptor instead.
 func (*PublishedFile) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{5}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PublishedFile) GetFileId() string {
@@ -585,19 +820,35 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"version_id\x18\x03 \x01(\tR\tversionId\x12\x12\n" +
 	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12?\n" +
-	"\rlast_modified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastModified\"\x91\x01\n" +
+	"\rlast_modified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastModified\"\xe8\x01\n" +
 	"\aFileRef\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12(\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x14.blotter.v1.FileKindR\x04kind\x12\x14\n" +
-	"\x05order\x18\x04 \x01(\tR\x05order\"\xb6\x01\n" +
+	"\x05order\x18\x04 \x01(\tR\x05order\x12&\n" +
+	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12-\n" +
+	"\amending\x18\x06 \x01(\v2\x13.blotter.v1.MendingR\amending\"O\n" +
+	"\x06PartOf\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\"b\n" +
+	"\aMending\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12(\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x14.blotter.v1.FileKindR\x04kind\x12\x14\n" +
+	"\x05order\x18\x03 \x01(\tR\x05order\"l\n" +
+	"\x0fTransactionPart\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\x03R\x04rows\"\xe9\x01\n" +
 	"\n" +
 	"StagedFile\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12!\n" +
 	"\fmanifest_key\x18\x03 \x01(\tR\vmanifestKey\x12'\n" +
 	"\x0fmanifest_sha256\x18\x04 \x01(\tR\x0emanifestSha256\x12-\n" +
-	"\x06counts\x18\x05 \x01(\v2\x15.blotter.v1.RowCountsR\x06counts\"\xec\x01\n" +
+	"\x06counts\x18\x05 \x01(\v2\x15.blotter.v1.RowCountsR\x06counts\x121\n" +
+	"\x05parts\x18\x06 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\"\x88\x02\n" +
 	"\tRowCounts\x12\x1b\n" +
 	"\trows_read\x18\x01 \x01(\x03R\browsRead\x12\x18\n" +
 	"\ainserts\x18\x02 \x01(\x03R\ainserts\x12\x18\n" +
@@ -607,7 +858,8 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\x0eambiguous_ties\x18\x06 \x01(\x03R\rambiguousTies\x12\x1e\n" +
 	"\n" +
 	"superseded\x18\a \x01(\x03R\n" +
-	"superseded\"\xd1\x01\n" +
+	"superseded\x12\x1a\n" +
+	"\brejected\x18\b \x01(\x03R\brejected\"\xd1\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1d\n" +
@@ -641,28 +893,35 @@ func file_blotter_v1_file_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_blotter_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_blotter_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_blotter_v1_file_proto_goTypes = []any{
 	(FileKind)(0),                 // 0: blotter.v1.FileKind
 	(*ObjectRef)(nil),             // 1: blotter.v1.ObjectRef
 	(*FileRef)(nil),               // 2: blotter.v1.FileRef
-	(*StagedFile)(nil),            // 3: blotter.v1.StagedFile
-	(*RowCounts)(nil),             // 4: blotter.v1.RowCounts
-	(*Failure)(nil),               // 5: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 6: blotter.v1.PublishedFile
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*PartOf)(nil),                // 3: blotter.v1.PartOf
+	(*Mending)(nil),               // 4: blotter.v1.Mending
+	(*TransactionPart)(nil),       // 5: blotter.v1.TransactionPart
+	(*StagedFile)(nil),            // 6: blotter.v1.StagedFile
+	(*RowCounts)(nil),             // 7: blotter.v1.RowCounts
+	(*Failure)(nil),               // 8: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 9: blotter.v1.PublishedFile
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_blotter_v1_file_proto_depIdxs = []int32{
-	7, // 0: blotter.v1.ObjectRef.last_modified:type_name -> google.protobuf.Timestamp
-	1, // 1: blotter.v1.FileRef.object:type_name -> blotter.v1.ObjectRef
-	0, // 2: blotter.v1.FileRef.kind:type_name -> blotter.v1.FileKind
-	4, // 3: blotter.v1.StagedFile.counts:type_name -> blotter.v1.RowCounts
-	4, // 4: blotter.v1.PublishedFile.counts:type_name -> blotter.v1.RowCounts
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	10, // 0: blotter.v1.ObjectRef.last_modified:type_name -> google.protobuf.Timestamp
+	1,  // 1: blotter.v1.FileRef.object:type_name -> blotter.v1.ObjectRef
+	0,  // 2: blotter.v1.FileRef.kind:type_name -> blotter.v1.FileKind
+	3,  // 3: blotter.v1.FileRef.part:type_name -> blotter.v1.PartOf
+	4,  // 4: blotter.v1.FileRef.mending:type_name -> blotter.v1.Mending
+	0,  // 5: blotter.v1.Mending.kind:type_name -> blotter.v1.FileKind
+	7,  // 6: blotter.v1.StagedFile.counts:type_name -> blotter.v1.RowCounts
+	5,  // 7: blotter.v1.StagedFile.parts:type_name -> blotter.v1.TransactionPart
+	7,  // 8: blotter.v1.PublishedFile.counts:type_name -> blotter.v1.RowCounts
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_file_proto_init() }
@@ -676,7 +935,7 @@ func file_blotter_v1_file_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_file_proto_rawDesc), len(file_blotter_v1_file_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -27,7 +27,11 @@ type ObjectArrived struct {
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	// How it became known: "event" or "listing".
-	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// The rows of one table in a transaction file, or rows that an operator mended;
+	// see FileRef.
+	Part          *PartOf  `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	Mending       *Mending `protobuf:"bytes,5,opt,name=mending,proto3" json:"mending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -81,6 +85,20 @@ func (x *ObjectArrived) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *ObjectArrived) GetPart() *PartOf {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ObjectArrived) GetMending() *Mending {
+	if x != nil {
+		return x.Mending
+	}
+	return nil
 }
 
 // ObjectIgnored: an object that is no data file of any table.
@@ -160,6 +178,7 @@ type ObjectHeld struct {
 	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object        *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Part          *PartOf                `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +234,87 @@ func (x *ObjectHeld) GetReason() string {
 	return ""
 }
 
+func (x *ObjectHeld) GetPart() *PartOf {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+// ObjectDeleted: an object of a registered table is gone from the raw bucket.
+// DMS deletes a table's objects when its source is truncated. Nothing of the
+// table is deleted for it.
+type ObjectDeleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version that is gone, if it was seen; empty otherwise.
+	FileId string     `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Object *ObjectRef `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// "deleted" by a request, or "expired" by a lifecycle rule.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How it became known: "event" or "listing".
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectDeleted) Reset() {
+	*x = ObjectDeleted{}
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectDeleted) ProtoMessage() {}
+
+func (x *ObjectDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectDeleted.ProtoReflect.Descriptor instead.
+func (*ObjectDeleted) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ObjectDeleted) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *ObjectDeleted) GetObject() *ObjectRef {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *ObjectDeleted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ObjectDeleted) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // DeliveryRepeated: a notification told again of a file that was seen before.
 type DeliveryRepeated struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -228,7 +328,7 @@ type DeliveryRepeated struct {
 
 func (x *DeliveryRepeated) Reset() {
 	*x = DeliveryRepeated{}
-	mi := &file_blotter_v1_ingest_router_proto_msgTypes[3]
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +340,7 @@ func (x *DeliveryRepeated) String() string {
 func (*DeliveryRepeated) ProtoMessage() {}
 
 func (x *DeliveryRepeated) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_ingest_router_proto_msgTypes[3]
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +353,7 @@ func (x *DeliveryRepeated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryRepeated.ProtoReflect.Descriptor instead.
 func (*DeliveryRepeated) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{3}
+	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeliveryRepeated) GetFileId() string {
@@ -293,7 +393,7 @@ type ListingCompleted struct {
 
 func (x *ListingCompleted) Reset() {
 	*x = ListingCompleted{}
-	mi := &file_blotter_v1_ingest_router_proto_msgTypes[4]
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +405,7 @@ func (x *ListingCompleted) String() string {
 func (*ListingCompleted) ProtoMessage() {}
 
 func (x *ListingCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_ingest_router_proto_msgTypes[4]
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +418,7 @@ func (x *ListingCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingCompleted.ProtoReflect.Descriptor instead.
 func (*ListingCompleted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{4}
+	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListingCompleted) GetListingId() string {
@@ -354,21 +454,29 @@ var File_blotter_v1_ingest_router_proto protoreflect.FileDescriptor
 const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\n" +
 	"\x1eblotter/v1/ingest_router.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\"o\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\"\xc6\x01\n" +
 	"\rObjectArrived\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
-	"\x06source\x18\x03 \x01(\tR\x06source\"\x87\x01\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12&\n" +
+	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12-\n" +
+	"\amending\x18\x05 \x01(\v2\x13.blotter.v1.MendingR\amending\"\x87\x01\n" +
 	"\rObjectIgnored\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"l\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\x94\x01\n" +
 	"\n" +
 	"ObjectHeld\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"v\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12&\n" +
+	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\x87\x01\n" +
+	"\rObjectDeleted\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
+	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"v\n" +
 	"\x10DeliveryRepeated\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x1a\n" +
@@ -392,25 +500,32 @@ func file_blotter_v1_ingest_router_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_ingest_router_proto_rawDescData
 }
 
-var file_blotter_v1_ingest_router_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_blotter_v1_ingest_router_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_blotter_v1_ingest_router_proto_goTypes = []any{
 	(*ObjectArrived)(nil),    // 0: blotter.v1.ObjectArrived
 	(*ObjectIgnored)(nil),    // 1: blotter.v1.ObjectIgnored
 	(*ObjectHeld)(nil),       // 2: blotter.v1.ObjectHeld
-	(*DeliveryRepeated)(nil), // 3: blotter.v1.DeliveryRepeated
-	(*ListingCompleted)(nil), // 4: blotter.v1.ListingCompleted
-	(*ObjectRef)(nil),        // 5: blotter.v1.ObjectRef
+	(*ObjectDeleted)(nil),    // 3: blotter.v1.ObjectDeleted
+	(*DeliveryRepeated)(nil), // 4: blotter.v1.DeliveryRepeated
+	(*ListingCompleted)(nil), // 5: blotter.v1.ListingCompleted
+	(*ObjectRef)(nil),        // 6: blotter.v1.ObjectRef
+	(*PartOf)(nil),           // 7: blotter.v1.PartOf
+	(*Mending)(nil),          // 8: blotter.v1.Mending
 }
 var file_blotter_v1_ingest_router_proto_depIdxs = []int32{
-	5, // 0: blotter.v1.ObjectArrived.object:type_name -> blotter.v1.ObjectRef
-	5, // 1: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
-	5, // 2: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
-	5, // 3: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 0: blotter.v1.ObjectArrived.object:type_name -> blotter.v1.ObjectRef
+	7, // 1: blotter.v1.ObjectArrived.part:type_name -> blotter.v1.PartOf
+	8, // 2: blotter.v1.ObjectArrived.mending:type_name -> blotter.v1.Mending
+	6, // 3: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
+	6, // 4: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
+	7, // 5: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
+	6, // 6: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
+	6, // 7: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_ingest_router_proto_init() }
@@ -425,7 +540,7 @@ func file_blotter_v1_ingest_router_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_ingest_router_proto_rawDesc), len(file_blotter_v1_ingest_router_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

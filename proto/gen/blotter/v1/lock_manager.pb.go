@@ -792,6 +792,131 @@ func (x *StagedPart) GetStaged() *StagedFile {
 	return nil
 }
 
+// TransactionSplit: a transaction file is read whole, and each table's part of it
+// goes its own way from here as a change file of that table.
+type TransactionSplit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *FileRef               `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Parts         []*TransactionPart     `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionSplit) Reset() {
+	*x = TransactionSplit{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionSplit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionSplit) ProtoMessage() {}
+
+func (x *TransactionSplit) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionSplit.ProtoReflect.Descriptor instead.
+func (*TransactionSplit) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TransactionSplit) GetFile() *FileRef {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *TransactionSplit) GetParts() []*TransactionPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// MaintenanceGranted: one bounded step of maintenance may be taken under the
+// table's lock. TableMaintained ends it.
+type MaintenanceGranted struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Token       uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Deadline    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	SpecVersion uint64                 `protobuf:"varint,3,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	// Why now: "publications", "age" or "operator".
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceGranted) Reset() {
+	*x = MaintenanceGranted{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceGranted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceGranted) ProtoMessage() {}
+
+func (x *MaintenanceGranted) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceGranted.ProtoReflect.Descriptor instead.
+func (*MaintenanceGranted) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *MaintenanceGranted) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *MaintenanceGranted) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *MaintenanceGranted) GetSpecVersion() uint64 {
+	if x != nil {
+		return x.SpecVersion
+	}
+	return 0
+}
+
+func (x *MaintenanceGranted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // FenceRequested: the grant ends without its publication; the lake must refuse
 // the token before the table is freed.
 type FenceRequested struct {
@@ -805,7 +930,7 @@ type FenceRequested struct {
 
 func (x *FenceRequested) Reset() {
 	*x = FenceRequested{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +942,7 @@ func (x *FenceRequested) String() string {
 func (*FenceRequested) ProtoMessage() {}
 
 func (x *FenceRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +955,7 @@ func (x *FenceRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceRequested.ProtoReflect.Descriptor instead.
 func (*FenceRequested) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{11}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FenceRequested) GetToken() uint64 {
@@ -851,7 +976,7 @@ func (x *FenceRequested) GetReason() string {
 type LockReleased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Token uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
-	// "published", "staged", "failed", "deadline" or "forced".
+	// "published", "staged", "split", "maintained", "failed", "deadline" or "forced".
 	Outcome       string           `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	SnapshotId    int64            `protobuf:"varint,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
 	Files         []*PublishedFile `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
@@ -862,7 +987,7 @@ type LockReleased struct {
 
 func (x *LockReleased) Reset() {
 	*x = LockReleased{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +999,7 @@ func (x *LockReleased) String() string {
 func (*LockReleased) ProtoMessage() {}
 
 func (x *LockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +1012,7 @@ func (x *LockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReleased.ProtoReflect.Descriptor instead.
 func (*LockReleased) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LockReleased) GetToken() uint64 {
@@ -928,7 +1053,7 @@ func (x *LockReleased) GetTableRows() int64 {
 // TablePaused: nothing is granted until TableResumed. The flag reads P.
 type TablePaused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "failure", "operator", "late_load_file" or "deadline".
+	// "failure", "operator", "late_load_file", "deadline" or "source_deleted".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The file at fault, if one is: it is quarantined.
@@ -940,7 +1065,7 @@ type TablePaused struct {
 
 func (x *TablePaused) Reset() {
 	*x = TablePaused{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1077,7 @@ func (x *TablePaused) String() string {
 func (*TablePaused) ProtoMessage() {}
 
 func (x *TablePaused) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1090,7 @@ func (x *TablePaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TablePaused.ProtoReflect.Descriptor instead.
 func (*TablePaused) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TablePaused) GetReason() string {
@@ -1006,7 +1131,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1143,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1156,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1052,7 +1177,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1189,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1202,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1106,7 +1231,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1243,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1256,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1166,7 +1291,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1303,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1316,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1235,7 +1360,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1372,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1385,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1294,7 +1419,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1431,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1444,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1340,7 +1465,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1477,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1490,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1386,7 +1511,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1523,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1536,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1445,7 +1570,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1582,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1595,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1555,7 +1680,15 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"StagedPart\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12.\n" +
-	"\x06staged\x18\x02 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\">\n" +
+	"\x06staged\x18\x02 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"n\n" +
+	"\x10TransactionSplit\x12'\n" +
+	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x121\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\"\x9d\x01\n" +
+	"\x12MaintenanceGranted\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
+	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\">\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xaf\x01\n" +
@@ -1638,7 +1771,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1653,45 +1786,51 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*FileStaged)(nil),            // 10: blotter.v1.FileStaged
 	(*PublishRequested)(nil),      // 11: blotter.v1.PublishRequested
 	(*StagedPart)(nil),            // 12: blotter.v1.StagedPart
-	(*FenceRequested)(nil),        // 13: blotter.v1.FenceRequested
-	(*LockReleased)(nil),          // 14: blotter.v1.LockReleased
-	(*TablePaused)(nil),           // 15: blotter.v1.TablePaused
-	(*TableResumed)(nil),          // 16: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 17: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 18: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 19: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 20: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 21: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 22: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 23: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 24: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 25: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 27: blotter.v1.StagedFile
-	(*PublishedFile)(nil),         // 28: blotter.v1.PublishedFile
-	(*Failure)(nil),               // 29: blotter.v1.Failure
+	(*TransactionSplit)(nil),      // 13: blotter.v1.TransactionSplit
+	(*MaintenanceGranted)(nil),    // 14: blotter.v1.MaintenanceGranted
+	(*FenceRequested)(nil),        // 15: blotter.v1.FenceRequested
+	(*LockReleased)(nil),          // 16: blotter.v1.LockReleased
+	(*TablePaused)(nil),           // 17: blotter.v1.TablePaused
+	(*TableResumed)(nil),          // 18: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 19: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 20: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 21: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 22: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 23: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 24: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 25: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 26: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 27: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 29: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 30: blotter.v1.TransactionPart
+	(*PublishedFile)(nil),         // 31: blotter.v1.PublishedFile
+	(*Failure)(nil),               // 32: blotter.v1.Failure
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	25, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	27, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	25, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	26, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	27, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	27, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	28, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	29, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	25, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	27, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	28, // 10: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	25, // 11: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	29, // 12: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 13: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	26, // 14: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	27, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	29, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	27, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	30, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	28, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	31, // 13: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	27, // 14: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	32, // 15: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 16: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	28, // 17: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
@@ -1706,7 +1845,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
