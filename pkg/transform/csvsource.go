@@ -45,7 +45,7 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 		return s, nil
 	}
 	if err != nil {
-		return nil, s.failure(err)
+		return nil, s.cause(s.failure(err))
 	}
 	if t.DMS.Header {
 		for i := range first.Len() {
@@ -55,8 +55,10 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	}
 	s.first = newTextBatch()
 	s.first.add(first)
-	s.names, err = headerlessColumns(job, first.Len())
-	return s, err
+	if s.names, err = headerlessColumns(job, first.Len()); err != nil {
+		return nil, s.cause(err)
+	}
+	return s, nil
 }
 
 // onlyColumn reports whether files of the table have a single column: there an
@@ -70,6 +72,19 @@ func (s *csvSource) columns() []string { return s.names }
 
 func (s *csvSource) typeOf(int) (registry.Type, bool) {
 	return registry.Type{Kind: registry.String}, true
+}
+
+// cause reads the rest of a compressed file: damaged data can decode to anything
+// long before the checksum tells.
+func (s *csvSource) cause(err error) error {
+	var f *Failure
+	if !s.in.gzip || !errors.As(err, &f) || f.Code == CodeGzip {
+		return err
+	}
+	if _, rest := io.Copy(io.Discard, s.in.text); rest != nil {
+		return s.in.readFailure(s.key, rest)
+	}
+	return err
 }
 
 func (s *csvSource) finish(_ context.Context, o dms.Object) (Input, error) { return s.in.finish(o) }

@@ -66,6 +66,9 @@ func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err err
 
 func (s *parquetSource) columns() []string { return s.names }
 
+// cause: the pages of a file vouch for themselves.
+func (s *parquetSource) cause(err error) error { return err }
+
 func (s *parquetSource) typeOf(field int) (registry.Type, bool) { return s.fields[field].own() }
 
 // damage classifies a fault of reading: a bucket's may pass, the content's not.

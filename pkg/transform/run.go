@@ -96,13 +96,13 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 	if names := src.columns(); names != nil {
 		bound, failure := bind(t.table, t.job.File.Kind, names)
 		if failure != nil {
-			return Input{}, t.located(failure)
+			return Input{}, t.located(src.cause(failure))
 		}
 		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sorter.add)
 		err := src.each(ctx, bound, t.faults, c.convert)
 		t.counts, t.long = c.counts, c.row.long
 		if err != nil {
-			return Input{}, t.earlier(err)
+			return Input{}, t.earlier(src.cause(err))
 		}
 	}
 	if err := t.faults.failure(); err != nil {

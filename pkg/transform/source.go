@@ -20,6 +20,9 @@ type source interface {
 	// with rows that cannot be passed on. It ends with the first error of do, a
 	// *Failure of the file as a whole, or a fault that may pass.
 	each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error
+	// cause gives the fault behind a fault: where the file as a whole is damaged,
+	// whatever else was found wrong in it comes of that.
+	cause(err error) error
 	// finish tells what was read, once each has ended well.
 	finish(ctx context.Context, o dms.Object) (Input, error)
 }
