@@ -97,6 +97,9 @@ func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do fu
 	}
 	row := &valueRow{fields: s.fields}
 	for _, group := range s.file.RowGroups() {
+		if group.NumRows() == 0 {
+			continue // it may have no pages at all
+		}
 		if err := s.group(ctx, group, row, do); err != nil {
 			return err
 		}

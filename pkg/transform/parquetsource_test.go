@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/deprecated"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -95,6 +96,10 @@ func TestParquetValues(t *testing.T) {
 		return parquet.Decimal(scale, precision, parquet.FixedLenByteArrayType(width))
 	}
 	plain := parquet.Leaf(parquet.ByteArrayType)
+	uuid := []byte{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}
+	int96 := func(day uint32, nanos uint64) deprecated.Int96 {
+		return deprecated.Int96{uint32(nanos), uint32(nanos >> 32), day}
+	}
 	millis, nanos := parquet.Timestamp(parquet.Millisecond), parquet.Timestamp(parquet.Nanosecond)
 	type value struct {
 		name string
@@ -136,9 +141,29 @@ func TestParquetValues(t *testing.T) {
 		{"text as boolean", parquet.String(), "maybe", "boolean", "", CodeBoolean},
 		{"text in binary", parquet.String(), "00", "binary", "", CodeColumnType},
 		{"bigint in string", parquet.Int(64), int64(1), "string", "", CodeColumnType},
-		{"date in timestamp", parquet.Date(), int32(1), "timestamp", "", CodeColumnType},
-		{"time of day", parquet.Time(parquet.Microsecond), int64(1), "bigint", "", CodeColumnType},
-		{"unsigned", parquet.Uint(64), int64(1), "bigint", "", CodeColumnType},
+		{"date in timestamp", parquet.Date(), int32(-1), "timestamp", "-86400000000", ""},
+		{"date out of range in timestamp", parquet.Date(), int32(2932897), "timestamp", "", CodeTimestamp},
+		{"midnight in date", millis, int64(-86_400_000), "date", "-1", ""},
+		{"time of day in date", millis, int64(-86_400_001), "date", "", CodeDate},
+		{"int96", parquet.Leaf(parquet.Int96Type), int96(2_440_587, 86_399_999_999_000), "timestamp", "-1", ""},
+		{"int96 of year 1", parquet.Leaf(parquet.Int96Type), int96(1_721_426, 0), "timestamptz", micros("0001-01-01 00:00:00"), ""},
+		{"int96 before year 1", parquet.Leaf(parquet.Int96Type), int96(1_721_425, 0), "timestamp", "", CodeTimestamp},
+		{"int96 would be rounded", parquet.Leaf(parquet.Int96Type), int96(2_440_588, 1), "timestamp", "", CodeTimestamp},
+		{"int96 beyond its day", parquet.Leaf(parquet.Int96Type), int96(2_440_588, 86_400_000_000_000), "timestamp", "", CodeTimestamp},
+		{"time of day", parquet.Time(parquet.Microsecond), int64(28_800_000_000), "string", "08:00:00", ""},
+		{"time of day in millis", parquet.Time(parquet.Millisecond), int32(86_399_990), "string", "23:59:59.99", ""},
+		{"time of day beyond midnight", parquet.Time(parquet.Microsecond), int64(86_400_000_000), "string", "", CodeText},
+		{"time of day as number", parquet.Time(parquet.Microsecond), int64(1), "bigint", "", CodeColumnType},
+		{"unsigned bigint", parquet.Uint(64), uint64(math.MaxUint64), "bigint unsigned", "00ffffffffffffffff", ""},
+		{"unsigned bigint in bigint", parquet.Uint(64), uint64(math.MaxInt64), "bigint", "9223372036854775807", ""},
+		{"unsigned bigint too large", parquet.Uint(64), uint64(math.MaxInt64) + 1, "bigint", "", CodeInteger},
+		{"unsigned int widens int", parquet.Uint(32), uint32(math.MaxUint32), "int", "4294967295", ""},
+		{"unsigned smallint", parquet.Uint(16), uint32(65535), "int", "65535", ""},
+		{"number as boolean", parquet.Int(32), int32(1), "boolean", "true", ""},
+		{"number as no boolean", parquet.Int(32), int32(2), "boolean", "", CodeBoolean},
+		{"uuid", parquet.UUID(), uuid, "string", "00112233-4455-6677-8899-aabbccddeeff", ""},
+		{"uuid in binary", parquet.UUID(), uuid, "binary", string(uuid), ""},
+		{"bson", parquet.BSON(), []byte{0}, "binary", "", CodeColumnType},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,19 +24,22 @@ const (
 	classDecimal
 	classDate
 	classTimestamp
+	classTime // of day
+	classUUID
 	classText
 	classBytes
 )
 
 // fileColumn is a column of a Parquet file.
 type fileColumn struct {
-	class  valueClass
-	wide   bool  // an integer of 64 bits
-	digits int   // of a decimal
-	scale  int   // of a decimal
-	utc    bool  // of a timestamp: an instant
-	perSec int64 // units of a timestamp in a second
-	shown  string
+	class    valueClass
+	wide     bool  // an integer of 64 bits
+	unsigned bool  // an integer whose largest values look negative
+	digits   int   // of a decimal
+	scale    int   // of a decimal
+	utc      bool  // of a timestamp: an instant
+	perSec   int64 // units of a timestamp or a time of day in a second
+	shown    string
 }
 
 func newFileColumn(field parquet.Field) fileColumn {
@@ -47,6 +50,8 @@ func newFileColumn(field parquet.Field) fileColumn {
 		c.class = classBool
 	case parquet.Int32, parquet.Int64:
 		c.class = classInteger
+	case parquet.Int96:
+		c.class, c.perSec = classTimestamp, nanosPerSec // it has no other use
 	case parquet.Float:
 		c.class = classFloat
 	case parquet.Double:
@@ -69,22 +74,26 @@ func (c *fileColumn) logical(value any) {
 	case *format.DateType:
 		c.class = classDate
 	case *format.TimestampType:
-		c.class, c.utc = classTimestamp, l.IsAdjustedToUTC
-		switch l.Unit.Value.(type) {
-		case *format.MilliSeconds:
-			c.perSec = 1_000
-		case *format.MicroSeconds:
-			c.perSec = microsPerSec
-		default:
-			c.perSec = 1_000_000_000
-		}
+		c.class, c.utc, c.perSec = classTimestamp, l.IsAdjustedToUTC, unitsPerSec(l.Unit)
+	case *format.TimeType:
+		c.class, c.perSec = classTime, unitsPerSec(l.Unit)
+	case *format.UUIDType:
+		c.class = classUUID
 	case *format.IntType:
-		if !l.IsSigned && l.BitWidth > 31 {
-			c.class = classOther // its largest values look negative
-		}
+		c.unsigned = !l.IsSigned && l.BitWidth >= 32
 	default:
 		c.class = classOther
 	}
+}
+
+func unitsPerSec(unit format.TimeUnit) int64 {
+	switch unit.Value.(type) {
+	case *format.MilliSeconds:
+		return 1_000
+	case *format.MicroSeconds:
+		return microsPerSec
+	}
+	return nanosPerSec
 }
 
 // fits tells whether values of the column can be values of a type. Text is read
@@ -93,18 +102,20 @@ func (c fileColumn) fits(k registry.Kind) bool {
 	switch c.class {
 	case classText:
 		return k != registry.Binary
-	case classBytes:
+	case classBytes, classUUID:
 		return k == registry.Binary || k == registry.String
+	case classTime:
+		return k == registry.String
 	case classBool:
 		return k == registry.Boolean
-	case classInteger, classDecimal:
+	case classInteger:
+		return k == registry.Int || k == registry.Long || k == registry.Decimal || k == registry.Boolean
+	case classDecimal:
 		return k == registry.Int || k == registry.Long || k == registry.Decimal
 	case classFloat, classDouble:
 		return k == registry.Float || k == registry.Double
-	case classDate:
-		return k == registry.Date
-	case classTimestamp:
-		return k == registry.Timestamp || k == registry.TimestampTZ
+	case classDate, classTimestamp:
+		return k == registry.Date || k == registry.Timestamp || k == registry.TimestampTZ
 	}
 	return false
 }
@@ -117,7 +128,10 @@ func (c fileColumn) own() (registry.Type, bool) {
 	case classBool:
 		return kind(registry.Boolean)
 	case classInteger:
-		if c.wide {
+		switch {
+		case c.wide && c.unsigned:
+			return registry.Type{Kind: registry.Decimal, Precision: uint64Digits}, true
+		case c.wide || c.unsigned:
 			return kind(registry.Long)
 		}
 		return kind(registry.Int)
@@ -135,7 +149,7 @@ func (c fileColumn) own() (registry.Type, bool) {
 			return kind(registry.TimestampTZ)
 		}
 		return kind(registry.Timestamp)
-	case classText:
+	case classText, classTime, classUUID:
 		return kind(registry.String)
 	case classBytes:
 		return kind(registry.Binary)
@@ -173,29 +187,15 @@ func (r *valueRow) micros(field int) (int64, bool) {
 	case classText:
 		return parseTimestamp(v.ByteArray(), registry.TimestampTZ)
 	case classTimestamp:
+		if v.Kind() == parquet.Int96 {
+			return int96Micros(v.Int96())
+		}
 		return toMicros(v.Int64(), c.perSec)
+	case classDate:
+		days := int64(v.Int32())
+		return days * microsPerDay, days >= firstDay && days <= lastDay
 	}
 	return 0, false
-}
-
-// toMicros turns a timestamp into microseconds, if that is exact and within
-// the years 0001 to 9999.
-func toMicros(n, perSec int64) (int64, bool) {
-	switch {
-	case perSec < microsPerSec:
-		factor := microsPerSec / perSec
-		if n > (lastDay+1)*microsPerDay/factor || n < firstDay*microsPerDay/factor {
-			return 0, false
-		}
-		n *= factor
-	case perSec > microsPerSec:
-		divisor := perSec / microsPerSec
-		if n%divisor != 0 {
-			return 0, false
-		}
-		n /= divisor
-	}
-	return n, n >= firstDay*microsPerDay && n < (lastDay+1)*microsPerDay
 }
 
 // set converts a value whose column fits the type (see fits).
@@ -204,6 +204,12 @@ func (r *valueRow) set(b *rowBuilder, i, field int) bool {
 	switch c.class {
 	case classText, classBytes:
 		return r.setBytes(b, i, kind, v.ByteArray())
+	case classUUID:
+		if kind == registry.String {
+			r.scratch = appendUUID(r.scratch[:0], v.ByteArray())
+			return r.setBytes(b, i, kind, r.scratch)
+		}
+		return r.setBytes(b, i, kind, v.ByteArray())
 	case classBool:
 		b.setWord(i, 0)
 		if v.Boolean() {
@@ -211,16 +217,21 @@ func (r *valueRow) set(b *rowBuilder, i, field int) bool {
 		}
 		return true
 	case classInteger, classDecimal:
-		r.scratch = appendNumber(r.scratch[:0], v, c.scale)
+		r.scratch = appendNumber(r.scratch[:0], v, c)
 		return b.setText(i, r.scratch)
 	case classFloat, classDouble:
 		return setFloat(b, i, kind, v)
-	case classDate:
-		days := int64(v.Int32())
-		b.setWord(i, uint64(days))
-		return days >= firstDay && days <= lastDay
-	case classTimestamp:
+	case classTime:
+		n, _ := wideInt(v)
+		text, ok := appendClock(r.scratch[:0], n, c.perSec)
+		r.scratch = text
+		return ok && r.setBytes(b, i, kind, text)
+	case classDate, classTimestamp:
 		micros, ok := r.micros(field)
+		if kind == registry.Date {
+			b.setWord(i, uint64(micros/microsPerDay))
+			return ok && micros%microsPerDay == 0
+		}
 		b.setWord(i, uint64(micros))
 		return ok
 	}
@@ -257,10 +268,16 @@ func setFloat(b *rowBuilder, i int, kind registry.Kind, v parquet.Value) bool {
 
 // appendNumber spells out an integer, or the unscaled value of a decimal with
 // an exponent: then parsing decides what fits, as it does for CSV.
-func appendNumber(dst []byte, v parquet.Value, scale int) []byte {
-	if n, ok := wideInt(v); ok {
+func appendNumber(dst []byte, v parquet.Value, c fileColumn) []byte {
+	n, ok := wideInt(v)
+	switch {
+	case ok && c.unsigned && c.wide:
+		dst = strconv.AppendUint(dst, uint64(n), 10)
+	case ok && c.unsigned:
+		dst = strconv.AppendUint(dst, uint64(uint32(n)), 10)
+	case ok:
 		dst = strconv.AppendInt(dst, n, 10)
-	} else {
+	default:
 		b := v.ByteArray()
 		n := new(big.Int).SetBytes(b)
 		if len(b) > 0 && b[0] >= 0x80 {
@@ -268,9 +285,9 @@ func appendNumber(dst []byte, v parquet.Value, scale int) []byte {
 		}
 		dst = n.Append(dst, 10)
 	}
-	if scale > 0 {
+	if c.scale > 0 {
 		dst = append(dst, 'e', '-')
-		dst = strconv.AppendInt(dst, int64(scale), 10)
+		dst = strconv.AppendInt(dst, int64(c.scale), 10)
 	}
 	return dst
 }

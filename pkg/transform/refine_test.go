@@ -65,7 +65,7 @@ func TestDiscoverParquet(t *testing.T) {
 		"float": parquet.Leaf(parquet.FloatType), "double": parquet.Leaf(parquet.DoubleType),
 		"decimal(12, 3)": parquet.Decimal(3, 12, parquet.FixedLenByteArrayType(6)), "date": parquet.Date(),
 		"timestamptz": parquet.Timestamp(parquet.Millisecond), "timestamp": parquet.TimestampAdjusted(parquet.Microsecond, false),
-		"string": parquet.String(), "binary": parquet.Leaf(parquet.ByteArrayType),
+		"string": parquet.String(), "binary": parquet.Leaf(parquet.ByteArrayType), "decimal(20, 0)": parquet.Uint(64),
 	} {
 		b := newBench(t, parquetTable("string"))
 		r := b.mustRun(b.put(parquetKey, parquetFile(t, append(parquetColumns(parquet.String()), parquetColumn{"new", node}),
@@ -75,10 +75,10 @@ func TestDiscoverParquet(t *testing.T) {
 		}
 	}
 	b := newBench(t, parquetTable("string"))
-	f := b.refused(b.put(parquetKey, parquetFile(t, append(parquetColumns(parquet.String()), parquetColumn{"new", parquet.Time(parquet.Microsecond)}),
-		[]any{"2024-01-15 07:00:00", "I", int64(1), "x", int64(1)})))
+	f := b.refused(b.put(parquetKey, parquetFile(t, append(parquetColumns(parquet.String()), parquetColumn{"new", parquet.BSON()}),
+		[]any{"2024-01-15 07:00:00", "I", int64(1), "x", []byte{0}})))
 	if f.Code != CodeColumnUnknown || f.Column != "new" {
-		t.Errorf("a time of day: %+v", f)
+		t.Errorf("BSON: %+v", f)
 	}
 }
 
