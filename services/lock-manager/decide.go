@@ -29,11 +29,11 @@ const (
 	pauseDeadline = "deadline"
 )
 
-// The reasons of an ignored file.
-const (
-	reasonSuperseded = "superseded" // it belongs to a replaced generation
-	reasonRefused    = "refused"    // an operator said so
-)
+// ReasonSuperseded is why a file of a replaced generation is ignored.
+const ReasonSuperseded = "superseded"
+
+// reasonRefused is why a file is ignored that an operator refused.
+const reasonRefused = "refused"
 
 // maxStepEvents bounds the events of one step; what is left to do is done by
 // the next step, a tick at the latest.

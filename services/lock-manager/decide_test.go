@@ -202,8 +202,8 @@ func TestLive(t *testing.T) {
 		{"skipped of the open load", File{Kind: dms.KindLoad, Status: Skipped}, true},
 		{"skipped of the load in force", File{Kind: dms.KindLoad, Status: Skipped, Generation: 2}, true},
 		{"skipped of a replaced load", File{Kind: dms.KindLoad, Status: Skipped, Generation: 1}, false},
-		{"an older version", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonSuperseded, Generation: 2}, true},
-		{"of a replaced load", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonSuperseded, Superseded: true, Generation: 2}, false},
+		{"an older version", File{Kind: dms.KindLoad, Status: Ignored, Reason: ReasonSuperseded, Generation: 2}, true},
+		{"of a replaced load", File{Kind: dms.KindLoad, Status: Ignored, Reason: ReasonSuperseded, Superseded: true, Generation: 2}, false},
 		{"refused", File{Kind: dms.KindLoad, Status: Ignored, Reason: reasonRefused, Generation: 2}, false},
 	}
 	for _, test := range tests {

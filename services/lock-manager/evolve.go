@@ -328,7 +328,7 @@ func ofLoad(f *File) bool {
 // still a later load, or the older version of one that was sealed already.
 func givenUp(f *File) bool {
 	return f.Kind == dms.KindLoad && !f.Superseded &&
-		(f.Status == Skipped || f.Status == Ignored && f.Reason == reasonSuperseded)
+		(f.Status == Skipped || f.Status == Ignored && f.Reason == ReasonSuperseded)
 }
 
 // loadCandidate reports whether a load file may yet be published by the open

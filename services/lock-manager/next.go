@@ -82,7 +82,7 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 
 func ignoreSuperseded(id string, generation uint64) proto.Message {
 	return &blotterv1.FileIgnored{
-		FileId: id, Reason: reasonSuperseded,
+		FileId: id, Reason: ReasonSuperseded,
 		Detail: fmt.Sprintf("it belongs to a full load that generation %d replaced", generation),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/nats-io/nuid"
 
@@ -81,6 +82,9 @@ func (l *local) Deliver(ctx context.Context, d Delivery) (dms.FileID, error) {
 			return "", err
 		}
 	}
+	if strings.HasSuffix(key, "/") {
+		return l.offerFolder(ctx, key, d)
+	}
 	if !d.Redeliver {
 		if err := l.put(d); err != nil {
 			return "", err
@@ -92,6 +96,14 @@ func (l *local) Deliver(ctx context.Context, d Delivery) (dms.FileID, error) {
 	}
 	return l.process.IngestRouter.Offer(ctx, dms.Object{
 		Bucket: l.process.Raw.Name(), Key: key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified.UTC(),
+	}, ingestrouter.FromEvent)
+}
+
+// offerFolder tells of an object that stands for a folder. A folder holds no such
+// object; what its bucket would tell of it is all that there is to know.
+func (l *local) offerFolder(ctx context.Context, key string, d Delivery) (dms.FileID, error) {
+	return l.process.IngestRouter.Offer(ctx, dms.Object{
+		Bucket: l.process.Raw.Name(), Key: key, ETag: d.ETag, LastModified: d.LastModified.UTC(),
 	}, ingestrouter.FromEvent)
 }
 
@@ -165,8 +177,11 @@ func (l *local) Outcome(ctx context.Context, id dms.FileID) (cases.Result, error
 		lockmanager.Ignored: cases.Ignored,
 	}
 	outcome, ok := outcomes[f.Status]
-	if !ok {
+	switch {
+	case !ok:
 		outcome = cases.Held
+	case outcome == cases.Ignored && f.Reason == lockmanager.ReasonSuperseded:
+		outcome = cases.Superseded
 	}
 	return cases.Result{Outcome: outcome, Text: text}, nil
 }
