@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -40,7 +41,7 @@ type Specs interface {
 
 // Dispatcher runs the transforms of a grant and says how they went, in the name
 // of one service: TransformStarted, then FileTransformed or TransformFailed, each
-// once for file and token.
+// once for file and token; and of a Remote's runs TransformRunEnded, once each.
 type Dispatcher struct {
 	Config  DispatchConfig
 	Service string
@@ -49,8 +50,12 @@ type Dispatcher struct {
 	Specs   Specs
 	Now     func() time.Time
 	Logger  *slog.Logger
+	// Fenced reports whether the log, behind the grant r, has a fence for its
+	// token, which another replica may have heard. nil: what Fence was told is all.
+	Fenced func(ctx context.Context, r eventlog.Record, token uint64) (bool, error)
 
-	slots *semaphore.Weighted
+	slots  *semaphore.Weighted
+	grants *grants
 }
 
 // NewDispatcher checks and completes d.
@@ -58,19 +63,27 @@ func NewDispatcher(d Dispatcher) (*Dispatcher, error) {
 	if d.Config.Parallel < 1 || d.Config.Attempts < 1 || d.Config.Backoff <= 0 {
 		return nil, errors.New("dispatcher configuration: Parallel, Attempts and Backoff must be greater than zero")
 	}
-	d.slots = semaphore.NewWeighted(int64(d.Config.Parallel))
+	d.slots, d.grants = semaphore.NewWeighted(int64(d.Config.Parallel)), newGrants()
 	return &d, nil
 }
 
 // Grant runs every file of a grant; it returns when all have been told of, or
-// with the first error that may pass. A grant past its deadline is left alone:
-// lock-manager fences it.
+// with the first error that may pass. A grant that is fenced, or past its
+// deadline, is left alone: nothing more is said of it.
 func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotterv1.LockGranted) error {
 	spec, err := d.Specs.Spec(ctx, r.Table, grant.GetSpecVersion())
 	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithDeadline(ctx, grant.GetDeadline().AsTime())
+	alive, end, ok := d.grants.begin(ctx, tokenKey{r.Table, grant.GetToken()})
+	defer end()
+	if !ok {
+		return nil
+	}
+	if fenced, err := d.fenced(ctx, r, grant.GetToken()); fenced || err != nil {
+		return err
+	}
+	bounded, cancel := context.WithDeadline(alive, grant.GetDeadline().AsTime())
 	defer cancel()
 	group, run := errgroup.WithContext(bounded)
 	for _, file := range grant.GetFiles() {
@@ -85,52 +98,94 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 		})
 	}
 	err = group.Wait()
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case errors.Is(context.Cause(alive), errFenced):
+		d.Logger.InfoContext(ctx, "transform given up, its grant is fenced", "table", r.Table.String(), "token", grant.GetToken())
+		return nil
+	case bounded.Err() != nil:
 		d.Logger.WarnContext(ctx, "transform ran past its deadline", "table", r.Table.String(), "token", grant.GetToken())
 		return nil
 	}
 	return err
 }
 
-func (d *Dispatcher) file(ctx context.Context, r eventlog.Record, job Job) (err error) {
-	ctx, end := telemetry.Start(telemetry.FileContext(ctx, job.File.GetFileId()), d.Service+" transform")
-	defer func() { end(err) }()
-	err = d.say(ctx, r, job, "started", &blotterv1.TransformStarted{
-		FileId: job.File.GetFileId(), Token: job.Token, Run: d.Runner.Name(),
-	})
+// Fence ends the work on a grant whose token is dead, and the runs of a Remote
+// that go on without this process. A run that cannot be stopped is left to end
+// by itself: the lake refuses what it stages.
+func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotterv1.FenceRequested) error {
+	if err := d.grants.fence(ctx, tokenKey{r.Table, fence.GetToken()}); err != nil {
+		return err
+	}
+	remote, ok := d.Runner.(Remote)
+	if !ok {
+		return nil
+	}
+	spec, err := d.Specs.Spec(ctx, r.Table, 0)
 	if err != nil {
 		return err
 	}
-	staged, err := d.run(ctx, job)
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), watcher{d, r})
+	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
+	if err != nil && ctx.Err() == nil {
+		d.Logger.ErrorContext(ctx, "a run of a fenced grant was not stopped, it ends at its own deadline",
+			"table", r.Table.String(), "token", fence.GetToken(), "error", err)
+	}
+	return ctx.Err()
+}
+
+func (d *Dispatcher) fenced(ctx context.Context, r eventlog.Record, token uint64) (bool, error) {
+	if d.Fenced == nil {
+		return false, nil
+	}
+	return d.Fenced(ctx, r, token)
+}
+
+func (d *Dispatcher) file(ctx context.Context, r eventlog.Record, job Job) (err error) {
+	ctx, end := telemetry.Start(telemetry.FileContext(ctx, job.File.GetFileId()), d.Service+" transform")
+	defer func() { end(err) }()
+	if _, remote := d.Runner.(Remote); !remote {
+		if err := d.started(ctx, r, job.File.GetFileId(), job.Token, d.Runner.Name()); err != nil {
+			return err
+		}
+	}
+	staged, err := d.run(ctx, r, job)
 	var failure *transform.Failure
 	switch {
 	case err == nil:
-		return d.say(ctx, r, job, "transformed", &blotterv1.FileTransformed{Staged: staged})
+		return d.say(ctx, r, job.File.GetFileId(), job.Token, "transformed", &blotterv1.FileTransformed{Staged: staged})
 	case errors.As(err, &failure):
-		return d.say(ctx, r, job, "failed", &blotterv1.TransformFailed{
+		if fenced, err := d.fenced(ctx, r, job.Token); fenced || err != nil {
+			return err
+		}
+		return d.say(ctx, r, job.File.GetFileId(), job.Token, "failed", &blotterv1.TransformFailed{
 			FileId: job.File.GetFileId(), Token: job.Token, Failure: failure.Proto(),
 		})
 	}
 	return err
 }
 
+func (d *Dispatcher) started(ctx context.Context, r eventlog.Record, file string, token uint64, run string) error {
+	return d.say(ctx, r, file, token, "started", &blotterv1.TransformStarted{FileId: file, Token: token, Run: run})
+}
+
 // run tries a job until it ends, bounded; a fault that does not pass is told as
 // the file's, so that its table pauses and an operator looks.
-func (d *Dispatcher) run(ctx context.Context, job Job) (*blotterv1.StagedFile, error) {
-	policy := backoff.NewExponentialBackOff()
-	policy.InitialInterval = d.Config.Backoff
+func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blotterv1.StagedFile, error) {
 	staged, err := backoff.Retry(ctx, func() (*blotterv1.StagedFile, error) {
-		staged, err := d.Runner.Run(ctx, job)
+		staged, err := d.once(ctx, r, job)
 		var failure *transform.Failure
 		if errors.As(err, &failure) {
 			return nil, backoff.Permanent(err)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			d.Logger.WarnContext(ctx, "transform attempt", "table", job.Table.ID.String(),
 				"file", job.File.GetFileId(), "token", job.Token, "error", err)
 		}
 		return staged, err
-	}, backoff.WithBackOff(policy), backoff.WithMaxTries(d.Config.Attempts))
+	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err == nil || ctx.Err() != nil {
 		return staged, errors.Join(err, ctx.Err())
 	}
@@ -145,11 +200,53 @@ func (d *Dispatcher) run(ctx context.Context, job Job) (*blotterv1.StagedFile, e
 	}
 }
 
-func (d *Dispatcher) say(ctx context.Context, r eventlog.Record, job Job, what string, event proto.Message) error {
+func (d *Dispatcher) once(ctx context.Context, r eventlog.Record, job Job) (*blotterv1.StagedFile, error) {
+	if remote, ok := d.Runner.(Remote); ok {
+		return remote.Follow(ctx, job, watcher{d, r})
+	}
+	return d.Runner.Run(ctx, job)
+}
+
+func (d *Dispatcher) policy() *backoff.ExponentialBackOff {
+	policy := backoff.NewExponentialBackOff()
+	policy.InitialInterval = d.Config.Backoff
+	return policy
+}
+
+// watcher says what it hears of runs; r is the event that they answer.
+type watcher struct {
+	d *Dispatcher
+	r eventlog.Record
+}
+
+// Started implements Watch.
+func (w watcher) Started(ctx context.Context, file string, token uint64, run string) error {
+	return w.d.started(ctx, w.r, file, token, run)
+}
+
+// Ended implements Watch.
+func (w watcher) Ended(ctx context.Context, end RunEnd) error {
+	event := &blotterv1.TransformRunEnded{
+		FileId: end.FileID, Token: end.Token, Run: end.Run, Attempt: uint32(end.Attempt), State: end.State, Code: end.Code,
+		ExecutionSeconds: end.Execution.Seconds(), DpuSeconds: end.DPUSeconds,
+	}
+	if !end.Started.IsZero() {
+		event.Started = timestamppb.New(end.Started)
+	}
+	if !end.Completed.IsZero() {
+		event.Completed = timestamppb.New(end.Completed)
+	}
+	return w.d.say(ctx, w.r, end.FileID, end.Token, "run-ended", event, strconv.Itoa(end.Attempt), end.Run)
+}
+
+// say publishes an event that is named by file, token and what else there is.
+func (d *Dispatcher) say(
+	ctx context.Context, r eventlog.Record, file string, token uint64, what string, event proto.Message, more ...string,
+) error {
+	parts := append([]string{file, strconv.FormatUint(token, 10)}, more...)
 	_, err := d.Log.PublishOnce(ctx, eventlog.Event{
-		Table: job.Table.ID, Service: d.Service,
-		ID:    eventlog.ID(d.Service, job.Table.ID, what, job.File.GetFileId(), strconv.FormatUint(job.Token, 10)),
-		Cause: r.Envelope.GetId(), Correlation: job.File.GetFileId(), Actor: d.Service,
+		Table: r.Table, Service: d.Service, ID: eventlog.ID(d.Service, r.Table, what, parts...),
+		Cause: r.Envelope.GetId(), Correlation: file, Actor: d.Service,
 		Time: d.Now(), Message: event, After: r.Seq,
 	})
 	return err

@@ -6,14 +6,14 @@ import "fmt"
 // or its registration, never a passing fault of a machine. It is what
 // TransformFailed carries. No field holds a value of a row.
 type Failure struct {
-	Code       string // stable, such as "value.decimal"; see the constants
-	Message    string // one sentence for a person
-	ObjectKey  string
-	Row        int64  // in the file, from 1; 0 if it belongs to none
-	Column     string // empty if it belongs to none
-	Expected   string
-	Hint       string // what to do
-	RowsFailed int64  // rows that fail in the same way, if they were counted
+	Code       string `json:"code"`    // stable, such as "value.decimal"; see the constants
+	Message    string `json:"message"` // one sentence for a person
+	ObjectKey  string `json:"object_key,omitempty"`
+	Row        int64  `json:"row,omitempty"`    // in the file, from 1; 0 if it belongs to none
+	Column     string `json:"column,omitempty"` // empty if it belongs to none
+	Expected   string `json:"expected,omitempty"`
+	Hint       string `json:"hint,omitempty"`        // what to do
+	RowsFailed int64  `json:"rows_failed,omitempty"` // rows that fail in the same way, if they were counted
 }
 
 // Error gives the whole report in one line.

@@ -31,7 +31,7 @@ func StagePrefix(table dms.TableID, file dms.FileID, token uint64) string {
 // empty), its shape (unknown fields are refused) and its own consistency (see
 // Manifest.Validate). What fails a check fails with ErrCorrupt.
 func ReadManifest(ctx context.Context, bucket objects.Bucket, key, sha256Hex string) (Manifest, error) {
-	data, err := readAll(ctx, bucket, key)
+	data, err := readAll(ctx, bucket, key, maxManifestBytes)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("read manifest %s: %w", key, err)
 	}
@@ -50,14 +50,14 @@ func hashBytes(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func readAll(ctx context.Context, bucket objects.Bucket, key string) ([]byte, error) {
+func readAll(ctx context.Context, bucket objects.Bucket, key string, limit int) ([]byte, error) {
 	r, err := bucket.Open(ctx, key, objects.Version{})
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(&contextReader{ctx: ctx, r: r}, maxManifestBytes+1))
-	if err == nil && len(data) > maxManifestBytes {
-		err = fmt.Errorf("more than %d bytes", maxManifestBytes)
+	data, err := io.ReadAll(io.LimitReader(&contextReader{ctx: ctx, r: r}, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
 	}
 	return data, errors.Join(err, r.Close())
 }

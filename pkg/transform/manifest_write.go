@@ -33,11 +33,12 @@ func writeManifest(ctx context.Context, bucket objects.Bucket, m Manifest) (*Res
 	return &Result{Manifest: m, ManifestKey: key, ManifestSHA256: out.sum()}, nil
 }
 
-// findStaged looks for what an earlier attempt of the same job staged, by
-// whatever engine; nil if there is no manifest.
-func findStaged(ctx context.Context, bucket objects.Bucket, job Job) (*Result, error) {
+// FindStaged looks for what an earlier attempt of the same job staged, by
+// whatever engine; nil if there is no manifest. It fails with ErrCorrupt if the
+// manifest is none of this job.
+func FindStaged(ctx context.Context, bucket objects.Bucket, job Job) (*Result, error) {
 	key := StagePrefix(job.Table.ID, job.File.ID, job.Token) + ManifestName
-	data, err := readAll(ctx, bucket, key)
+	data, err := readAll(ctx, bucket, key, maxManifestBytes)
 	if errors.Is(err, objects.ErrNotFound) {
 		return nil, nil
 	}

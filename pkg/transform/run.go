@@ -26,7 +26,7 @@ func Run(ctx context.Context, cfg Config, deps Deps, job Job) (*Result, error) {
 	if err := job.check(); err != nil {
 		return nil, err
 	}
-	if done, err := findStaged(ctx, deps.Staging, job); done != nil || err != nil {
+	if done, err := FindStaged(ctx, deps.Staging, job); done != nil || err != nil {
 		return done, err
 	}
 	t := newTransform(cfg, deps, job)

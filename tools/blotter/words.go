@@ -97,6 +97,9 @@ func sayFile(event proto.Message) string {
 		return staged(e.GetStaged())
 	case *blotterv1.TransformStarted:
 		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun())
+	case *blotterv1.TransformRunEnded:
+		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun(), e.GetState(), e.GetCode(),
+			fmt.Sprintf("%.0f s", e.GetExecutionSeconds()), fmt.Sprintf("%.0f DPU-seconds", e.GetDpuSeconds()))
 	case *blotterv1.FileTransformed:
 		return staged(e.GetStaged())
 	case *blotterv1.TransformFailed:

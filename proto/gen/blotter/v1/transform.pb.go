@@ -12,6 +12,7 @@ package blotterv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -86,6 +87,133 @@ func (x *TransformStarted) GetRun() string {
 	return ""
 }
 
+// TransformRunEnded: one run of a remote engine for one file of a grant is over,
+// however. It tells what the run cost; what it means for the file is told by
+// FileTransformed or TransformFailed, or the next run follows.
+type TransformRunEnded struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Token  uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The engine's name for the run, such as a Glue job run id.
+	Run string `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`
+	// The number of the run for this file and token, from 1.
+	Attempt uint32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// The engine's own word for the end; of Glue "SUCCEEDED", "FAILED", "TIMEOUT",
+	// "STOPPED", "ERROR" or "EXPIRED". "NOT_STARTED": the engine had no room for it
+	// in the time of the grant.
+	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	// Why, as a stable code such as "glue.timeout"; empty for a success.
+	Code      string                 `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	Started   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started,proto3" json:"started,omitempty"`
+	Completed *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=completed,proto3" json:"completed,omitempty"`
+	// For how many seconds it held its resources, and how many DPU-seconds of Glue
+	// that were.
+	ExecutionSeconds float64 `protobuf:"fixed64,9,opt,name=execution_seconds,json=executionSeconds,proto3" json:"execution_seconds,omitempty"`
+	DpuSeconds       float64 `protobuf:"fixed64,10,opt,name=dpu_seconds,json=dpuSeconds,proto3" json:"dpu_seconds,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *TransformRunEnded) Reset() {
+	*x = TransformRunEnded{}
+	mi := &file_blotter_v1_transform_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransformRunEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransformRunEnded) ProtoMessage() {}
+
+func (x *TransformRunEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_transform_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransformRunEnded.ProtoReflect.Descriptor instead.
+func (*TransformRunEnded) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_transform_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TransformRunEnded) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *TransformRunEnded) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *TransformRunEnded) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *TransformRunEnded) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *TransformRunEnded) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *TransformRunEnded) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *TransformRunEnded) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *TransformRunEnded) GetCompleted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Completed
+	}
+	return nil
+}
+
+func (x *TransformRunEnded) GetExecutionSeconds() float64 {
+	if x != nil {
+		return x.ExecutionSeconds
+	}
+	return 0
+}
+
+func (x *TransformRunEnded) GetDpuSeconds() float64 {
+	if x != nil {
+		return x.DpuSeconds
+	}
+	return 0
+}
+
 // FileTransformed: the file is staged; its manifest is written.
 type FileTransformed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -96,7 +224,7 @@ type FileTransformed struct {
 
 func (x *FileTransformed) Reset() {
 	*x = FileTransformed{}
-	mi := &file_blotter_v1_transform_proto_msgTypes[1]
+	mi := &file_blotter_v1_transform_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -108,7 +236,7 @@ func (x *FileTransformed) String() string {
 func (*FileTransformed) ProtoMessage() {}
 
 func (x *FileTransformed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_transform_proto_msgTypes[1]
+	mi := &file_blotter_v1_transform_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -121,7 +249,7 @@ func (x *FileTransformed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileTransformed.ProtoReflect.Descriptor instead.
 func (*FileTransformed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_transform_proto_rawDescGZIP(), []int{1}
+	return file_blotter_v1_transform_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *FileTransformed) GetStaged() *StagedFile {
@@ -144,7 +272,7 @@ type TransformFailed struct {
 
 func (x *TransformFailed) Reset() {
 	*x = TransformFailed{}
-	mi := &file_blotter_v1_transform_proto_msgTypes[2]
+	mi := &file_blotter_v1_transform_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -156,7 +284,7 @@ func (x *TransformFailed) String() string {
 func (*TransformFailed) ProtoMessage() {}
 
 func (x *TransformFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_transform_proto_msgTypes[2]
+	mi := &file_blotter_v1_transform_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -169,7 +297,7 @@ func (x *TransformFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransformFailed.ProtoReflect.Descriptor instead.
 func (*TransformFailed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_transform_proto_rawDescGZIP(), []int{2}
+	return file_blotter_v1_transform_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TransformFailed) GetFileId() string {
@@ -198,11 +326,24 @@ var File_blotter_v1_transform_proto protoreflect.FileDescriptor
 const file_blotter_v1_transform_proto_rawDesc = "" +
 	"\n" +
 	"\x1ablotter/v1/transform.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\"S\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n" +
 	"\x10TransformStarted\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x10\n" +
-	"\x03run\x18\x03 \x01(\tR\x03run\"A\n" +
+	"\x03run\x18\x03 \x01(\tR\x03run\"\xd6\x02\n" +
+	"\x11TransformRunEnded\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x10\n" +
+	"\x03run\x18\x03 \x01(\tR\x03run\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\rR\aattempt\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\x124\n" +
+	"\astarted\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x128\n" +
+	"\tcompleted\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcompleted\x12+\n" +
+	"\x11execution_seconds\x18\t \x01(\x01R\x10executionSeconds\x12\x1f\n" +
+	"\vdpu_seconds\x18\n" +
+	" \x01(\x01R\n" +
+	"dpuSeconds\"A\n" +
 	"\x0fFileTransformed\x12.\n" +
 	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"o\n" +
 	"\x0fTransformFailed\x12\x17\n" +
@@ -222,22 +363,26 @@ func file_blotter_v1_transform_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_transform_proto_rawDescData
 }
 
-var file_blotter_v1_transform_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_blotter_v1_transform_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_blotter_v1_transform_proto_goTypes = []any{
-	(*TransformStarted)(nil), // 0: blotter.v1.TransformStarted
-	(*FileTransformed)(nil),  // 1: blotter.v1.FileTransformed
-	(*TransformFailed)(nil),  // 2: blotter.v1.TransformFailed
-	(*StagedFile)(nil),       // 3: blotter.v1.StagedFile
-	(*Failure)(nil),          // 4: blotter.v1.Failure
+	(*TransformStarted)(nil),      // 0: blotter.v1.TransformStarted
+	(*TransformRunEnded)(nil),     // 1: blotter.v1.TransformRunEnded
+	(*FileTransformed)(nil),       // 2: blotter.v1.FileTransformed
+	(*TransformFailed)(nil),       // 3: blotter.v1.TransformFailed
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 5: blotter.v1.StagedFile
+	(*Failure)(nil),               // 6: blotter.v1.Failure
 }
 var file_blotter_v1_transform_proto_depIdxs = []int32{
-	3, // 0: blotter.v1.FileTransformed.staged:type_name -> blotter.v1.StagedFile
-	4, // 1: blotter.v1.TransformFailed.failure:type_name -> blotter.v1.Failure
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: blotter.v1.TransformRunEnded.started:type_name -> google.protobuf.Timestamp
+	4, // 1: blotter.v1.TransformRunEnded.completed:type_name -> google.protobuf.Timestamp
+	5, // 2: blotter.v1.FileTransformed.staged:type_name -> blotter.v1.StagedFile
+	6, // 3: blotter.v1.TransformFailed.failure:type_name -> blotter.v1.Failure
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_transform_proto_init() }
@@ -252,7 +397,7 @@ func file_blotter_v1_transform_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_transform_proto_rawDesc), len(file_blotter_v1_transform_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
