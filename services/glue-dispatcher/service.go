@@ -2,58 +2,135 @@ package gluedispatcher
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// ServiceName is the service's name in subjects, consumers and permissions.
-const ServiceName = "glue-dispatcher"
+// ServiceName is the service's name in subjects, consumers and permissions;
+// FencesName that of the consumers over which it hears of fences.
+const (
+	ServiceName = "glue-dispatcher"
+	FencesName  = ServiceName + "-fences"
+)
 
 // Log is what the service needs of the event log.
 type Log interface {
 	jobs.Publisher
 	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
+	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
 }
 
-// Deps are what the service works with; all are needed.
+// Deps are what the service works with; all but Glue are needed.
 type Deps struct {
-	Log    Log
+	Log Log
+	// Runner runs in process.
 	Runner jobs.Runner
+	// Glue runs on Glue; nil where there is none.
+	Glue   jobs.Remote
 	Specs  jobs.Specs
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// Service is the shell around the dispatcher. Several may run at once.
+// Service is the shell. Several may run at once.
 type Service struct {
-	log        Log
-	dispatcher *jobs.Dispatcher
+	deps     Deps
+	parallel int              // grants that are worked on at once
+	local    *jobs.Dispatcher // in process
+	glue     *jobs.Dispatcher // nil where there is no Glue
 }
 
 // New makes the service; Run starts it.
-func New(cfg jobs.DispatchConfig, deps Deps) (*Service, error) {
-	dispatcher, err := jobs.NewDispatcher(jobs.Dispatcher{
-		Config: cfg, Service: ServiceName, Runner: deps.Runner, Log: deps.Log,
-		Specs: deps.Specs, Now: deps.Now, Logger: deps.Logger,
-	})
-	if err != nil {
-		return nil, err
+func New(cfg Config, deps Deps) (*Service, error) {
+	s := &Service{deps: deps, parallel: cfg.InProcess.Parallel + cfg.Glue.Parallel}
+	d := jobs.Dispatcher{
+		Config: cfg.InProcess, Service: ServiceName, Runner: deps.Runner,
+		Log: deps.Log, Specs: deps.Specs, Now: deps.Now, Logger: deps.Logger,
 	}
-	return &Service{log: deps.Log, dispatcher: dispatcher}, nil
+	var err error
+	if s.local, err = jobs.NewDispatcher(d); err != nil {
+		return nil, fmt.Errorf("in process: %w", err)
+	}
+	if deps.Glue == nil {
+		return s, nil
+	}
+	d.Config, d.Runner, d.Fenced = cfg.Glue, deps.Glue, s.fenced
+	if s.glue, err = jobs.NewDispatcher(d); err != nil {
+		return nil, fmt.Errorf("on Glue: %w", err)
+	}
+	return s, nil
 }
 
-// Run transforms what is granted until ctx ends or something fails for good.
+// Run works until ctx ends or something fails for good.
 func (s *Service) Run(ctx context.Context) error {
-	return s.log.Consume(ctx, eventlog.ConsumerConfig{
-		Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"LockGranted"},
-	}, func(ctx context.Context, r eventlog.Record) error {
-		if grant, ok := r.Event.(*blotterv1.LockGranted); ok && mine(grant) {
-			return s.dispatcher.Grant(ctx, r, grant)
-		}
-		return nil
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
+			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"LockGranted"}, Parallel: s.parallel,
+		}, s.grant)
 	})
+	group.Go(func() error {
+		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
+			Service: FencesName, From: []string{"lock-manager"}, Events: []string{"FenceRequested"}, Parallel: s.parallel,
+		}, s.fence)
+	})
+	return group.Wait()
+}
+
+func (s *Service) grant(ctx context.Context, r eventlog.Record) error {
+	grant, ok := r.Event.(*blotterv1.LockGranted)
+	if !ok || !mine(grant) {
+		return nil
+	}
+	spec, err := s.deps.Specs.Spec(ctx, r.Table, grant.GetSpecVersion())
+	if err != nil {
+		return err
+	}
+	switch placeOf(grant, spec, s.glue != nil) {
+	case onGlue:
+		return s.glue.Grant(ctx, r, grant)
+	case inProcess:
+		return s.local.Grant(ctx, r, grant)
+	}
+	return nil
+}
+
+// fence ends the work on a grant wherever it is: the table's registration may have
+// moved it since.
+func (s *Service) fence(ctx context.Context, r eventlog.Record) error {
+	fence, ok := r.Event.(*blotterv1.FenceRequested)
+	if !ok {
+		return nil
+	}
+	if err := s.local.Fence(ctx, r, fence); err != nil {
+		return err
+	}
+	if s.glue == nil {
+		return nil
+	}
+	return s.glue.Fence(ctx, r, fence)
+}
+
+// fenced looks in the log, behind a grant, for the fence of its token: it may have
+// been heard by another replica, or by a former process.
+func (s *Service) fenced(ctx context.Context, grant eventlog.Record, token uint64) (bool, error) {
+	for r, err := range s.deps.Log.Read(ctx, eventlog.Filter{
+		Table: grant.Table, Service: "lock-manager", Event: "FenceRequested", FromSeq: grant.Seq,
+	}) {
+		if err != nil {
+			return false, fmt.Errorf("look for a fence: %w", err)
+		}
+		if fence, ok := r.Event.(*blotterv1.FenceRequested); ok && dead(token, fence) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -33,14 +33,19 @@ func (r *onceAway) Run(_ context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	return &blotterv1.StagedFile{FileId: job.File.GetFileId(), Token: job.Token}, nil
 }
 
-type noSpecs struct{}
+// noSpecs gives a registration whose Glue job has this name.
+type noSpecs string
 
-func (noSpecs) Spec(context.Context, dms.TableID, uint64) (registry.Table, error) {
-	return registry.Table{ID: reports}, nil
+func (s noSpecs) Spec(context.Context, dms.TableID, uint64) (registry.Table, error) {
+	return registry.Table{ID: reports, Job: registry.Job{Glue: string(s)}}, nil
 }
 
-// TestItsOwnGrantsAreRunOnce: the same machinery as lambda-transformer's, for
-// the tables with flag G.
+func config() Config {
+	d := jobs.DispatchConfig{Parallel: 1, Attempts: 3, Backoff: time.Millisecond}
+	return Config{InProcess: d, Glue: d}
+}
+
+// TestItsOwnGrantsAreRunOnce: those of the tables with flag G, without a job in process.
 func TestItsOwnGrantsAreRunOnce(t *testing.T) {
 	url := eventlogtest.Server(t)
 	log, _ := eventlogtest.Open(t, url)
@@ -60,8 +65,8 @@ func TestItsOwnGrantsAreRunOnce(t *testing.T) {
 	runner := &onceAway{}
 	for range 2 {
 		l, _ := eventlogtest.Open(t, url)
-		s, err := New(jobs.DispatchConfig{Parallel: 1, Attempts: 3, Backoff: time.Millisecond}, Deps{
-			Log: l, Runner: runner, Specs: noSpecs{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		s, err := New(config(), Deps{
+			Log: l, Runner: runner, Specs: noSpecs(""), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

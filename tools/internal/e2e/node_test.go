@@ -161,6 +161,7 @@ func (l sharing) Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handl
 type serviceLog interface {
 	lockmanager.Log
 	ingestrouter.Log
+	gluedispatcher.Log
 }
 
 func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed objects.Bucket, runner jobs.Runner) error {
@@ -175,7 +176,7 @@ func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed ob
 	if err != nil {
 		return err
 	}
-	glue, err := gluedispatcher.New(dispatch, gluedispatcher.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
+	glue, err := gluedispatcher.New(gluedispatcher.Config{InProcess: dispatch, Glue: dispatch}, gluedispatcher.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
 	if err != nil {
 		return err
 	}

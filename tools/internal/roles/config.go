@@ -33,7 +33,7 @@ type Config struct {
 	Log         eventlog.Config
 	LockManager lockmanager.Config
 	Lambda      jobs.DispatchConfig
-	Glue        jobs.DispatchConfig
+	Glue        gluedispatcher.Config
 	Transform   transform.Config
 	Lake        lake.Config
 }

@@ -1,0 +1,308 @@
+package gluedispatcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/eventlog/eventlogtest"
+	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/transform"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// fakeGlue has runs that last until they are stopped or released, and go on when
+// nobody follows them.
+type fakeGlue struct {
+	mu      sync.Mutex
+	runs    map[uint64]chan string // by token; gives the state of the end
+	started int
+	stops   int
+	noStop  error
+	quick   bool // runs end by themselves
+}
+
+func (*fakeGlue) Name() string { return "glue" }
+
+func (g *fakeGlue) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
+	return nil, errors.New("nobody watches")
+}
+
+func (g *fakeGlue) run(token uint64) chan string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.runs[token] == nil {
+		if g.runs == nil {
+			g.runs = map[uint64]chan string{}
+		}
+		g.started++
+		g.runs[token] = make(chan string, 1)
+		if g.quick {
+			g.runs[token] <- "SUCCEEDED"
+		}
+	}
+	return g.runs[token]
+}
+
+func (g *fakeGlue) count() (started, stops int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.started, g.stops
+}
+
+func end(file string, token uint64, state string) jobs.RunEnd {
+	return jobs.RunEnd{FileID: file, Token: token, Run: "jr_1", Attempt: 1, State: state, Execution: 90 * time.Second, DPUSeconds: 180,
+		Started: time.Unix(1000, 0), Completed: time.Unix(1090, 0)}
+}
+
+func (g *fakeGlue) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (*blotterv1.StagedFile, error) {
+	run := g.run(job.Token)
+	file := job.File.GetFileId()
+	if err := watch.Started(ctx, file, job.Token, "jr_1"); err != nil {
+		return nil, err
+	}
+	select {
+	case state := <-run:
+		run <- state // whoever asks later is told the same
+		if err := watch.Ended(ctx, end(file, job.Token, state)); err != nil {
+			return nil, err
+		}
+		if state != "SUCCEEDED" {
+			return nil, &transform.Failure{Code: "glue.stopped", Message: "the run was stopped", Hint: "resume"}
+		}
+		return &blotterv1.StagedFile{FileId: file, Token: job.Token}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (g *fakeGlue) Stop(ctx context.Context, _ registry.Table, token uint64, watch jobs.Watch) error {
+	g.mu.Lock()
+	g.stops++
+	run, err := g.runs[token], g.noStop
+	g.mu.Unlock()
+	if run == nil || err != nil {
+		return err
+	}
+	select {
+	case run <- "STOPPED":
+	default:
+	}
+	return watch.Ended(ctx, end(aFile, token, "STOPPED"))
+}
+
+var aFile = strings.Repeat("a", 32)
+
+// site is a log and what runs on it.
+type site struct {
+	url  string
+	log  *eventlog.Log
+	glue *fakeGlue
+}
+
+func newSite(t *testing.T, glue *fakeGlue) *site {
+	t.Helper()
+	s := &site{url: eventlogtest.Server(t), glue: glue}
+	s.log, _ = eventlogtest.Open(t, s.url)
+	return s
+}
+
+// locks says an event of lock-manager.
+func (s *site) locks(t *testing.T, name string, event proto.Message) {
+	t.Helper()
+	_, err := s.log.PublishOnce(t.Context(), eventlog.Event{
+		Table: reports, Service: "lock-manager", ID: eventlog.ID("lock-manager", reports, name), Time: time.Now(), Message: event,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *site) grant(t *testing.T, token uint64) {
+	t.Helper()
+	s.locks(t, "grant", &blotterv1.LockGranted{
+		Token: token, Engine: blotterv1.Engine_ENGINE_GLUE, Transform: true, Publish: true,
+		Deadline: timestamppb.New(time.Now().Add(time.Hour)), Files: []*blotterv1.FileRef{{FileId: aFile}},
+	})
+}
+
+func (s *site) fence(t *testing.T, token uint64) {
+	t.Helper()
+	s.locks(t, "fence", &blotterv1.FenceRequested{Token: token, Reason: "forced"})
+}
+
+// start runs the service as another process would.
+func (s *site) start(t *testing.T) (stop func()) {
+	t.Helper()
+	l, _ := eventlogtest.Open(t, s.url)
+	service, err := New(config(), Deps{
+		Log: l, Runner: &onceAway{}, Glue: s.glue, Specs: noSpecs("blotter"), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return eventlogtest.Run(t, service.Run)
+}
+
+// said waits until both kinds of consumers are idle and checks what was said.
+func (s *site) said(t *testing.T, want ...string) []eventlog.Record {
+	t.Helper()
+	eventlogtest.Idle(t, s.log, ServiceName)
+	eventlogtest.Idle(t, s.log, FencesName)
+	records := eventlogtest.Read(t, s.log, eventlog.Filter{Table: reports, Service: ServiceName})
+	var got []string
+	for _, r := range records {
+		got = append(got, eventlog.EventName(r.Envelope))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("it says %v, expected %v", got, want)
+	}
+	return records
+}
+
+func TestARunOfGlueIsToldWithItsCost(t *testing.T) {
+	s := newSite(t, &fakeGlue{quick: true})
+	s.grant(t, 3)
+	for range 2 {
+		stop := s.start(t)
+		eventlogtest.Idle(t, s.log, ServiceName)
+		stop()
+	}
+	s.start(t)
+	records := s.said(t, "TransformStarted", "TransformRunEnded", "FileTransformed")
+	if e := records[0].Event.(*blotterv1.TransformStarted); e.GetRun() != "jr_1" || e.GetToken() != 3 {
+		t.Errorf("it started %v", e)
+	}
+	e := records[1].Event.(*blotterv1.TransformRunEnded)
+	if e.GetRun() != "jr_1" || e.GetState() != "SUCCEEDED" || e.GetDpuSeconds() != 180 || e.GetExecutionSeconds() != 90 ||
+		e.GetCompleted().AsTime().Unix() != 1090 || e.GetFileId() != aFile || e.GetToken() != 3 || e.GetAttempt() != 1 {
+		t.Errorf("it ended %v", e)
+	}
+}
+
+// TestARunOutlivesItsProcess: the next one follows it.
+func TestARunOutlivesItsProcess(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.grant(t, 3)
+	stop := s.start(t)
+	eventlogtest.Eventually(t, "the run is started", func() bool { n, _ := s.glue.count(); return n == 1 })
+	stop()
+	if _, stops := s.glue.count(); stops != 0 {
+		t.Error("the run was stopped with the process")
+	}
+	s.glue.run(3) <- "SUCCEEDED"
+	s.start(t)
+	s.said(t, "TransformStarted", "TransformRunEnded", "FileTransformed")
+	if n, _ := s.glue.count(); n != 1 {
+		t.Errorf("%d runs, expected 1", n)
+	}
+}
+
+// TestAFenceStopsTheRun: and nothing is said of the file any more.
+func TestAFenceStopsTheRun(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.grant(t, 3)
+	s.start(t)
+	eventlogtest.Eventually(t, "the run is started", func() bool { n, _ := s.glue.count(); return n == 1 })
+	s.fence(t, 3)
+	records := s.said(t, "TransformStarted", "TransformRunEnded")
+	if e := records[1].Event.(*blotterv1.TransformRunEnded); e.GetState() != "STOPPED" {
+		t.Errorf("it ended %v", e)
+	}
+}
+
+// TestAFenceStopsTheRunOfAnotherReplica: who follows the run sees it stopped, and
+// knows from the log why.
+func TestAFenceStopsTheRunOfAnotherReplica(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.grant(t, 3)
+	s.fence(t, 3)
+	l, _ := eventlogtest.Open(t, s.url)
+	other, err := New(config(), Deps{Log: l, Runner: &onceAway{}, Glue: s.glue, Specs: noSpecs("blotter"), Now: time.Now,
+		Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := eventlogtest.Read(t, s.log, eventlog.Filter{Table: reports, Event: "LockGranted"})
+	other.glue.Fenced = nil // it began before the fence stood in the log
+	ended := make(chan error)
+	go func() { ended <- other.glue.Grant(t.Context(), records[0], records[0].Event.(*blotterv1.LockGranted)) }()
+	eventlogtest.Eventually(t, "the run is followed", func() bool { n, _ := s.glue.count(); return n == 1 })
+	other.glue.Fenced = other.fenced
+	s.start(t) // hears of the fence
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	s.said(t, "TransformStarted", "TransformRunEnded")
+}
+
+// TestAFencedGrantStartsNothing: the fence was heard before a crash, and the grant
+// comes again.
+func TestAFencedGrantStartsNothing(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.grant(t, 3)
+	s.fence(t, 3)
+	s.start(t)
+	s.said(t)
+	if n, _ := s.glue.count(); n != 0 {
+		t.Errorf("%d runs, expected none", n)
+	}
+}
+
+// TestAFenceOfAnotherTokenIsNone: a grant goes on behind the fence of an older one.
+func TestAFenceOfAnotherTokenIsNone(t *testing.T) {
+	s := newSite(t, &fakeGlue{quick: true})
+	s.fence(t, 2)
+	s.grant(t, 3)
+	s.start(t)
+	s.said(t, "TransformStarted", "TransformRunEnded", "FileTransformed")
+}
+
+// TestARunThatCannotBeStoppedBlocksNothing: it ends at its own deadline.
+func TestARunThatCannotBeStoppedBlocksNothing(t *testing.T) {
+	s := newSite(t, &fakeGlue{noStop: errors.New("denied")})
+	s.fence(t, 3)
+	s.start(t)
+	s.said(t)
+	if _, stops := s.glue.count(); stops != 3 {
+		t.Errorf("%d attempts to stop, expected 3", stops)
+	}
+}
+
+// TestAFenceEndsWorkInProcess: there the work ends with it.
+func TestAFenceEndsWorkInProcess(t *testing.T) {
+	s := newSite(t, nil)
+	s.grant(t, 3)
+	l, _ := eventlogtest.Open(t, s.url)
+	runner := hanging{make(chan struct{}, 1)}
+	service, err := New(config(), Deps{Log: l, Runner: runner, Specs: noSpecs("blotter"), Now: time.Now,
+		Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlogtest.Run(t, service.Run)
+	<-runner.began
+	s.fence(t, 3)
+	s.said(t, "TransformStarted")
+}
+
+// hanging runs until its context ends.
+type hanging struct{ began chan struct{} }
+
+func (hanging) Name() string { return "local" }
+
+func (h hanging) Run(ctx context.Context, _ jobs.Job) (*blotterv1.StagedFile, error) {
+	h.began <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
