@@ -1,0 +1,42 @@
+// Package glue runs transforms as runs of an AWS Glue job and follows them to
+// their ends.
+//
+// # What the job is told
+//
+// A run's arguments are few and small: --blotter_stage is the folder of the
+// output in the staging bucket (transform.StagePrefix), which names table, file
+// and token and so is the run's identity; --blotter_attempt its number;
+// --blotter_plan the address of plan.json in that folder, which says all else.
+// The job leaves Parquet and manifest.json there, as every engine does, or
+// failure.json (transform.WriteFailure) if the file is at fault. All objects of
+// the folder are create-only.
+//
+// # No run unseen
+//
+// StartJobRun has no token by which Glue would know a call that comes again. So a
+// run is announced first, by the create-only object glue-run-<n>.json, whose maker
+// alone may start it, once: the client's own retries are off. Whoever finds an
+// announcement that he did not make himself, after a crash or a lost answer, asks
+// GetJobRuns for runs with the identity before he announces another. Runs are
+// listed newest first, so that pages end at the time of the first announcement; a
+// run that Glue has started but does not list yet is waited for (Config.Settle).
+// Two runs can then come to be only if Glue hides one for longer, or two replicas
+// hold one grant and both are slow at the wrong moment: each is still found,
+// followed and told of, and both leave one result, since the manifest is
+// create-only.
+//
+// # Ends
+//
+// WAITING, STARTING, RUNNING and STOPPING are no ends: the run is asked for again,
+// with growing pauses, or at once when Wake tells that it changed. No room
+// (throttled, too many concurrent runs, no capacity) is no failure: the start is
+// tried again until the grant's deadline, and then told as not started.
+// SUCCEEDED is believed only with a manifest. FAILED, ERROR and EXPIRED without
+// failure.json lead to another run, Config.Runs in all; TIMEOUT and STOPPED, which
+// a person or the deadline brings about, do not. A run lives until the deadline of
+// its grant at most: it is started with that timeout. Let the job definition have
+// MaxRetries 0; runs that Glue repeats by itself are found and followed too.
+//
+// The text of Glue's ErrorMessage may quote a row, so that it goes nowhere: the
+// failure names the run, in whose log it stands.
+package glue

@@ -1,0 +1,72 @@
+package glue
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+)
+
+// stateChange is the type of the events by which EventBridge tells of a run.
+const stateChange = "Glue Job State Change"
+
+// RunOf reads which run an event of EventBridge tells of; empty if it is of
+// another type. The event is a hint: what it says of the run's state is not
+// believed, Glue is asked.
+func RunOf(event []byte) (string, error) {
+	var e struct {
+		DetailType string `json:"detail-type"`
+		Detail     struct {
+			JobRunID string `json:"jobRunId"`
+		} `json:"detail"`
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return "", fmt.Errorf("read an event of EventBridge: %w", err)
+	}
+	if e.DetailType != stateChange {
+		return "", nil
+	}
+	if e.Detail.JobRunID == "" {
+		return "", fmt.Errorf("read an event of EventBridge: %q without a jobRunId", stateChange)
+	}
+	return e.Detail.JobRunID, nil
+}
+
+// wakes holds who waits for news of which run.
+type wakes struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]struct{}
+}
+
+// wait gives a channel that is sent to when there is news of the run; call end
+// when nobody listens any more.
+func (w *wakes) wait(run string) (news <-chan struct{}, end func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ch := make(chan struct{}, 1)
+	if w.waiting == nil {
+		w.waiting = map[string]map[chan struct{}]struct{}{}
+	}
+	if w.waiting[run] == nil {
+		w.waiting[run] = map[chan struct{}]struct{}{}
+	}
+	w.waiting[run][ch] = struct{}{}
+	return ch, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.waiting[run], ch); len(w.waiting[run]) == 0 {
+			delete(w.waiting, run)
+		}
+	}
+}
+
+// wake tells all that wait; it never blocks.
+func (w *wakes) wake(run string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for ch := range w.waiting[run] {
+		select {
+		case ch <- struct{}{}:
+		default: // it has news already
+		}
+	}
+}
