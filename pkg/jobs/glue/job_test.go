@@ -203,7 +203,7 @@ func (b *bench) mustStage(t *testing.T, runs int) {
 }
 
 // mustFail runs the job to a failure with this code.
-func (b *bench) mustFail(t *testing.T, code string) *transform.Failure {
+func (b *bench) mustFail(t *testing.T, code string) transform.Failure {
 	t.Helper()
 	_, err := b.follow(t.Context())
 	var failure *transform.Failure
@@ -213,7 +213,7 @@ func (b *bench) mustFail(t *testing.T, code string) *transform.Failure {
 	if failure.Code != code || failure.Hint == "" || failure.ObjectKey != b.job.File.GetObject().GetKey() {
 		t.Errorf("the failure is %+v, expected %s with object and hint", failure, code)
 	}
-	return failure
+	return *failure
 }
 
 // brokenBucket takes no new objects.

@@ -120,10 +120,10 @@ func TestBadEndsLeadToAnotherRunOrAReason(t *testing.T) {
 				t.Errorf("%d runs, %d ends told, expected %d", n, len(b.heard.ended), test.runs)
 			}
 			if strings.Contains(failure.Error(), "Jane Doe") {
-				t.Errorf("the failure quotes a row: %v", failure)
+				t.Errorf("the failure quotes a row: %v", failure.Message)
 			}
 			if test.code == "glue.failed" && !strings.Contains(failure.Message, "OUT_OF_MEMORY_ERROR") {
-				t.Errorf("the failure does not say what Glue calls it: %v", failure)
+				t.Errorf("the failure does not say what Glue calls it: %v", failure.Message)
 			}
 			// Another process comes to the same end without another run.
 			b.runner = newRunner(t, impatient(), b.server, b.staging)

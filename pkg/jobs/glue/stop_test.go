@@ -25,7 +25,9 @@ func TestStopEndsTheRunsOfATokenAlone(t *testing.T) {
 	}()
 	eventually(t, func() bool { return len(b.server.Runs()) == 1 })
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first process ended with %v", err)
+	}
 	go func() {
 		_, err := b.runner.Run(t.Context(), other)
 		ended <- err
