@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -155,14 +156,39 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 	})
 }
 
-// fail pauses the table and has the grant's token fenced in the lake; the grant
-// ends when the fence is there.
+// fail has the grant's token fenced in the lake; the grant ends when the fence is
+// there. A failure of one file pauses the table. One of several does not yet:
+// files before the bad one may be good, and one before it may be bad as well. So
+// the table goes on in order, the suspect by itself; of several bad files it is
+// the lowest that pauses the table, and no good one before it waits.
 func (s *State) fail(fileID string, failure *blotterv1.Failure) []proto.Message {
+	if suspects := s.suspects(fileID); len(suspects) > 0 {
+		return []proto.Message{&blotterv1.FenceRequested{
+			Token: s.Grant.Token, Reason: fenceFailed, SuspectFileIds: suspects, Failure: failure,
+		}}
+	}
 	paused := &blotterv1.TablePaused{Reason: pauseFailure, Detail: failure.GetMessage(), Failure: failure}
 	if f, ok := s.Files[dms.FileID(fileID)]; ok {
 		paused.File = f.ref()
 	}
 	return []proto.Message{paused, &blotterv1.FenceRequested{Token: s.Grant.Token, Reason: fenceFailed}}
+}
+
+// suspects gives the files that a failure of the running grant leaves in doubt:
+// the one it names, or all where it names none. There are none in a grant of one
+// file, or in a replacement, which stands or falls with all of its files.
+func (s *State) suspects(fileID string) []string {
+	if s.Grant.Replace || len(s.Grant.Files) == 1 {
+		return nil
+	}
+	if slices.Contains(s.Grant.Files, dms.FileID(fileID)) {
+		return []string{fileID}
+	}
+	all := make([]string, len(s.Grant.Files))
+	for i, id := range s.Grant.Files {
+		all[i] = string(id)
+	}
+	return all
 }
 
 // decidePublished ends a grant that the lake has published, also where a fence

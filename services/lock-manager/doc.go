@@ -26,7 +26,8 @@
 // dead in the lake (GrantFenced, or it published) before the table is free
 // again. Waiting files are granted lowest order first; nothing is granted while
 // the table is paused; no change file is published between LoadOpened and the
-// replacement.
+// replacement. A file that fails among several is granted again by itself, after
+// the good ones before it: only then does it pause the table.
 //
 // # Crash
 //

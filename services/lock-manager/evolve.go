@@ -33,7 +33,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileSkipped:
 		s.with(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
 	case *blotterv1.FileRetried:
-		s.with(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired = Waiting, nil, 0 })
+		s.with(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false })
 	case *blotterv1.LockGranted:
 		s.evolveGranted(e)
 	case *blotterv1.FileStaged:
@@ -43,6 +43,9 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.Grant.Replace = e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE
 	case *blotterv1.FenceRequested:
 		s.Grant.Fencing = e.GetReason()
+		for _, id := range e.GetSuspectFileIds() {
+			s.with(id, func(f *File) { f.Suspect = true })
+		}
 	case *blotterv1.LockReleased:
 		s.evolveReleased(at, e)
 	case *blotterv1.TablePaused:
@@ -173,13 +176,13 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 		for _, p := range e.GetFiles() {
 			s.with(p.GetFileId(), func(f *File) {
 				f.end(Published, at)
-				f.Generation, f.Counts, f.Failure = s.Generation, p.GetCounts(), nil
+				f.Generation, f.Counts, f.Failure, f.Suspect = s.Generation, p.GetCounts(), nil, false
 				s.LastProcessed = &FileEvent{FileID: f.ID, Key: f.Object.Key, Time: at}
 			})
 		}
 	case outcomeStaged:
 		for _, id := range g.Files {
-			s.with(string(id), func(f *File) { f.Status = Staged })
+			s.with(string(id), func(f *File) { f.Status, f.Suspect = Staged, false })
 		}
 	default:
 		if g.Replace && e.GetOutcome() == fenceDeadline {
@@ -212,7 +215,7 @@ func (s *State) evolvePaused(at time.Time, e *blotterv1.TablePaused) {
 	s.with(e.GetFile().GetFileId(), func(f *File) {
 		failed.FileID, failed.Key = f.ID, f.Object.Key
 		// Its staged output stays known: another curator may have published it.
-		f.Status, f.Failure = Quarantined, e.GetFailure()
+		f.Status, f.Failure, f.Suspect = Quarantined, e.GetFailure(), false
 	})
 }
 

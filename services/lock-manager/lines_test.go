@@ -45,7 +45,7 @@ func (w *world) words(s said) string {
 		mode := strings.ToLower(strings.TrimPrefix(e.GetMode().String(), "PUBLISH_MODE_"))
 		return fmt.Sprintf("%d: %s generation %d: %s", e.GetToken(), mode, e.GetGeneration(), strings.Join(parts, " "))
 	case *blotterv1.FenceRequested:
-		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetReason())
+		return strings.TrimRight(fmt.Sprintf("%d, %s %s", e.GetToken(), e.GetReason(), w.names(e.GetSuspectFileIds())), " ")
 	case *blotterv1.LockReleased:
 		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetOutcome())
 	}

@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -154,11 +155,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 			(!s.Load.Sealed || slices.Contains(s.Load.Files, f.ID))
 	})
 	if len(waiting) > 0 {
-		n := min(len(waiting), cfg.LoadFiles)
-		if waiting[0].Expired > 0 {
-			n = 1
-		}
-		return s.grant(cfg, now, waiting[:n], false, true)
+		return s.grant(cfg, now, firstOf(waiting, cfg.LoadFiles, math.MaxInt64), false, true)
 	}
 	if !s.Load.Sealed {
 		return nil

@@ -127,21 +127,28 @@ func (s *State) grantNext(cfg Config, now time.Time) []proto.Message {
 	if s.Load != nil {
 		return s.grantLoad(cfg, now)
 	}
-	var batch []*File
-	var size int64
-	for _, f := range s.files(func(f *File) bool { return f.Kind == dms.KindChange && f.Status == Waiting }) {
-		alone := f.Expired > 0
-		if len(batch) > 0 && (alone || len(batch) >= cfg.BatchFiles || size+f.Object.Size > cfg.BatchBytes) {
-			break
-		}
-		batch = append(batch, f)
-		size += f.Object.Size
-		if alone {
-			break
-		}
-	}
-	if len(batch) == 0 {
+	waiting := s.files(func(f *File) bool { return f.Kind == dms.KindChange && f.Status == Waiting })
+	if len(waiting) == 0 {
 		return nil
 	}
-	return s.grant(cfg, now, batch, true, true)
+	return s.grant(cfg, now, firstOf(waiting, cfg.BatchFiles, cfg.BatchBytes), true, true)
+}
+
+// firstOf gives the files of the next grant, at least one: the lowest that wait,
+// up to a number and a size. A file that ran out of time, or over which a grant
+// failed, is granted by itself, after those before it: it must not take good ones
+// with it again.
+func firstOf(waiting []*File, most int, bytes int64) []*File {
+	var size int64
+	for i, f := range waiting {
+		size += f.Object.Size
+		alone := f.Expired > 0 || f.Suspect
+		switch {
+		case i > 0 && (alone || i == most || size > bytes):
+			return waiting[:i]
+		case alone:
+			return waiting[:1]
+		}
+	}
+	return waiting
 }

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	file NAME@VERSION MINUTES [BYTES]   a raw object, modified so long after noon
 //	deliver FILE...                     FileClassified
 //	transformed FILE... | failed FILE   of the running grant; /TOKEN names another
-//	published [ROWS] | publish-failed FILE | fenced [TOKEN]
+//	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
 //	listing | tick DURATION
 //	register L|G|P | flag L|G | pause | force | resume [retry|skip]
 //	complete [confirm] | reopen | ignore
@@ -109,6 +109,10 @@ func (sc *scenario) input(verb string, args []string) {
 		f := sc.file(name)
 		sc.event(&blotterv1.TransformFailed{FileId: string(f.id()), Token: token, Failure: f.failure("csv.column_count")})
 	case "publish-failed":
+		if len(args) == 0 {
+			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: "lake.incompatible", Message: "the parts cannot be one table"}})
+			return
+		}
 		name, token := sc.token(args[0])
 		f := sc.file(name)
 		sc.event(&blotterv1.PublishFailed{FileId: string(f.id()), Token: token, Failure: f.failure("audit.counts")})
@@ -241,7 +245,7 @@ func (sc *scenario) tell() {
 		for _, mark := range []struct {
 			on   bool
 			text string
-		}{{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}} {
+		}{{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"}} {
 			if mark.on {
 				marks += mark.text
 			}

@@ -75,6 +75,7 @@ type File struct {
 	Token      uint64               `json:"token,omitempty"` // of its newest grant
 	Attempts   int                  `json:"attempts,omitempty"`
 	Expired    int                  `json:"expired,omitempty"` // grants that ran out of time
+	Suspect    bool                 `json:"suspect,omitempty"` // a grant of several failed over it
 	Staged     *StagedFile          `json:"staged,omitempty"`
 	Counts     *blotterv1.RowCounts `json:"counts,omitempty"`
 	Failure    *blotterv1.Failure   `json:"failure,omitempty"`

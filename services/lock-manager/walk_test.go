@@ -41,7 +41,7 @@ type step struct {
 // walkCounters are what the walks must have reached.
 var walkCounters = []string{
 	"redelivery", "stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
-	"fence: failed", "fence: deadline", "fence: forced", "fence finds the files landed",
+	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table", "fence: deadline", "fence: forced", "fence finds the files landed",
 	"published in spite of a fence: failed", "published in spite of a fence: deadline",
 	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
@@ -57,6 +57,10 @@ func TestWalk(t *testing.T) {
 	}
 	bad := change(3, 5)
 	bad.fault = unreadable
+	worse := change(4, 5)
+	worse.fault = unmergeable
+	flakyOne := change(2, 5)
+	flakyOne.fault = flaky
 	badLoad := loadFile(1, 0, "a", op{'L', 1, 1, 0})
 	badLoad.fault = unmergeable
 	dispute := change(2, 5)
@@ -78,6 +82,9 @@ func TestWalk(t *testing.T) {
 		{"load and change, paused by force", budget{pause: 1}, []*rawFile{load(1, 1, "a"), change(2, 5)}},
 		{"a change between generations", budget{}, []*rawFile{load(1, 1, "a"), load(1, 7, "b"), change(2, 5)}},
 		{"bad change and a later one", budget{redeliver: 1}, []*rawFile{bad, change(4, 3)}},
+		{"bad change among good ones", budget{}, []*rawFile{change(2, 5), bad, change(4, 3)}},
+		{"two bad changes, skipped", budget{skip: true}, []*rawFile{bad, worse}},
+		{"flaky change", budget{}, []*rawFile{change(1, 5), change(3, 5), flakyOne}},
 		{"disputed audit", budget{slow: 2, skip: true}, []*rawFile{dispute, change(4, 3)}},
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
 		{"late load file", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), change(4, 3)}},
@@ -227,7 +234,7 @@ func (w *world) fingerprint(b budget) [sha256.Size]byte {
 	}
 	for id, f := range s.Files {
 		parts = append(parts, fmt.Sprint("f", id, f.Status, f.Held, f.Late, f.Superseded, f.Generation, f.Token, f.Attempts,
-			f.Expired, f.Staged != nil, f.Failure != nil, f.Reason))
+			f.Expired, f.Suspect, f.Staged != nil, f.Failure != nil, f.Reason))
 	}
 	for _, m := range w.bag {
 		parts = append(parts, fmt.Sprint("m", m.text(), m.delivered))

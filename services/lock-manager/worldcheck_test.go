@@ -27,6 +27,7 @@ func (w *world) check(e proto.Message) {
 			w.problem("fence of token %d, the grant is %+v", e.GetToken(), s.Grant)
 		}
 		w.saw("fence: " + e.GetReason())
+		w.checkSuspects(e)
 	case *blotterv1.FileAccepted:
 		if s.Files[dms.FileID(e.GetFile().GetFileId())] != nil {
 			w.problem("file %s is accepted twice", w.name(e.GetFile().GetFileId()))
@@ -66,6 +67,7 @@ func (w *world) count(e proto.Message) {
 	switch e := e.(type) {
 	case *blotterv1.TablePaused:
 		w.saw("paused: " + e.GetReason())
+		w.checkPaused(e)
 		if e.GetFailure() != nil && e.GetFile() != nil && w.status(e.GetFile().GetFileId()) == Published {
 			w.saw("folded change file at fault")
 		}
@@ -115,6 +117,11 @@ func (w *world) checkGranted(e *blotterv1.LockGranted) {
 	}
 	if len(e.GetFiles()) > 1 {
 		w.saw("grant of several files")
+		for _, f := range e.GetFiles() {
+			if have := s.Files[dms.FileID(f.GetFileId())]; e.GetTransform() && have != nil && have.Suspect {
+				w.problem("file %s is in doubt and is granted with others", w.name(f.GetFileId()))
+			}
+		}
 	}
 	if !e.GetTransform() {
 		return // the files are looked at when the publication is asked for
@@ -139,6 +146,46 @@ func (w *world) checkGranted(e *blotterv1.LockGranted) {
 		if !granted[id] && w.mayRun(id, e.GetPublish()) && w.files[id].order() < highest {
 			w.problem("file %s waits, a higher one is granted with token %d", w.files[id].name, e.GetToken())
 		}
+	}
+}
+
+// checkSuspects: only a grant of several files leaves files in doubt, and those
+// are files that a failure named, or all.
+func (w *world) checkSuspects(e *blotterv1.FenceRequested) {
+	if len(e.GetSuspectFileIds()) == 0 {
+		return
+	}
+	w.saw("fence: suspects")
+	g := w.folded.Grant
+	if g == nil || g.Replace || len(g.Files) < 2 || e.GetReason() != fenceFailed || e.GetFailure() == nil {
+		w.problem("fence of token %d leaves files in doubt: grant %+v, %s", e.GetToken(), g, e.GetReason())
+		return
+	}
+	for _, id := range e.GetSuspectFileIds() {
+		if !slices.Contains(g.Files, dms.FileID(id)) {
+			w.problem("file %s is in doubt, grant %d does not hold it", w.name(id), g.Token)
+		}
+		if w.files[id].isLoad() {
+			w.saw("suspect load file")
+		}
+		if string(g.Files[0]) != id {
+			w.saw("good files before a suspect")
+		}
+	}
+}
+
+// checkPaused: a file pauses its table only when it was granted by itself, so
+// that no good file before it waits with it, or as part of a replacement.
+func (w *world) checkPaused(e *blotterv1.TablePaused) {
+	g := w.folded.Grant
+	if e.GetReason() != pauseFailure || g == nil || g.Replace {
+		return
+	}
+	if len(g.Files) != 1 {
+		w.problem("file %s pauses the table, %d others wait with it", w.name(e.GetFile().GetFileId()), len(g.Files)-1)
+	}
+	if f := w.folded.Files[g.Files[0]]; f != nil && f.Suspect {
+		w.saw("suspect paused the table")
 	}
 }
 
@@ -297,6 +344,9 @@ func (w *world) checkReleased(e *blotterv1.LockReleased) {
 		for _, f := range e.GetFiles() {
 			if w.status(f.GetFileId()) == Skipped {
 				w.saw("published after it was skipped")
+			}
+			if g := w.folded.Files[dms.FileID(f.GetFileId())]; g != nil && g.Suspect {
+				w.saw("suspect published")
 			}
 		}
 		if w.folded.Grant.Fencing != "" {

@@ -139,6 +139,17 @@ func failure(f *blotterv1.Failure) string {
 	return s
 }
 
+// suspects tells of the files over which a grant of several failed.
+func suspects(ids []string) string {
+	switch len(ids) {
+	case 0:
+		return ""
+	case 1:
+		return shortID(ids[0]) + " goes by itself after those before it"
+	}
+	return fmt.Sprintf("%d files go one by one", len(ids))
+}
+
 // sayGrant tells of the transactions of a table.
 func sayGrant(event proto.Message) string {
 	switch e := event.(type) {
@@ -151,7 +162,7 @@ func sayGrant(event proto.Message) string {
 		}
 		return parts(token(e.GetToken()), mode, count(len(e.GetParts()), "file"))
 	case *blotterv1.FenceRequested:
-		return parts(token(e.GetToken()), e.GetReason())
+		return parts(token(e.GetToken()), e.GetReason(), suspects(e.GetSuspectFileIds()), failure(e.GetFailure()))
 	case *blotterv1.GrantFenced:
 		return parts(token(e.GetToken()), "nothing was published")
 	case *blotterv1.FilesPublished:

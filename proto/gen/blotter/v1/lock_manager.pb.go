@@ -923,7 +923,13 @@ type FenceRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Token uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
 	// "failed", "deadline" or "forced".
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The files over which a grant of several failed. The table goes on with the
+	// good ones before them, and grants each of these by itself: only then does
+	// one that fails again pause the table.
+	SuspectFileIds []string `protobuf:"bytes,3,rep,name=suspect_file_ids,json=suspectFileIds,proto3" json:"suspect_file_ids,omitempty"`
+	// What was said of them.
+	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,6 +976,20 @@ func (x *FenceRequested) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *FenceRequested) GetSuspectFileIds() []string {
+	if x != nil {
+		return x.SuspectFileIds
+	}
+	return nil
+}
+
+func (x *FenceRequested) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
 }
 
 // LockReleased: the transaction is over.
@@ -1688,10 +1708,12 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
 	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\">\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x97\x01\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xaf\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
+	"\x10suspect_file_ids\x18\x03 \x03(\tR\x0esuspectFileIds\x12-\n" +
+	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\xaf\x01\n" +
 	"\fLockReleased\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1f\n" +
@@ -1804,8 +1826,8 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
 	(*StagedFile)(nil),            // 29: blotter.v1.StagedFile
 	(*TransactionPart)(nil),       // 30: blotter.v1.TransactionPart
-	(*PublishedFile)(nil),         // 31: blotter.v1.PublishedFile
-	(*Failure)(nil),               // 32: blotter.v1.Failure
+	(*Failure)(nil),               // 31: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 32: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
@@ -1821,16 +1843,17 @@ var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	27, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
 	30, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
 	28, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	31, // 13: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	27, // 14: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	32, // 15: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 16: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	28, // 17: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	31, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	32, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	27, // 15: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	31, // 16: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 17: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	28, // 18: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
