@@ -21,6 +21,9 @@ type drive struct {
 	again     []bool
 	skipped   map[dms.FileID]bool
 	completed map[dms.TableID]bool // the load was said to be complete before the first change file
+	// loading holds the load keys that came since a load of the table was last
+	// said to be complete.
+	loading map[dms.TableID]map[string]bool
 }
 
 func newDrive(c *cases.Case, p Pipeline) (*drive, error) {
@@ -34,6 +37,7 @@ func newDrive(c *cases.Case, p Pipeline) (*drive, error) {
 		again:     make([]bool, len(c.Steps)),
 		skipped:   map[dms.FileID]bool{},
 		completed: map[dms.TableID]bool{},
+		loading:   map[dms.TableID]map[string]bool{},
 	}, nil
 }
 
@@ -87,28 +91,37 @@ func (d *drive) deliver(ctx context.Context, i int) error {
 	return nil
 }
 
-// completeBefore says `load complete` before the first change file of a table
-// and before a load key that comes again.
+// completeBefore says `load complete` before the first change file of a table,
+// and before a key that the open load holds already: with that the next load
+// begins, of however many files it may be.
 func (d *drive) completeBefore(ctx context.Context, i int) error {
 	s := d.c.Steps[i]
 	if s.Action != cases.Put {
 		return nil
 	}
 	for _, t := range d.tables {
-		ofTable := strings.HasPrefix(s.Key, t.Prefix+t.Path) || s.Transaction()
-		first := s.Kind == cases.CDC && !d.completed[t.ID]
-		if !ofTable || !first && !d.c.LoadsAgain(i) {
+		if !strings.HasPrefix(s.Key, t.Prefix+t.Path) && !s.Transaction() {
 			continue
 		}
-		d.completed[t.ID] = d.completed[t.ID] || s.Kind == cases.CDC
-		if err := d.complete(ctx, t.ID); err != nil {
-			return err
+		first := s.Kind == cases.CDC && !d.completed[t.ID]
+		if again := s.Kind == cases.FullLoad && d.loading[t.ID][s.Key]; first || again {
+			d.completed[t.ID] = d.completed[t.ID] || first
+			if err := d.complete(ctx, t.ID); err != nil {
+				return err
+			}
+		}
+		if s.Kind == cases.FullLoad {
+			if d.loading[t.ID] == nil {
+				d.loading[t.ID] = map[string]bool{}
+			}
+			d.loading[t.ID][s.Key] = true
 		}
 	}
 	return nil
 }
 
 func (d *drive) complete(ctx context.Context, table dms.TableID) error {
+	delete(d.loading, table)
 	if err := d.pipeline.LoadComplete(ctx, table); err != nil {
 		return fmt.Errorf("load complete of %s: %w", table, err)
 	}

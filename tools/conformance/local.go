@@ -114,20 +114,27 @@ func (l *local) put(d Delivery) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	src, err := os.Open(d.Content)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }()
 	dst, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(dst, src)
+	if d.Content != "" {
+		err = copyFrom(dst, d.Content)
+	}
 	if err := errors.Join(err, dst.Close()); err != nil {
 		return err
 	}
 	return os.Chtimes(name, d.LastModified, d.LastModified)
+}
+
+func copyFrom(dst io.Writer, name string) error {
+	src, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = src.Close() }() // only read
+	_, err = io.Copy(dst, src)
+	return err
 }
 
 // Settle waits until the system is idle.

@@ -45,7 +45,7 @@ type Delivery struct {
 	// NotificationKey is the key as an S3 notification spells it, URL-encoded;
 	// empty if it is spelled like Key.
 	NotificationKey string
-	Content         string // path of a file with the object's bytes
+	Content         string // path of a file with the object's bytes; empty: it has none
 	LastModified    time.Time
 	ETag            string // as S3 would tell it; a local bucket has its own
 	// Redeliver: the object lies in the bucket already, the same event comes again.

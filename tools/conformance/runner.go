@@ -118,6 +118,9 @@ func (r *runner) runCase(ctx context.Context, dir string) (rep report) {
 		rep.lines = []string{err.Error()}
 		return rep
 	}
+	if c.Unknown != "" {
+		rep.lines = append(rep.lines, "there is more in the case than was tried: "+c.Unknown)
+	}
 	for i, order := range c.Orders(r.orders) {
 		began := time.Now()
 		rep.orders++

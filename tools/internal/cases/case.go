@@ -3,12 +3,14 @@ package cases
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,9 @@ const FileName = "case.json"
 type Case struct {
 	// Dir is the folder that the case was loaded from.
 	Dir string `json:"-"`
+	// Unknown tells of a key in case.json that means nothing here; empty if there
+	// is none.
+	Unknown string `json:"-"`
 
 	FormatVersion int               `json:"format_version"`
 	Name          string            `json:"name"`
@@ -89,8 +94,11 @@ func (o *OtherTable) UnmarshalJSON(data []byte) error {
 		Table
 		expectation
 	}
-	if err := strict(data, &flat); err != nil {
+	if err := json.Unmarshal(data, &flat); err != nil {
 		return err
+	}
+	if flat.Name == "" {
+		return errors.New("an entry of other_tables names no table")
 	}
 	*o = OtherTable{flat.Table, flat.ExpectRows, flat.ExpectColumns}
 	return nil
@@ -134,7 +142,7 @@ type Step struct {
 	Action          string          `json:"action"`
 	Key             string          `json:"key"`
 	NotificationKey string          `json:"s3_notification_key"`
-	File            string          `json:"file"`
+	File            string          `json:"file"` // empty: an object of no bytes
 	Kind            string          `json:"kind"`
 	Columns         []string        `json:"columns"`
 	LastModified    time.Time       `json:"last_modified"`
@@ -177,8 +185,9 @@ func Find(dirs ...string) ([]string, error) {
 	return slices.Compact(found), nil
 }
 
-// Load reads the case in a folder and checks it. Keys that the format does not
-// know are refused: a case that is half understood proves nothing.
+// Load reads the case in a folder and checks it. A key that the format does not
+// know is told of in Unknown: whoever runs the case says that there is more in it
+// than was tried.
 func Load(dir string) (*Case, error) {
 	path := filepath.Join(dir, FileName)
 	data, err := os.ReadFile(path)
@@ -187,7 +196,10 @@ func Load(dir string) (*Case, error) {
 	}
 	c := &Case{Dir: dir}
 	if err := strict(data, c); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		*c = Case{Dir: dir, Unknown: strings.TrimPrefix(err.Error(), "json: ")}
+		if err := json.Unmarshal(data, c); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
 	}
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -195,8 +207,13 @@ func Load(dir string) (*Case, error) {
 	return c, nil
 }
 
-// Path gives the path of a file that the case names.
-func (c *Case) Path(name string) string { return filepath.Join(c.Dir, filepath.FromSlash(name)) }
+// Path gives the path of a file that the case names; empty where it names none.
+func (c *Case) Path(name string) string {
+	if name == "" {
+		return ""
+	}
+	return filepath.Join(c.Dir, filepath.FromSlash(name))
+}
 
 // Tables gives the case's own table and the others that its files feed.
 func (c *Case) Tables() []Table {

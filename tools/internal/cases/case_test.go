@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ const (
 func TestLoadRefuses(t *testing.T) {
 	good := step(1, Put, "dms/rms/reports/20240115-080000123.csv", "e1", "")
 	tests := []struct{ name, rest, says string }{
-		{"an unknown key", listed + `,"surprise":1`, "surprise"},
+		{"a value of another kind", listed + `,"tags":1`, "tags"},
 		{"an unknown order", `,"delivery_order":"backwards"`, "backwards"},
 		{"rows that are not there", listed + `,"alternatives":[{"id":"x","expect_rows":"none.csv"}]`, "none.csv"},
 		{"an alternative for no step", listed + `,"alternatives":[{"id":"x","steps_expect":{"4":"held"}}]`, "step 4"},
@@ -82,6 +83,25 @@ func TestLoadRefuses(t *testing.T) {
 		if _, err := Load(write(t, listed, tt.step)); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v", tt.says, err)
 		}
+	}
+}
+
+// A key that means nothing is told of, and the rest holds.
+func TestUnknownKey(t *testing.T) {
+	good := step(1, Put, "dms/rms/reports/20240115-080000123.csv", "e1", "")
+	if c := load(t, listed+`,"surprise":1`, good); !strings.Contains(c.Unknown, `"surprise"`) || len(c.Steps) != 1 || c.Dir == "" {
+		t.Errorf("got %+v", c)
+	}
+	if c := load(t, listed, good); c.Unknown != "" {
+		t.Errorf("%q is unknown", c.Unknown)
+	}
+}
+
+// A folder marker has no bytes, and so no file.
+func TestStepWithoutFile(t *testing.T) {
+	marker := strings.NewReplacer(`"files/a.csv"`, `""`, `"size":8`, `"size":0`).Replace(step(1, Put, "dms/rms/reports/", "e1", ""))
+	if c := load(t, listed, marker); c.Path(c.Steps[0].File) != "" {
+		t.Errorf("the marker has the content %q", c.Path(c.Steps[0].File))
 	}
 }
 
@@ -115,7 +135,8 @@ func TestRegistrations(t *testing.T) {
 		step(1, Put, "dms/rms/reports/LOAD00000001.csv", "e1", ""),
 		step(2, Put, "dms/rms/reports/20240115-080000123.csv", "e2", ""),
 		second,
-		step(4, Put, "dms/rms/reports/20240116-080000123.csv", "e4", ""))
+		step(4, Put, "dms/rms/reports/20240116-080000123.csv", "e4", ""),
+		step(5, Put, "dms/rms/reports/20240118-0800001234.csv", "e5", ""))
 	rs, err := c.Registrations()
 	if err != nil || len(rs) != 1 {
 		t.Fatalf("%v, %v", rs, err)
@@ -131,9 +152,20 @@ func TestRegistrations(t *testing.T) {
 		{Kind: dms.KindLoad, Columns: []string{"Op", "id", "fee"}},
 		{Kind: dms.KindChange, Columns: []string{"Op", "id", "fee"}},
 		{Kind: dms.KindChange, From: "20240117-080000123", Columns: []string{"Op", "fee", "id"}},
+		{Kind: dms.KindChange, From: "20240118-0800001234", Columns: []string{"Op", "id", "fee"}},
 	}
 	if fmt.Sprint(r.Layouts) != fmt.Sprint(want) {
 		t.Errorf("layouts %v, expected %v", r.Layouts, want)
+	}
+	c.Steps[0].Key, c.Steps[1].Key, c.Table.DB = "dms/RMS/Reports/LOAD00000001.csv", "dms/RMS/Reports/20240115-080000123.csv", "rms"
+	if rs, _ := c.Registrations(); rs[0].Path != "rms/reports/" {
+		t.Errorf("the folder is %q: a key spelled like the table comes first", rs[0].Path)
+	}
+	for i := range c.Steps {
+		c.Steps[i].Key = "dms/RMS/Reports/" + path.Base(c.Steps[i].Key)
+	}
+	if rs, _ := c.Registrations(); rs[0].Prefix != "dms/" || rs[0].Path != "RMS/Reports/" || len(rs[0].Layouts) != len(want) {
+		t.Errorf("got %q, %q, %v", rs[0].Prefix, rs[0].Path, rs[0].Layouts)
 	}
 	c.DMS.Header = true
 	if rs, _ := c.Registrations(); len(rs[0].Layouts) != 0 {
@@ -226,7 +258,7 @@ func TestParseType(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"", "number", "decimal(39,2)", "decimal(2,3)"} {
+	for _, bad := range []string{"", "numbr", "decimal(39,2)", "decimal(2,3)"} {
 		if _, err := parseType(bad); err == nil {
 			t.Errorf("type %q is taken", bad)
 		}

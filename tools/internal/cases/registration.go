@@ -73,13 +73,17 @@ func (c *Case) registration(t Table) (registry.Table, error) {
 }
 
 // place finds the table's folder in the keys of the steps, and gives what lies
-// before it and the folder itself.
+// before it and the folder itself, spelled as the keys spell it: sources fold the
+// case of names in different ways.
 func (c *Case) place(t Table) (prefix, folder string) {
-	for _, folder := range []string{t.DB + "/" + t.Name + "/", t.Name + "/"} {
-		for _, s := range c.Steps {
-			at := strings.Index("/"+s.Key, "/"+folder)
-			if at >= 0 && !s.Transaction() {
-				return s.Key[:at], folder
+	for _, fold := range []func(string) string{strings.Clone, strings.ToLower} {
+		for _, folder := range []string{t.DB + "/" + t.Name + "/", t.Name + "/"} {
+			for _, s := range c.Steps {
+				key := fold(s.Key)
+				at := strings.Index("/"+key, "/"+fold(folder))
+				if at >= 0 && !s.Transaction() && len(key) == len(s.Key) {
+					return s.Key[:at], s.Key[at : at+len(folder)]
+				}
 			}
 		}
 	}
@@ -119,35 +123,37 @@ func (s Step) kind() dms.FileKind {
 	return dms.KindChange
 }
 
-// layouts gives the distinct layouts of the files below folder, in the order
-// of the steps. Where two of one kind have the same width, the later one holds
-// from the earliest time that stands in the name of one of its files.
+// layouts gives the distinct layouts of the files below folder: of load files in
+// the order of the steps, then of change files in the order of the times in their
+// names. A layout of change files that another of its width was before holds from
+// the time at which it came in its place.
 func (c *Case) layouts(folder string) []registry.Layout {
-	var layouts []registry.Layout
-	from := map[int]string{} // by place in layouts
+	var loads, changes []registry.Layout
 	for _, s := range c.Steps {
 		if s.Transaction() || len(s.Columns) == 0 || !strings.HasPrefix(s.Key, folder) {
 			continue
 		}
-		i := slices.IndexFunc(layouts, func(l registry.Layout) bool {
-			return l.Kind == s.kind() && slices.Equal(l.Columns, s.Columns)
-		})
-		if i < 0 {
-			i = len(layouts)
-			layouts = append(layouts, registry.Layout{Kind: s.kind(), Columns: s.Columns})
-		}
-		name, _, _ := strings.Cut(path.Base(s.Key), ".")
-		if at, seen := from[i]; !seen || name < at {
-			from[i] = name
+		l := registry.Layout{Kind: s.kind(), Columns: s.Columns}
+		switch {
+		case l.Kind == dms.KindChange:
+			l.From, _, _ = strings.Cut(path.Base(s.Key), ".")
+			changes = append(changes, l)
+		case !slices.ContainsFunc(loads, func(known registry.Layout) bool { return slices.Equal(known.Columns, l.Columns) }):
+			loads = append(loads, l)
 		}
 	}
-	for i := range layouts {
-		for j := range layouts {
-			alike := layouts[i].Kind == layouts[j].Kind && len(layouts[i].Columns) == len(layouts[j].Columns)
-			if i != j && alike && layouts[i].Kind == dms.KindChange && from[j] < from[i] {
-				layouts[i].From = from[i]
-			}
+	slices.SortStableFunc(changes, func(a, b registry.Layout) int { return dms.CompareTimes(a.From, b.From) })
+	layouts := loads
+	inForce := map[int][]string{} // by width
+	for _, l := range changes {
+		before, replaced := inForce[len(l.Columns)]
+		if slices.Equal(before, l.Columns) {
+			continue
 		}
+		if inForce[len(l.Columns)] = l.Columns; !replaced {
+			l.From = ""
+		}
+		layouts = append(layouts, l)
 	}
 	return layouts
 }

@@ -20,7 +20,8 @@ var typeNames = map[string]registry.Kind{
 var decimalType = regexp.MustCompile(`^decimal\((\d+), ?(\d+)\)$`)
 
 // parseType reads a type as cases spell it. It stands apart from the reader of
-// registrations on purpose: the two must agree without sharing a fault.
+// registrations on purpose: the two must agree without sharing a fault. Only a
+// name that cases have no word for is read as registrations read it.
 func parseType(s string) (registry.Type, error) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if kind, ok := typeNames[s]; ok {
@@ -28,7 +29,7 @@ func parseType(s string) (registry.Type, error) {
 	}
 	m := decimalType.FindStringSubmatch(s)
 	if m == nil {
-		return registry.Type{}, fmt.Errorf("type %q is not known", s)
+		return registry.ParseType(s)
 	}
 	precision, _ := strconv.Atoi(m[1])
 	scale, _ := strconv.Atoi(m[2])
