@@ -23,12 +23,18 @@ type CSVOptions struct {
 	// EmptyLines makes an empty line a record of one empty field, as it is in a
 	// file of a single column. Otherwise empty lines are no records at all.
 	EmptyLines bool
+	// KeepNotUTF8 gives records with text that is not valid UTF-8, which tell of
+	// it (see Record.NotUTF8), instead of ending with CSVNotUTF8. That is safe:
+	// delimiters, quotes and line ends are ASCII, which no byte of a longer UTF-8
+	// character is, so that such text cannot shift what follows it.
+	KeepNotUTF8 bool
 }
 
 // Field is one field of a CSV record.
 type Field struct {
 	// Text is the field without its quotes, doubled quotes undone, line ends
-	// within quotes as they are in the file. It is valid UTF-8.
+	// within quotes as they are in the file. It is valid UTF-8, unless the record
+	// says otherwise.
 	Text []byte
 	// Quoted tells that the field stood in quotes: it is text even where it
 	// reads like the token for NULL.
@@ -41,7 +47,12 @@ type Record struct {
 	fields []Field
 	row    int64
 	offset int64
+	bad    int // the first field that is not UTF-8, counted from 1; 0 if all are
 }
+
+// NotUTF8 gives the first field whose text is not valid UTF-8, counted from 0;
+// false if there is none. Without CSVOptions.KeepNotUTF8 there never is.
+func (r Record) NotUTF8() (field int, found bool) { return r.bad - 1, r.bad > 0 }
 
 // Len is the number of fields.
 func (r Record) Len() int { return len(r.fields) }
@@ -63,6 +74,7 @@ type CSVReader struct {
 	src       io.Reader
 	comma     byte
 	empty     bool
+	keepBad   bool
 	maxField  int
 	maxRecord int
 
@@ -77,11 +89,12 @@ type CSVReader struct {
 	row    int64 // records given out
 	fields []Field
 	spans  []span
+	bad    int // see Record
 }
 
 // NewCSVReader reads CSV from r. It buffers by itself.
 func NewCSVReader(r io.Reader, opt CSVOptions) *CSVReader {
-	c := &CSVReader{src: r, comma: opt.Delimiter, empty: opt.EmptyLines, maxField: opt.MaxField}
+	c := &CSVReader{src: r, comma: opt.Delimiter, empty: opt.EmptyLines, keepBad: opt.KeepNotUTF8, maxField: opt.MaxField}
 	if c.comma == 0 {
 		c.comma = ','
 	}
@@ -104,6 +117,7 @@ func (c *CSVReader) Read() (Record, error) {
 			return Record{}, err
 		}
 	}
+	c.bad = 0
 	for {
 		end, quoted, err := c.line()
 		if err != nil {
@@ -125,7 +139,7 @@ func (c *CSVReader) Read() (Record, error) {
 			return Record{}, err
 		}
 		c.row++
-		return Record{fields: c.fields, row: c.row, offset: offset}, nil
+		return Record{fields: c.fields, row: c.row, offset: offset, bad: c.bad}, nil
 	}
 }
 
@@ -212,10 +226,22 @@ func (c *CSVReader) split(text []byte, offset int64) error {
 		if len(f.Text) > c.maxField {
 			return c.fault(CSVFieldSize, i, offset)
 		}
-		if !utf8.Valid(f.Text) {
-			return c.fault(CSVNotUTF8, i, offset)
+		if err := c.checkText(f.Text, i, offset); err != nil {
+			return err
 		}
 		offset += int64(len(f.Text)) + 1
+	}
+	return nil
+}
+
+// checkText refuses the text of a field that is not UTF-8, or notes it.
+func (c *CSVReader) checkText(text []byte, field int, offset int64) error {
+	switch {
+	case utf8.Valid(text):
+	case !c.keepBad:
+		return c.fault(CSVNotUTF8, field, offset)
+	case c.bad == 0:
+		c.bad = field + 1
 	}
 	return nil
 }

@@ -42,6 +42,32 @@ func readAll(r io.Reader, opt CSVOptions) ([][]string, error) {
 	}
 }
 
+// TestCSVKeepsNotUTF8: text that is not UTF-8 is told of, and shifts nothing.
+func TestCSVKeepsNotUTF8(t *testing.T) {
+	text := "a,\xff,\xe2\x82\n\"x\xff\"\"\n\",b\nc,d\r\n\xff"
+	c := NewCSVReader(iotest.OneByteReader(strings.NewReader(text)), CSVOptions{KeepNotUTF8: true})
+	var got []string
+	for {
+		r, err := c.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		field, found := r.NotUTF8()
+		line := fmt.Sprint(r.Row(), field, found)
+		for i := range r.Len() {
+			line += fmt.Sprintf(" %q", r.Field(i).Text)
+		}
+		got = append(got, line)
+	}
+	want := []string{`1 1 true "a" "\xff" "\xe2\x82"`, `2 0 true "x\xff\"\n" "b"`, `3 -1 false "c" "d"`, `4 0 true "\xff"`}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read %q, want %q", got, want)
+	}
+}
+
 func TestCSVReader(t *testing.T) {
 	lines := CSVOptions{EmptyLines: true}
 	tests := []struct {

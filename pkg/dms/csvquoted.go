@@ -3,7 +3,6 @@ package dms
 import (
 	"bytes"
 	"io"
-	"unicode/utf8"
 )
 
 // span is a field of a record that is still being read, relative to the
@@ -44,7 +43,7 @@ func (c *CSVReader) readQuoted() (Record, error) {
 	offset := c.base + int64(c.start)
 	c.start += at
 	c.row++
-	return Record{fields: c.fields, row: c.row, offset: offset}, nil
+	return Record{fields: c.fields, row: c.row, offset: offset, bad: c.bad}, nil
 }
 
 // readField reads the field at `at` and tells where the next one begins.
@@ -180,8 +179,8 @@ func (c *CSVReader) keep(s span, at int) error {
 	if len(text) > c.maxField {
 		return c.faultAt(CSVFieldSize, at)
 	}
-	if !utf8.Valid(text) {
-		return c.faultAt(CSVNotUTF8, at)
+	if err := c.checkText(text, len(c.spans), c.base+int64(c.start)+int64(at)); err != nil {
+		return err
 	}
 	c.spans = append(c.spans, s)
 	return nil

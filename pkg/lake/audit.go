@@ -89,6 +89,11 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 	for _, s := range m.Deletes {
 		p.deletes = append(p.deletes, &stagedFile{StagedParquet: s, part: p, deletes: true})
 	}
+	for _, s := range m.Rejected {
+		if err := l.auditRejected(ctx, &stagedFile{StagedParquet: s, part: p}); err != nil {
+			return nil, err
+		}
+	}
 	rowsSchema := transform.RowsSchema(m.Schema, p.staged)
 	deletesSchema := transform.DeletesSchema(p.keyColumns(req.Spec), p.staged)
 	for _, f := range p.rows {
@@ -141,6 +146,25 @@ func (l *Lake) auditFile(ctx context.Context, f *stagedFile, want *parquet.Schem
 		err = f.auditFault(err)
 	} else {
 		err = f.checkSchema(r.File(), want)
+	}
+	return errors.Join(err, r.Close())
+}
+
+// auditRejected checks that the rows which were set aside are there: whole, as
+// many as the manifest says, and of this file.
+func (l *Lake) auditRejected(ctx context.Context, f *stagedFile) error {
+	if err := transform.VerifySHA256(ctx, l.staging, f.StagedParquet); err != nil {
+		return f.auditFault(err)
+	}
+	r, err := transform.OpenRejected(ctx, l.staging, f.Key)
+	if err != nil {
+		return f.auditFault(err)
+	}
+	switch {
+	case r.Count() != f.Rows:
+		err = f.part.fault(CodeRowCount, f.Key, 0, "%d rejected rows, the manifest says %d", r.Count(), f.Rows)
+	case r.Header.FileID != f.part.manifest.FileID || r.Header.Table != f.part.manifest.Table:
+		err = f.part.fault(CodeProvenance, f.Key, 0, "the rejected rows name another file as their origin")
 	}
 	return errors.Join(err, r.Close())
 }

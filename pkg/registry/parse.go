@@ -110,7 +110,7 @@ type shared struct {
 }
 
 func (p *parsed) document(s *source, doc ast.Node, root string) {
-	d := shared{table: Table{Flag: FlagLambda, OnBadRow: "fail", DMS: DefaultSettings(), Load: LoadRule{QuietPeriod: DefaultQuietPeriod}}}
+	d := shared{table: Table{Flag: FlagLambda, OnBadRow: OnBadRowFail, DMS: DefaultSettings(), Load: LoadRule{QuietPeriod: DefaultQuietPeriod}}}
 	s.fields(doc, root, map[string]func(ast.Node, string){
 		"database": s.textInto(&d.database),
 		"source": func(n ast.Node, path string) {
@@ -121,6 +121,7 @@ func (p *parsed) document(s *source, doc ast.Node, root string) {
 		"dms":        s.settingsInto(&d.table.DMS),
 		"load":       s.loadInto(&d.table.Load),
 		"on_bad_row": s.textInto(&d.table.OnBadRow),
+		"reports":    s.reportsInto(&d.table.Reports),
 		"tables":     func(n ast.Node, _ string) { d.tables = n },
 	})
 	if d.database == "" {
@@ -158,6 +159,7 @@ func (s *source) table(n ast.Node, path string, d shared) Table {
 		"dms":         s.settingsInto(&t.DMS),
 		"load":        s.loadInto(&t.Load),
 		"on_bad_row":  s.textInto(&t.OnBadRow),
+		"reports":     s.reportsInto(&t.Reports),
 		"columns":     func(n ast.Node, path string) { t.Columns = s.columns(n, path) },
 		"layouts":     func(n ast.Node, path string) { t.Layouts = s.layouts(n, path) },
 		"primary_key": func(n ast.Node, path string) { t.PrimaryKey, hasKey = s.names(n, path), true },
@@ -219,6 +221,12 @@ func (s *source) settingsInto(dst *Settings) func(ast.Node, string) {
 				}
 			},
 		})
+	}
+}
+
+func (s *source) reportsInto(dst *Reports) func(ast.Node, string) {
+	return func(n ast.Node, path string) {
+		s.fields(n, path, map[string]func(ast.Node, string){"show_values": s.boolInto(&dst.ShowValues)})
 	}
 }
 

@@ -42,6 +42,7 @@ tables:
     dms: {header: true, delimiter: "\t", "null": "NULL", op_column: null, cdc_path: txn, date_partition: {format: YYYYMM, separator: dash}}
     load: {quiet_period: 0}
     on_bad_row: quarantine
+    reports: {show_values: true}
     columns:
       - {name: zeta, type: "numeric(10, 2)"}
       - {name: alpha, type: text, nullable: false}
@@ -73,7 +74,7 @@ func TestParse(t *testing.T) {
 		},
 	}, {
 		ID: dms.TableID{DB: "rms", Table: "case notes+2024"}, Prefix: "dms/", Path: "rms/case notes+2024/", Task: "arn:aws:dms:eu-central-1:000000000000:task:X",
-		Flag: FlagLambda, DMS: notes, OnBadRow: "quarantine", PrimaryKey: []string{},
+		Flag: FlagLambda, DMS: notes, OnBadRow: "quarantine", Reports: Reports{ShowValues: true}, PrimaryKey: []string{},
 		Columns: []Column{
 			{Name: "zeta", Type: Type{Kind: Decimal, Precision: 10, Scale: 2}},
 			{Name: "alpha", Type: Type{Kind: String}, Required: true},

@@ -54,7 +54,7 @@ func (c *checker) table(t Table) {
 	if !slices.Contains([]Flag{FlagLambda, FlagGlue, FlagPaused}, t.Flag) {
 		c.fault("flag", "%q is no flag: expected L (Lambda), G (Glue) or P (paused)", t.Flag)
 	}
-	if t.OnBadRow != "fail" && t.OnBadRow != "quarantine" {
+	if t.OnBadRow != OnBadRowFail && t.OnBadRow != OnBadRowQuarantine {
 		c.fault("on_bad_row", "%q is not known: expected fail or quarantine", t.OnBadRow)
 	}
 	if t.Load.QuietPeriod < 0 {

@@ -40,11 +40,25 @@ type Table struct {
 	Job        Job        `json:"job"`
 	DMS        Settings   `json:"dms"`
 	Load       LoadRule   `json:"load"`
-	OnBadRow   string     `json:"on_bad_row"` // "fail" or "quarantine"
+	OnBadRow   string     `json:"on_bad_row"` // OnBadRowFail or OnBadRowQuarantine
+	Reports    Reports    `json:"reports,omitzero"`
 	PrimaryKey []string   `json:"primary_key"`
 	Columns    []Column   `json:"columns"`
 	Layouts    []Layout   `json:"layouts,omitempty"`
 	Provenance Provenance `json:"provenance"`
+}
+
+// What becomes of a row that cannot be taken.
+const (
+	OnBadRowFail       = "fail"       // its whole file is set aside, and the table pauses
+	OnBadRowQuarantine = "quarantine" // it is set aside, and the rest of its file goes on
+)
+
+// Reports says what stands in the reports beside what was set aside.
+type Reports struct {
+	// ShowValues puts values of the rows at fault into reports. They are personal
+	// data: off, no report holds one.
+	ShowValues bool `json:"show_values,omitempty"`
 }
 
 // Job names where the engines run; empty is in process.

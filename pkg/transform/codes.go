@@ -3,29 +3,31 @@ package transform
 // The stable codes of failures. CSV faults carry the codes of package dms
 // ("csv.not_utf8" and others).
 const (
-	CodeObjectGone    = "object.gone"    // the raw object is no longer there
-	CodeObjectChanged = "object.changed" // it is there in another version
-	CodeGzip          = "file.gzip"
-	CodeKind          = "file.kind"   // a file that is transformed in another way
-	CodeFormat        = "file.format" // not readable in the registered format
-	CodeLayout        = "file.layout" // no layout matches a headerless file
-	CodeHeader        = "file.header" // a column stands twice
-	CodeColumnUnknown = "file.column_unknown"
-	CodeColumnMissing = "file.column_missing" // key, Op, sequence or timestamp
-	CodeColumnType    = "file.column_type"    // a typed column that does not fit the table's
-	CodeColumnCount   = "row.column_count"
-	CodeOpMissing     = "row.op_missing"
-	CodeOpUnknown     = "row.op_unknown"
-	CodeOpNoKey       = "row.op_without_key" // U or D in a table without a key
-	CodeSequence      = "row.change_seq"
-	CodeCommitTime    = "row.timestamp"
-	CodeKeyNull       = "row.key_null"
-	CodeBoolean       = "value.boolean"
-	CodeInteger       = "value.integer"
-	CodeFloat         = "value.float"
-	CodeDecimal       = "value.decimal"
-	CodeDate          = "value.date"
-	CodeTimestamp     = "value.timestamp"
-	CodeBinary        = "value.binary"
-	CodeText          = "value.text" // not UTF-8
+	CodeObjectGone     = "object.gone"    // the raw object is no longer there
+	CodeObjectChanged  = "object.changed" // it is there in another version
+	CodeGzip           = "file.gzip"
+	CodeKind           = "file.kind"   // a file that is transformed in another way
+	CodeFormat         = "file.format" // not readable in the registered format
+	CodeLayout         = "file.layout" // no layout matches a headerless file
+	CodeHeader         = "file.header" // a column stands twice
+	CodeColumnUnknown  = "file.column_unknown"
+	CodeColumnMissing  = "file.column_missing"    // key, Op, sequence or timestamp
+	CodeColumnType     = "file.column_type"       // a typed column that does not fit the table's
+	CodeTooManyBadRows = "file.too_many_bad_rows" // more than are set aside one by one
+	CodeOnlyBadRows    = "file.only_bad_rows"     // none that is good, where they are set aside one by one
+	CodeColumnCount    = "row.column_count"
+	CodeOpMissing      = "row.op_missing"
+	CodeOpUnknown      = "row.op_unknown"
+	CodeOpNoKey        = "row.op_without_key" // U or D in a table without a key
+	CodeSequence       = "row.change_seq"
+	CodeCommitTime     = "row.timestamp"
+	CodeKeyNull        = "row.key_null"
+	CodeBoolean        = "value.boolean"
+	CodeInteger        = "value.integer"
+	CodeFloat          = "value.float"
+	CodeDecimal        = "value.decimal"
+	CodeDate           = "value.date"
+	CodeTimestamp      = "value.timestamp"
+	CodeBinary         = "value.binary"
+	CodeText           = "value.text" // not UTF-8
 )

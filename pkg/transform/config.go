@@ -33,9 +33,6 @@ type Config struct {
 
 	// MaxFieldBytes is the largest CSV field that is taken.
 	MaxFieldBytes int
-	// ShowValues puts the offending value into a Failure. Off: row data stay out
-	// of events, reports and logs.
-	ShowValues bool
 }
 
 // DefaultConfig gives the limits that production uses.

@@ -21,6 +21,9 @@ type fileRow interface {
 	set(b *rowBuilder, i, field int) bool
 	// shown is the field for a failure; nil if it cannot be shown.
 	shown(field int) []byte
+	// appendRecord appends the row as a CSV record, without its line end; kinds
+	// are those of the table's columns, 0 where there is none.
+	appendRecord(dst []byte, kinds []registry.Kind) []byte
 }
 
 // converter turns the rows of a file into records, by the rules of its table.
@@ -34,7 +37,9 @@ type converter struct {
 	faults *faults
 	counts Counts
 	moves  bool // the file has before-images of key columns
-	emit   func(record) error
+	// rejects takes rows at fault one by one; nil: one such row fails the file.
+	rejects *rejects
+	emit    func(record) error
 }
 
 func newConverter(t registry.Table, kind dms.FileKind, lay *layout, bind *binding, f *faults, emit func(record) error) *converter {
@@ -53,9 +58,12 @@ const (
 	opRemove = 'D'
 )
 
-// convert checks a row and, as long as no row was at fault, passes on what it
-// changes.
+// convert checks a row and passes on what it changes, unless the row is at fault
+// or an earlier one has failed the file.
 func (c *converter) convert(r fileRow) error {
+	if c.faults.isBad { // the source found it so
+		return c.reject(r)
+	}
 	op, ok := c.operation(r)
 	c.row.reset(r.number(), opUpsert)
 	ok = c.order(r) && ok
@@ -66,17 +74,49 @@ func (c *converter) convert(r fileRow) error {
 		ok = c.columns(r, nil) && ok
 	}
 	ok = c.key(r) && ok
-	c.count(op)
-	if !ok || c.faults.any() {
-		return nil
+	if !ok {
+		return c.reject(r)
 	}
 	rec := c.row.finish()
+	var old record
 	if op == opUpdate && c.moves {
-		if err := c.oldKey(r, rec); err != nil || c.faults.any() {
+		if old, ok = c.oldKey(r, rec); !ok {
+			return c.reject(r)
+		}
+	}
+	c.count(op)
+	if c.failed() {
+		return nil
+	}
+	if old != nil {
+		c.counts.KeysMoved++
+		if err := c.emit(old); err != nil {
 			return err
 		}
 	}
 	return c.emit(rec)
+}
+
+// failed reports whether the file is to be read only to count its bad rows.
+func (c *converter) failed() bool {
+	if c.rejects == nil {
+		return c.faults.any()
+	}
+	return c.counts.Rejected > MaxRejectedRows
+}
+
+// reject ends a row at fault: it is set aside, or the file has failed.
+func (c *converter) reject(r fileRow) error {
+	faults := c.faults.endRow()
+	c.counts.RowsRead++
+	if c.rejects == nil {
+		return nil
+	}
+	c.counts.Rejected++
+	if c.failed() {
+		return nil
+	}
+	return c.rejects.add(r, faults)
 }
 
 func (c *converter) count(op byte) {
@@ -219,10 +259,11 @@ func (c *converter) key(r fileRow) bool {
 	return ok
 }
 
-// oldKey removes the key that an update had before, if its before-image shows
-// another one. The removal has the row's own position and number. Key columns
-// without a before-image, or with a null in it, did not change.
-func (c *converter) oldKey(r fileRow, updated record) error {
+// oldKey gives the removal of the key that an update had before; nil if its
+// before-image shows no other one, false if it cannot be read. The removal has
+// the row's own position and number. Key columns without a before-image, or with
+// a null in it, did not change.
+func (c *converter) oldKey(r fileRow, updated record) (record, bool) {
 	c.old.reset(r.number(), opDelete)
 	c.old.setOrder(updated.order(c.lay))
 	for k, i := range c.lay.key {
@@ -231,15 +272,14 @@ func (c *converter) oldKey(r fileRow, updated record) error {
 			field = c.bind.fields[i]
 		}
 		if !c.column(r, i, field, c.old) {
-			return nil
+			return nil, false
 		}
 	}
 	old := c.old.finish()
 	if string(old.key()) == string(updated.key()) {
-		return nil
+		return nil, true
 	}
-	c.counts.KeysMoved++
-	return c.emit(old)
+	return old, true
 }
 
 func (c *converter) fault(code string, r fileRow, field int, message, expected, hint string) {

@@ -28,6 +28,7 @@ type csvSource struct {
 	reader *dms.CSVReader
 	names  []string
 	first  *textBatch // the first row of a headerless file
+	opt    dms.CSVOptions
 }
 
 // newCSVSource reads as much as names the columns. A file without any row has
@@ -35,11 +36,11 @@ type csvSource struct {
 func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	t := job.Table
 	s := &csvSource{in: in, key: job.File.Object.Key, null: t.DMS.Null}
-	opt := dms.CSVOptions{MaxField: maxField, EmptyLines: onlyColumn(t)}
+	s.opt = dms.CSVOptions{Delimiter: ',', MaxField: maxField, EmptyLines: onlyColumn(t), KeepNotUTF8: t.OnBadRow == registry.OnBadRowQuarantine}
 	if t.DMS.Delimiter != "" {
-		opt.Delimiter = t.DMS.Delimiter[0]
+		s.opt.Delimiter = t.DMS.Delimiter[0]
 	}
-	s.reader = dms.NewCSVReader(in.text, opt)
+	s.reader = dms.NewCSVReader(in.text, s.opt)
 	first, err := s.reader.Read()
 	if errors.Is(err, io.EOF) && in.raw.err == nil {
 		return s, nil
@@ -48,12 +49,15 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 		return nil, s.cause(s.failure(err))
 	}
 	if t.DMS.Header {
+		if field, bad := first.NotUTF8(); bad {
+			return nil, s.failure(&dms.CSVError{Code: dms.CSVNotUTF8, Row: first.Row(), Field: field, Offset: first.Offset()})
+		}
 		for i := range first.Len() {
 			s.names = append(s.names, string(first.Field(i).Text))
 		}
 		return s, nil
 	}
-	s.first = newTextBatch()
+	s.first = newTextBatch(s.opt.Delimiter)
 	s.first.add(first)
 	if s.names, err = headerlessColumns(job, first.Len()); err != nil {
 		return nil, s.cause(err)
@@ -98,7 +102,7 @@ func (s *csvSource) each(ctx context.Context, _ *binding, bad *faults, do func(f
 	// Each channel has room for all batches, so that only taking one can block.
 	full, free := make(chan *textBatch, batchCount+1), make(chan *textBatch, batchCount+1)
 	for range batchCount {
-		free <- newTextBatch()
+		free <- newTextBatch(s.opt.Delimiter)
 	}
 	group.Go(func() error {
 		defer close(full)
@@ -155,7 +159,10 @@ func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) e
 				f.Expected = fmt.Sprintf("%d columns", len(s.names))
 				f.Hint = "have DMS write the file again; no row may shift into wrong columns"
 			})
-			continue
+		} else if field, found := row.notUTF8(); found {
+			bad.add(string(dms.CSVNotUTF8), row.number(), s.names[field], nil, func(f *Failure) {
+				f.Message, f.Expected, f.Hint = notUTF8Message, csvExpected, csvHint
+			})
 		}
 		if err := do(row); err != nil {
 			return err
@@ -164,6 +171,12 @@ func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) e
 	return nil
 }
 
+const (
+	notUTF8Message = "the text is not valid UTF-8"
+	csvExpected    = "CSV as RFC 4180 defines it, in UTF-8"
+	csvHint        = "check delimiter, quoting and character set of the DMS endpoint"
+)
+
 // failure tells a fault of the CSV text from a fault of reading it.
 func (s *csvSource) failure(err error) error {
 	e, ok := dms.AsCSVError(err)
@@ -171,7 +184,7 @@ func (s *csvSource) failure(err error) error {
 		return s.in.readFailure(s.key, err)
 	}
 	f := &Failure{Code: string(e.Code), ObjectKey: s.key, Message: e.Error(), Row: e.Row,
-		Expected: "CSV as RFC 4180 defines it, in UTF-8", Hint: "check delimiter, quoting and character set of the DMS endpoint"}
+		Expected: csvExpected, Hint: csvHint}
 	if e.Field < len(s.names) {
 		f.Column = s.names[e.Field]
 	}

@@ -4,7 +4,8 @@ import "fmt"
 
 // Failure says why a file cannot be transformed: a permanent fault of the file
 // or its registration, never a passing fault of a machine. It is what
-// TransformFailed carries. No field holds a value of a row.
+// TransformFailed carries. No field but Value, which no event carries, holds a
+// value of a row.
 type Failure struct {
 	Code       string `json:"code"`    // stable, such as "value.decimal"; see the constants
 	Message    string `json:"message"` // one sentence for a person
@@ -14,9 +15,13 @@ type Failure struct {
 	Expected   string `json:"expected,omitempty"`
 	Hint       string `json:"hint,omitempty"`        // what to do
 	RowsFailed int64  `json:"rows_failed,omitempty"` // rows that fail in the same way, if they were counted
+	// Value is the beginning of the value at fault, for reports that may show it;
+	// empty where they may not, or there is none. It goes no other way than by
+	// FailedValue.
+	Value string `json:"-"`
 }
 
-// Error gives the whole report in one line.
+// Error gives the whole report in one line, without the value.
 func (f *Failure) Error() string {
 	s := f.Message
 	if f.ObjectKey != "" {

@@ -11,10 +11,15 @@ const maxShown = 64
 // faults collects what is wrong with the rows of a file. The whole file is
 // read, so that a person learns at once how many rows are at fault.
 type faults struct {
-	objectKey  string
-	showValues bool
-	found      map[faultKey]*Failure
-	first      *Failure
+	objectKey string
+	// keepValues keeps a value at fault beside its Failure, for reports.
+	keepValues bool
+	// oneByOne describes the faults of every row, since rows are set aside one by one.
+	oneByOne bool
+	found    map[faultKey]*Failure
+	first    *Failure
+	isBad    bool      // the row at hand is
+	row      []Failure // what is wrong with it, if rows are set aside one by one
 }
 
 // faultKey tells faults apart: rows that fail with the same code in the same
@@ -23,24 +28,35 @@ type faultKey struct {
 	code, column string
 }
 
-func newFaults(objectKey string, showValues bool) *faults {
-	return &faults{objectKey: objectKey, showValues: showValues, found: map[faultKey]*Failure{}}
+func newFaults(objectKey string, keepValues, oneByOne bool) *faults {
+	return &faults{objectKey: objectKey, keepValues: keepValues, oneByOne: oneByOne, found: map[faultKey]*Failure{}}
 }
 
 // any reports whether a row was at fault.
 func (f *faults) any() bool { return f.first != nil }
 
-// add notes that a row failed. describe fills in the rest, once for each way to fail.
+// add notes that a row failed. describe fills in the rest, once for each way to
+// fail, or for each row if rows are set aside one by one.
 func (f *faults) add(code string, row int64, column string, value []byte, describe func(*Failure)) {
+	f.isBad = true
 	k := faultKey{code: code, column: column}
-	if known := f.found[k]; known != nil {
+	known := f.found[k]
+	if known != nil {
 		known.RowsFailed++
-		return
+		if !f.oneByOne {
+			return
+		}
 	}
 	failure := &Failure{Code: code, ObjectKey: f.objectKey, Row: row, Column: column, RowsFailed: 1}
 	describe(failure)
-	if f.showValues && value != nil {
-		failure.Message += fmt.Sprintf(": %q", shown(value))
+	if f.keepValues && value != nil {
+		failure.Value = string(shown(value))
+	}
+	if f.oneByOne {
+		f.row = append(f.row, *failure)
+	}
+	if known != nil {
+		return
 	}
 	f.found[k] = failure
 	if f.first == nil {
@@ -48,13 +64,26 @@ func (f *faults) add(code string, row int64, column string, value []byte, descri
 	}
 }
 
+// endRow gives what is wrong with the row at hand, if rows are set aside one by
+// one, and begins the next. It is valid until the next fault is added.
+func (f *faults) endRow() []Failure {
+	row := f.row
+	f.isBad, f.row = false, f.row[:0]
+	return row
+}
+
 func shown(value []byte) []byte {
 	if len(value) <= maxShown {
 		return value
 	}
 	value = value[:maxShown]
-	for len(value) > 0 && !utf8.Valid(value) {
-		value = value[:len(value)-1]
+	for n := 1; n < utf8.UTFMax && n < len(value); n++ { // no character is cut in two
+		if last := value[len(value)-n:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				value = value[:len(value)-n]
+			}
+			break
+		}
 	}
 	return value
 }
@@ -68,4 +97,22 @@ func (f *faults) failure() error {
 		f.first.Message += fmt.Sprintf("; %d rows fail in this way", f.first.RowsFailed)
 	}
 	return f.first
+}
+
+// tooMany refuses a file whose bad rows are more than are set aside one by one,
+// or all that it has: a wrong layout must not become a table of rejected rows.
+func (f *faults) tooMany(counts Counts) error {
+	what := Failure{Code: CodeOnlyBadRows, Message: fmt.Sprintf("all of its %d rows are bad", counts.RowsRead)}
+	switch {
+	case counts.Rejected == 0 || counts.Rejected < counts.RowsRead && counts.Rejected <= MaxRejectedRows:
+		return nil
+	case counts.Rejected > MaxRejectedRows:
+		what = Failure{Code: CodeTooManyBadRows, Message: fmt.Sprintf("%d of its %d rows are bad, and at most %d of a file are set aside one by one",
+			counts.Rejected, counts.RowsRead, MaxRejectedRows)}
+	}
+	what.Message += "; the first: " + f.first.Message + " (" + f.first.Code + ")"
+	what.ObjectKey, what.Row, what.Column, what.Value = f.objectKey, f.first.Row, f.first.Column, f.first.Value
+	what.Expected, what.RowsFailed = f.first.Expected, counts.Rejected
+	what.Hint = "see whether registration and layout fit the file; then " + f.first.Hint
+	return &what
 }

@@ -35,6 +35,9 @@ type Result struct {
 	Reused bool
 }
 
+// oneByOne reports whether rows at fault are set aside one by one.
+func (j Job) oneByOne() bool { return j.Table.OnBadRow == registry.OnBadRowQuarantine }
+
 // check refuses a job that no registration or classifier makes.
 func (j Job) check() error {
 	var faults []error

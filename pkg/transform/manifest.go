@@ -32,6 +32,9 @@ type Manifest struct {
 	// last change removed them: the key columns and the provenance columns.
 	Rows    []StagedParquet `json:"rows"`
 	Deletes []StagedParquet `json:"deletes"`
+	// Rejected lists the Parquet files of the rows that were set aside one by one,
+	// in file order (see RejectedHeader); none unless the registration says so.
+	Rejected []StagedParquet `json:"rejected,omitempty"`
 	// MinPosition and MaxPosition bound the positions of all staged rows.
 	MinPosition dms.Position `json:"min_position"`
 	MaxPosition dms.Position `json:"max_position"`
@@ -45,7 +48,8 @@ type Input struct {
 }
 
 // Counts accounts for every row that was read: RowsRead = Inserts + Updates +
-// Deletes; staged rows and deletes = RowsRead + KeysMoved - DuplicatesDropped.
+// Deletes + Rejected; staged rows and deletes = RowsRead - Rejected + KeysMoved -
+// DuplicatesDropped.
 type Counts struct {
 	RowsRead int64 `json:"rows_read"`
 	Inserts  int64 `json:"inserts"`
@@ -62,6 +66,8 @@ type Counts struct {
 	// load files and in OrderByFile the row number is the order, and none is
 	// counted.
 	AmbiguousTies int64 `json:"ambiguous_ties"`
+	// Rejected counts the rows that could not be taken and were set aside.
+	Rejected int64 `json:"rejected,omitempty"`
 }
 
 // StagedParquet is one staged Parquet file.

@@ -94,14 +94,17 @@ func (m *Manifest) Validate() error {
 		fault("schema is empty")
 	}
 	c := m.Counts
-	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies) < 0 {
+	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) < 0 {
 		fault("counts: one is negative")
 	}
-	if c.RowsRead != c.Inserts+c.Updates+c.Deletes {
-		fault("counts: %d rows read, but %d inserts, %d updates and %d deletes", c.RowsRead, c.Inserts, c.Updates, c.Deletes)
+	if c.RowsRead != c.Inserts+c.Updates+c.Deletes+c.Rejected {
+		fault("counts: %d rows read, but %d inserts, %d updates, %d deletes and %d rejected", c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.Rejected)
+	}
+	if rejected := validateFiles("rejected", m.Rejected, fault); rejected != c.Rejected {
+		fault("counts: %d rows were rejected, %d are set aside", c.Rejected, rejected)
 	}
 	staged := validateFiles("rows", m.Rows, fault) + validateFiles("deletes", m.Deletes, fault)
-	if want := c.RowsRead + c.KeysMoved - c.DuplicatesDropped; staged != want {
+	if want := c.RowsRead - c.Rejected + c.KeysMoved - c.DuplicatesDropped; staged != want {
 		fault("counts: %d rows and deletes are staged, the counts leave %d", staged, want)
 	}
 	if m.MinPosition > m.MaxPosition || (staged > 0) != (m.MaxPosition != "") {

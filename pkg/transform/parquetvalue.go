@@ -2,7 +2,6 @@ package transform
 
 import (
 	"math"
-	"math/big"
 	"strconv"
 	"unicode/utf8"
 
@@ -278,12 +277,7 @@ func appendNumber(dst []byte, v parquet.Value, c fileColumn) []byte {
 	case ok:
 		dst = strconv.AppendInt(dst, n, 10)
 	default:
-		b := v.ByteArray()
-		n := new(big.Int).SetBytes(b)
-		if len(b) > 0 && b[0] >= 0x80 {
-			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
-		}
-		dst = n.Append(dst, 10)
+		dst = unscaled(v.ByteArray()).Append(dst, 10)
 	}
 	if c.scale > 0 {
 		dst = append(dst, 'e', '-')

@@ -113,16 +113,34 @@ func TestRefusesObject(t *testing.T) {
 	}
 }
 
-// TestValuesStayOut: a report shows a value only where that is asked for.
+// TestValuesStayOut: a value is kept for the report only where that is asked for,
+// and no event holds one.
 func TestValuesStayOut(t *testing.T) {
 	content := "I,x,1,A,secret," + seqOf(1) + "\nI,x,2,A,secret," + seqOf(2)
 	b := newBench(t, reports())
-	if f := b.refused(b.put(changeKey, content)); strings.Contains(f.Error(), "secret") {
-		t.Errorf("a value stands in %q", f)
+	kept := func(f dms.File) string {
+		value, err := FailedValue(t.Context(), b.staging, b.table.ID, f.ID, CodeDecimal, 1, "amount")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(value)
 	}
-	b.cfg.ShowValues = true
-	if f := b.refused(b.put(changeKey, content)); !strings.Contains(f.Error(), `"secret"`) {
-		t.Errorf("no value stands in %q", f)
+	file := b.put(changeKey, content)
+	if f := b.refused(file); f.Value != "" || kept(file) != "" {
+		t.Errorf("a value is kept: %q, %q", f.Value, kept(file))
+	}
+	b.table.Reports.ShowValues = true
+	for range 2 { // a repeated attempt finds it there
+		f := b.refused(file)
+		if strings.Contains(f.Error(), "secret") || strings.Contains(f.Proto().String(), "secret") {
+			t.Errorf("a value stands in %v", f)
+		}
+		if got := kept(file); got != "secret" {
+			t.Errorf("%q is kept for the report", got)
+		}
+	}
+	if value, err := FailedValue(t.Context(), b.staging, b.table.ID, file.ID, CodeDecimal, 2, "amount"); value != nil || err != nil {
+		t.Errorf("of another row %q is kept (%v)", value, err)
 	}
 }
 

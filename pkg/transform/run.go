@@ -31,6 +31,9 @@ func Run(ctx context.Context, cfg Config, deps Deps, job Job) (*Result, error) {
 	}
 	t := newTransform(cfg, deps, job)
 	result, err := t.run(ctx)
+	if fault := t.keepValue(ctx, err); fault != nil {
+		err = fault // one that may pass: with its value, the failure is told when it has
+	}
 	return result, errors.Join(err, t.cleanUp())
 }
 
@@ -46,6 +49,7 @@ type transform struct {
 	sorter  *sorter
 	counts  Counts
 	long    []bool
+	rejects *rejects // nil: a bad row fails the file
 	rows    *stager
 	deletes *stager
 	low     record // copies with the least and the greatest position staged
@@ -54,7 +58,7 @@ type transform struct {
 
 func newTransform(cfg Config, deps Deps, job Job) *transform {
 	t := &transform{cfg: cfg, deps: deps, job: job}
-	t.faults = newFaults(job.File.Object.Key, cfg.ShowValues)
+	t.faults = newFaults(job.File.Object.Key, job.Table.Reports.ShowValues, job.oneByOne())
 	t.dir = &scratch{parent: cfg.ScratchDir}
 	return t
 }
@@ -99,23 +103,37 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 			return Input{}, t.located(src.cause(failure))
 		}
 		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sorter.add)
-		err := src.each(ctx, bound, t.faults, c.convert)
+		if t.job.oneByOne() {
+			if t.rejects, err = newRejects(ctx, t, src, bound); err != nil {
+				return Input{}, err
+			}
+			c.rejects = t.rejects
+		}
+		err = src.each(ctx, bound, t.faults, c.convert)
 		t.counts, t.long = c.counts, c.row.long
 		if err != nil {
 			return Input{}, t.earlier(src.cause(err))
 		}
 	}
-	if err := t.faults.failure(); err != nil {
+	if err := t.verdict(); err != nil {
 		return Input{}, err
 	}
 	return src.finish(ctx, t.job.File.Object)
+}
+
+// verdict tells whether the rows that were read fail the file.
+func (t *transform) verdict() error {
+	if t.job.oneByOne() {
+		return t.faults.tooMany(t.counts)
+	}
+	return t.faults.failure()
 }
 
 // earlier gives the fault to report when the file could not be read to its end:
 // that of a row before the place where it broke, if there is one.
 func (t *transform) earlier(err error) error {
 	var broken *Failure
-	if errors.As(err, &broken) && t.faults.any() && t.faults.first.Row < broken.Row {
+	if errors.As(err, &broken) && !t.job.oneByOne() && t.faults.any() && t.faults.first.Row < broken.Row {
 		first := *t.faults.first
 		first.RowsFailed = 0
 		return &first
@@ -205,6 +223,11 @@ func (t *transform) publish(ctx context.Context, in Input) (*Result, error) {
 	if m.Deletes, err = t.deletes.commit(ctx); err != nil {
 		return nil, err
 	}
+	if t.rejects != nil {
+		if m.Rejected, err = t.rejects.commit(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if m.MinPosition, err = t.position(t.low); err != nil {
 		return nil, err
 	}
@@ -227,6 +250,9 @@ func (t *transform) cleanUp() error {
 	var faults []error
 	if t.sorter != nil {
 		faults = append(faults, t.sorter.stop())
+	}
+	if t.rejects != nil {
+		faults = append(faults, t.rejects.abort())
 	}
 	for _, s := range []*stager{t.rows, t.deletes} {
 		if s != nil {

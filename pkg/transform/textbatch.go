@@ -7,9 +7,10 @@ import (
 
 // textBatch holds the fields of some rows, copied out of the CSV reader.
 type textBatch struct {
-	data []byte
-	ends []fieldEnd // of every field, in order
-	rows []textRowSpan
+	delimiter byte
+	data      []byte
+	ends      []fieldEnd // of every field, in order
+	rows      []textRowSpan
 }
 
 // fieldEnd is where a field ends in data; the next one begins there.
@@ -23,9 +24,10 @@ type textRowSpan struct {
 	field  int    // index of its first field
 	start  uint32 // of its first field in data
 	width  int
+	bad    int // the first field that is not UTF-8, counted from 1; 0 if all are
 }
 
-func newTextBatch() *textBatch { return &textBatch{} }
+func newTextBatch(delimiter byte) *textBatch { return &textBatch{delimiter: delimiter} }
 
 func (b *textBatch) isFull() bool { return len(b.rows) >= batchRows || len(b.data) >= batchBytes }
 
@@ -39,7 +41,11 @@ func (b *textBatch) reset() {
 
 func (b *textBatch) add(r dms.Record) {
 	n := r.Len()
-	b.rows = append(b.rows, textRowSpan{number: r.Row(), field: len(b.ends), start: uint32(len(b.data)), width: n})
+	span := textRowSpan{number: r.Row(), field: len(b.ends), start: uint32(len(b.data)), width: n}
+	if field, bad := r.NotUTF8(); bad {
+		span.bad = field + 1
+	}
+	b.rows = append(b.rows, span)
 	for i := range n {
 		f := r.Field(i)
 		b.data = append(b.data, f.Text...)
@@ -61,6 +67,9 @@ func (r *textRow) at(i int) {
 }
 
 func (r *textRow) len() int { return r.span.width }
+
+// notUTF8 gives the first field that is not UTF-8.
+func (r *textRow) notUTF8() (field int, found bool) { return r.span.bad - 1, r.span.bad > 0 }
 
 func (r *textRow) number() int64 { return r.span.number }
 

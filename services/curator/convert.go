@@ -24,7 +24,7 @@ func requestOf(spec registry.Table, e *blotterv1.PublishRequested) lake.Request 
 	return r
 }
 
-func published(token uint64, r lake.Result) answer {
+func publishedAnswer(token uint64, r lake.Result) answer {
 	event := &blotterv1.FilesPublished{
 		Token: token, SnapshotId: r.SnapshotID, TableRows: r.TableRows, Strategy: r.Strategy,
 	}
@@ -34,7 +34,7 @@ func published(token uint64, r lake.Result) answer {
 			Counts: &blotterv1.RowCounts{
 				RowsRead: f.Counts.RowsRead, Inserts: f.Counts.Inserts, Updates: f.Counts.Updates,
 				Deletes: f.Counts.Deletes, DuplicatesDropped: f.Counts.DuplicatesDropped,
-				AmbiguousTies: f.Counts.AmbiguousTies, Superseded: f.Superseded,
+				AmbiguousTies: f.Counts.AmbiguousTies, Superseded: f.Superseded, Rejected: f.Counts.Rejected,
 			},
 		})
 	}

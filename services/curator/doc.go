@@ -5,7 +5,15 @@
 //
 // In, all of lock-manager: PublishRequested, FenceRequested, and TablePaused
 // with a file that failed. Out: FilesPublished or PublishFailed, GrantFenced,
-// FileQuarantined. It decides by what the lake says of the token, never by what
+// FileQuarantined, RowsRejected.
+//
+// Rows that a file was published without (on_bad_row: quarantine) are copied to
+// the failed bucket with a report before the commit that makes the file's other
+// rows visible, and told of after it: RowsRejected, once for each staging of the
+// file, then FilesPublished. So whoever hears that such a file is published finds
+// its rejected rows. A copy whose commit was refused is told of by nobody.
+//
+// It decides by what the lake says of the token, never by what
 // it remembers: a request that comes again finds its token in the table and is
 // answered as before. A request whose token is stale is not answered: the grant
 // has ended, unless the control state is older than the lake, which its operators

@@ -9,16 +9,19 @@ import (
 	"io"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
 // Report is what stands beside a quarantined object, as JSON: what is wrong,
-// where, and what to do. It holds no value of a row.
+// where, and what to do. It holds no value of a row but Value, which is left out
+// unless the table's reports show values.
 type Report struct {
 	Table       string    `json:"table"`
 	FileID      string    `json:"file_id"`
@@ -35,6 +38,7 @@ type Report struct {
 	Column      string    `json:"column,omitempty"`
 	Expected    string    `json:"expected,omitempty"`
 	RowsFailed  int64     `json:"rows_failed,omitempty"`
+	Value       string    `json:"value,omitempty"` // the beginning of it
 	Hint        string    `json:"hint,omitempty"`
 	Resume      []string  `json:"resume"`         // the commands that let the table go on
 	Copy        string    `json:"copy,omitempty"` // the key of the object's copy in the failed bucket
@@ -59,8 +63,13 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		},
 		Copy: folder + "/" + path.Base(file.Object.Key),
 	}
+	value, err := s.failedValue(ctx, table, file.ID, failure)
+	if err != nil {
+		return nil, err
+	}
+	report.Value = value
 	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
-	_, err := try(ctx, func() (objects.Info, error) {
+	_, err = try(ctx, func() (objects.Info, error) {
 		return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
 	})
 	switch {
@@ -85,6 +94,26 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 	}}, nil
 }
 
+// failedValue gives the value that a failure is about, if the table's reports
+// show values and the transform has left it.
+func (s *Service) failedValue(ctx context.Context, table dms.TableID, file dms.FileID, f *blotterv1.Failure) (string, error) {
+	spec, err := s.deps.Specs.Spec(ctx, table, 0)
+	if err != nil || !spec.Reports.ShowValues {
+		return "", err
+	}
+	value, err := try(ctx, func() ([]byte, error) {
+		return transform.FailedValue(ctx, s.deps.Staging, table, file, f.GetCode(), f.GetRow(), f.GetColumn())
+	})
+	if err != nil && ctx.Err() == nil {
+		s.deps.Logger.ErrorContext(ctx, "look for the value at fault", "file", string(file), "error", err)
+		return "", nil // the report is of use without it
+	}
+	return shownValue(value), err
+}
+
+// shownValue makes bytes of a row fit for JSON.
+func shownValue(value []byte) string { return strings.ToValidUTF8(string(value), "\ufffd") }
+
 // objectPart makes a name one part of an object key.
 func objectPart(name string) string {
 	var b bytes.Buffer
@@ -98,7 +127,8 @@ func objectPart(name string) string {
 	return b.String()
 }
 
-func (s *Service) writeReport(ctx context.Context, key string, report Report) (err error) {
+// writeReport writes a report unless it is there.
+func (s *Service) writeReport(ctx context.Context, key string, report any) (err error) {
 	b, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the report: %w", err)

@@ -42,13 +42,14 @@ type Specs interface {
 
 // Deps are what the service works with; all are needed.
 type Deps struct {
-	Log    Log
-	Lake   Lake
-	Specs  Specs
-	Raw    objects.Bucket
-	Failed objects.Bucket
-	Now    func() time.Time
-	Logger *slog.Logger
+	Log     Log
+	Lake    Lake
+	Specs   Specs
+	Raw     objects.Bucket
+	Staging objects.Bucket // only read
+	Failed  objects.Bucket
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // Service is the shell. Several may run at once: the lake's conditional commit
@@ -123,12 +124,16 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 	}
 	ctx, end := trace(ctx, e)
 	request := requestOf(spec, e)
+	// Before rows of a file are visible, those that it lacks are safe.
+	if err := s.keepRejected(ctx, spec, e); err != nil {
+		return nil, err
+	}
 	result, err := try(ctx, func() (lake.Result, error) { return s.deps.Lake.Publish(ctx, request) })
 	end(err)
 	var refused *lake.AuditError
 	switch {
 	case err == nil:
-		return []answer{published(e.GetToken(), result)}, nil
+		return s.published(ctx, table, e.GetToken(), result)
 	case errors.As(err, &refused):
 		return []answer{{
 			name: "publish-failed", parts: []string{tokenPart(e.GetToken())}, file: string(refused.FileID),
@@ -209,9 +214,11 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 	case !result.Fenced():
 		// It was published before the fence was asked for, and a crash may have
 		// come between saying so and being heard.
-		a := published(e.GetToken(), result)
-		a.early = true
-		return []answer{a}, nil
+		answers, err := s.published(ctx, table, e.GetToken(), result)
+		for i := range answers {
+			answers[i].early = true
+		}
+		return answers, err
 	}
 	return []answer{{
 		name: "fenced", parts: []string{tokenPart(e.GetToken())},

@@ -48,11 +48,11 @@ func (l *fakeLake) Fence(context.Context, registry.Table, uint64) (lake.Result, 
 	return l.answer()
 }
 
-// noSpecs gives a registration that says nothing.
-type noSpecs struct{}
+// oneSpec gives one registration.
+type oneSpec struct{ spec registry.Table }
 
-func (noSpecs) Spec(context.Context, dms.TableID, uint64) (registry.Table, error) {
-	return registry.Table{ID: reports}, nil
+func (s oneSpec) Spec(context.Context, dms.TableID, uint64) (registry.Table, error) {
+	return s.spec, nil
 }
 
 // flakyLog loses the first attempts to publish.
@@ -70,18 +70,22 @@ func (l *flakyLog) PublishOnce(ctx context.Context, e eventlog.Event) (uint64, e
 
 // bench is a curator at work.
 type bench struct {
-	t      *testing.T
-	url    string
-	log    *eventlog.Log
-	flaky  *flakyLog
-	lake   *fakeLake
-	raw    *local.Bucket
-	failed *local.Bucket
+	t       *testing.T
+	url     string
+	log     *eventlog.Log
+	flaky   *flakyLog
+	lake    *fakeLake
+	spec    registry.Table
+	raw     *local.Bucket
+	staging *local.Bucket
+	failed  *local.Bucket
+	// kept is the failed bucket as the service sees it.
+	kept objects.Bucket
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, lake: &fakeLake{}}
+	b := &bench{t: t, lake: &fakeLake{}, spec: registry.Table{ID: reports}}
 	b.url = eventlogtest.Server(t)
 	b.log, _ = eventlogtest.Open(t, b.url)
 	b.flaky = &flakyLog{Log: b.log}
@@ -97,7 +101,8 @@ func newBench(t *testing.T) *bench {
 		})
 		return bucket
 	}
-	b.raw, b.failed = open("raw"), open("failed")
+	b.raw, b.staging, b.failed = open("raw"), open("staging"), open("failed")
+	b.kept = b.failed
 	return b
 }
 
@@ -114,7 +119,7 @@ func (b *bench) hears(messages ...proto.Message) []eventlog.Record {
 		}
 	}
 	s := New(Deps{
-		Log: b.flaky, Lake: b.lake, Specs: noSpecs{}, Raw: b.raw, Failed: b.failed,
+		Log: b.flaky, Lake: b.lake, Specs: oneSpec{b.spec}, Raw: b.raw, Staging: b.staging, Failed: b.kept,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	stop := eventlogtest.Run(b.t, s.Run)

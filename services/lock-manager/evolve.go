@@ -172,8 +172,10 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
 			s.closeLoad(true)
 			s.retire()
+			s.Rejected = 0
 		}
 		for _, p := range e.GetFiles() {
+			s.Rejected += p.GetCounts().GetRejected()
 			s.with(p.GetFileId(), func(f *File) {
 				f.end(Published, at)
 				f.Generation, f.Counts, f.Failure, f.Suspect = s.Generation, p.GetCounts(), nil, false

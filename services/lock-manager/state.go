@@ -40,7 +40,10 @@ type State struct {
 	// FirstModified is when the generation's first load file was modified.
 	FirstModified time.Time `json:"first_modified"`
 	// Rows counts the table's live rows after the last commit.
-	Rows          int64        `json:"rows"`
+	Rows int64 `json:"rows"`
+	// Rejected counts the rows of published files that were set aside and are
+	// neither mended nor dropped. A replacement counts those of its own files only.
+	Rejected      int64        `json:"rejected,omitempty"`
 	Grant         *Grant       `json:"grant,omitempty"`
 	Load          *Load        `json:"load,omitempty"` // nil: the table streams
 	Pause         *PauseRecord `json:"pause,omitempty"`

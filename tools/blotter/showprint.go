@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ func (v *tableView) print(out io.Writer, limit int) {
 	fact("phase", "%s, generation %d", v.Phase, v.Generation)
 	fact("lock", "%s", v.lock())
 	fact("rows", "%d", v.Rows)
+	if v.Rejected > 0 {
+		fact("set aside", "%s set aside; see: blotter rejected list '%s'%s", rowsAre(v.Rejected), v.Table, dirFlag(v.dir))
+	}
 	fact("registration", "version %d, sha256 %.12s", v.SpecVersion, v.SpecSHA256)
 	if v.QuietPeriod != "0s" {
 		fact("quiet period", "%s", v.QuietPeriod)
@@ -146,10 +150,20 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		title += fmt.Sprintf(" (%d of %d)", len(files), total)
 	}
 	fmt.Fprintf(out, "\n%s\n", title)
-	w := newTableWriter(out, 3, 4, 5, 6)
-	w.AppendHeader(table.Row{"file", "state", "rows", "deletes", "repeated", "older", "ended", "file id"})
+	w := newTableWriter(out, 3, 4, 5, 6, 9)
+	// Hardly a table has bad rows set aside: then nothing is said of them.
+	setAside := slices.ContainsFunc(files, func(f *lockmanager.File) bool { return f.Counts.GetRejected() > 0 })
+	header := table.Row{"file", "state", "rows", "deletes", "repeated", "older", "ended", "file id"}
+	if setAside {
+		header = append(header, "set aside")
+	}
+	w.AppendHeader(header)
 	for _, f := range files {
-		w.AppendRow(fileRow(f))
+		row := fileRow(f)
+		if setAside {
+			row = append(row, f.Counts.GetRejected())
+		}
+		w.AppendRow(row)
 	}
 	w.Render()
 }

@@ -26,6 +26,7 @@ const maxNamed = 5
 type outcome struct {
 	tally.Table
 	rows        int64
+	rejected    int64 // rows set aside that wait for an operator
 	quarantined []*lockmanager.File
 	held        int
 	pause       *lockmanager.PauseRecord
@@ -58,7 +59,7 @@ func summarize(ctx context.Context, store interface {
 		if err != nil {
 			return nil, err
 		}
-		o := outcome{Table: counted[id], rows: state.Rows, pause: state.Pause, load: state.Load}
+		o := outcome{Table: counted[id], rows: state.Rows, rejected: state.Rejected, pause: state.Pause, load: state.Load}
 		o.Table.Table = id
 		for _, f := range state.Files {
 			switch f.Status {
@@ -101,7 +102,7 @@ func readState(ctx context.Context, store control.Store, id dms.TableID) (*lockm
 // unsettled reports whether an operator is needed.
 func (s *summary) unsettled() bool {
 	for _, o := range s.tables {
-		if len(o.quarantined) > 0 || o.held > 0 || o.pause != nil || o.load != nil {
+		if len(o.quarantined) > 0 || o.held > 0 || o.rejected > 0 || o.pause != nil || o.load != nil {
 			return true
 		}
 	}
@@ -114,25 +115,26 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 	w.SetStyle(table.StyleLight)
 	w.Style().Format.Header = text.FormatDefault
 	w.Style().Format.Footer = text.FormatDefault
-	w.AppendHeader(table.Row{"table", "files", "rows in", "rows now", "duplicates removed", "quarantined", "held"})
-	columns := make([]table.ColumnConfig, 0, 6)
-	for n := 2; n <= 7; n++ {
+	w.AppendHeader(table.Row{"table", "files", "rows in", "rows now", "duplicates removed", "rows set aside", "quarantined", "held"})
+	columns := make([]table.ColumnConfig, 0, 7)
+	for n := 2; n <= 8; n++ {
 		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignFooter: text.AlignRight})
 	}
 	w.SetColumnConfigs(columns)
 	var total outcome
 	for _, o := range s.tables {
-		w.AppendRow(table.Row{o.Table.Table, o.Published, o.RowsIn, o.rows, o.Duplicates, len(o.quarantined), o.held})
+		w.AppendRow(table.Row{o.Table.Table, o.Published, o.RowsIn, o.rows, o.Duplicates, o.rejected, len(o.quarantined), o.held})
 		total.Published += o.Published
 		total.RowsIn += o.RowsIn
 		total.rows += o.rows
 		total.Duplicates += o.Duplicates
+		total.rejected += o.rejected
 		total.quarantined = append(total.quarantined, o.quarantined...)
 		total.held += o.held
 	}
 	w.AppendFooter(table.Row{
 		fmt.Sprintf("%d tables in %s", len(s.tables), took.Round(10*time.Millisecond)),
-		total.Published, total.RowsIn, total.rows, total.Duplicates, len(total.quarantined), total.held,
+		total.Published, total.RowsIn, total.rows, total.Duplicates, total.rejected, len(total.quarantined), total.held,
 	})
 	w.Render()
 	s.printOpen(out)
@@ -150,6 +152,10 @@ func (s *summary) printOpen(out io.Writer) {
 		if o.pause != nil && len(o.quarantined) == 0 {
 			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, o.pause.Detail, id, dir)
 		}
+		if o.rejected > 0 {
+			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see and mend them: blotter rejected list '%s'%s\n",
+				id, rowsAre(o.rejected), id, dir)
+		}
 		if o.load != nil && o.load.HeldReason != "" {
 			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm%s\n",
 				id, o.load.HeldDetail, id, dir)
@@ -164,6 +170,14 @@ func (s *summary) printOpen(out io.Writer) {
 			fmt.Fprintf(out, "  and %d more; see: blotter log '%s'%s\n", n-maxNamed, dms.RawTable, dir)
 		}
 	}
+}
+
+// rowsAre gives "1 row is", "2 rows are".
+func rowsAre(n int64) string {
+	if n == 1 {
+		return "1 row is"
+	}
+	return fmt.Sprintf("%d rows are", n)
 }
 
 // failureText gives a failure in one line: what, where, what to do.

@@ -32,12 +32,13 @@ type tableLine struct {
 	Held          int                      `json:"held"` // files that wait
 	Quarantined   int                      `json:"quarantined"`
 	Rows          int64                    `json:"rows"`
+	Rejected      int64                    `json:"rejected"` // rows set aside, neither mended nor dropped
 }
 
 func lineOf(s *lockmanager.State) tableLine {
 	l := tableLine{
 		Table: s.Table, Flag: s.Flag(), Phase: s.Phase(), Generation: s.Generation, Token: s.Token,
-		Lock: s.Grant, Pause: s.Pause, LastProcessed: s.LastProcessed, LastFailed: s.LastFailed, Rows: s.Rows,
+		Lock: s.Grant, Pause: s.Pause, LastProcessed: s.LastProcessed, LastFailed: s.LastFailed, Rows: s.Rows, Rejected: s.Rejected,
 	}
 	for _, f := range s.Files {
 		switch f.Status {
@@ -63,7 +64,7 @@ func newTables() *cobra.Command {
   last processed  the file that was published last, and when (UTC)
   held            files that wait, for their turn or for an operator
 
-What failed last is told below, by table.`,
+What failed last, and how many rows are set aside, is told below, by table.`,
 		Example: `  blotter tables
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
 		Args: cobra.NoArgs,
@@ -127,6 +128,9 @@ func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
 	for _, l := range lines {
 		if l.LastFailed != nil {
 			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
+		}
+		if l.Rejected > 0 {
+			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, dirFlag(dir))
 		}
 		if l.Pause != nil {
 			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, dirFlag(dir))

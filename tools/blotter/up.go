@@ -43,7 +43,7 @@ folder and what arrives. It may be killed at any moment and started again.
 
 With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
-3 if anything is quarantined, held or paused.
+3 if anything is quarantined, set aside, held or paused.
 
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  blotter up --tables rms.yaml --raw /drop --dir /var/lib/blotter

@@ -104,6 +104,8 @@ func sayFile(event proto.Message) string {
 		return staged(e.GetStaged())
 	case *blotterv1.TransformFailed:
 		return parts(shortID(e.GetFileId()), token(e.GetToken()), failure(e.GetFailure()))
+	case *blotterv1.RowsRejected:
+		return parts(shortID(e.GetFileId()), fmt.Sprintf("%s set aside", rowsAre(e.GetRows())), "report "+e.GetReportKey())
 	case *blotterv1.FileQuarantined:
 		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), "report "+e.GetReportKey())
 	}
@@ -119,7 +121,7 @@ func counts(c *blotterv1.RowCounts) string {
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{c.GetDeletes(), "deleted"}, {c.GetDuplicatesDropped(), "repeated"}, {c.GetSuperseded(), "older than the table's"}} {
+	}{{c.GetDeletes(), "deleted"}, {c.GetDuplicatesDropped(), "repeated"}, {c.GetSuperseded(), "older than the table's"}, {c.GetRejected(), "set aside"}} {
 		if n.n > 0 {
 			s += fmt.Sprintf(", %d %s", n.n, n.what)
 		}
@@ -183,6 +185,7 @@ func publishedRows(files []*blotterv1.PublishedFile) string {
 		sum.RowsRead += f.GetCounts().GetRowsRead()
 		sum.Deletes += f.GetCounts().GetDeletes()
 		sum.DuplicatesDropped += f.GetCounts().GetDuplicatesDropped()
+		sum.Rejected += f.GetCounts().GetRejected()
 		sum.Superseded += f.GetCounts().GetSuperseded()
 	}
 	return counts(sum)

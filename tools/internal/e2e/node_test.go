@@ -65,13 +65,14 @@ func testLogger() *slog.Logger {
 // node is one process with all services, which may die at every step.
 type node struct {
 	*mortal
-	log    *eventlog.Log
-	store  stores
-	hold   holdqueueReader
-	lake   *lake.Lake
-	router *ingestrouter.Service
-	locks  *lockmanager.Service
-	raw    mortalBucket
+	log     *eventlog.Log
+	store   stores
+	hold    holdqueueReader
+	lake    *lake.Lake
+	router  *ingestrouter.Service
+	locks   *lockmanager.Service
+	raw     mortalBucket
+	staging mortalBucket
 
 	run     []func(context.Context) error
 	closers []func() error
@@ -130,7 +131,7 @@ func (n *node) openBuckets(ctx context.Context, s *site) (failed objects.Bucket,
 		n.closers = append(n.closers, b.Close)
 		buckets[name] = mortalBucket{b, n.mortal}
 	}
-	n.raw = buckets["raw"]
+	n.raw, n.staging = buckets["raw"], buckets["staging"]
 	base := url.URL{Scheme: "file", Path: filepath.Join(s.dir, "curated")}
 	warehouse, err := lake.NewIO(buckets["curated"], base.String())
 	if err != nil {
@@ -190,7 +191,7 @@ func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed ob
 		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Now: now, Logger: testLogger(),
 	})
 	n.run = []func(context.Context) error{
-		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Failed: failed, Now: now, Logger: testLogger()}).Run,
+		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: failed, Now: now, Logger: testLogger()}).Run,
 		lambda.Run, glue.Run, n.locks.Run,
 		classifier.New(classifier.Deps{Log: log, Specs: specs, Now: now}).Run,
 		n.router.Run,

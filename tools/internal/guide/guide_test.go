@@ -97,7 +97,7 @@ func tryJSON(t *testing.T, b block) {
 // keyLists are registrations with a key that is not known, in each place; the
 // refusal lists those that are.
 var keyLists = []string{
-	"x: 1", "source: {x: 1}", "dms: {x: 1}", "dms: {date_partition: {x: 1}}", "load: {x: 1}",
+	"x: 1", "source: {x: 1}", "dms: {x: 1}", "dms: {date_partition: {x: 1}}", "load: {x: 1}", "reports: {x: 1}",
 	"tables: [{x: 1}]", "tables: [{job: {x: 1}}]", "tables: [{layouts: [{x: 1}]}]", "tables: [{columns: [{x: 1}]}]",
 }
 

@@ -24,7 +24,7 @@ type role struct {
 var table = []role{
 	{curator.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		return curator.New(curator.Deps{
-			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Now: p.now, Logger: p.logger,
+			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.Raw, Staging: p.staging, Failed: p.Failed, Now: p.now, Logger: p.logger,
 		}).Run, nil
 	}},
 	{lambdatransformer.ServiceName, true, func(p *Process) (func(context.Context) error, error) {

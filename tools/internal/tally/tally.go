@@ -23,6 +23,7 @@ type Table struct {
 	Skipped     int64 // quarantined files that an operator went on without
 	Quarantined int64 // failures so far, those resumed since included
 	RowsIn      int64 // rows of the published files
+	Rejected    int64 // rows of the published files that were set aside
 	Duplicates  int64 // rows that a newer row of the same key overtook
 	Rows        int64 // rows of the table after its last commit; -1: no commit yet
 	Phase       string
@@ -97,6 +98,7 @@ func (t *Tally) published(row *Table, e *blotterv1.FilesPublished) {
 		t.files[id] = struct{}{}
 		row.Published++
 		row.RowsIn += f.GetCounts().GetRowsRead()
+		row.Rejected += f.GetCounts().GetRejected()
 		row.Duplicates += f.GetCounts().GetDuplicatesDropped() + f.GetCounts().GetSuperseded()
 	}
 }

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/services/curator"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// rejectedFile is a published file with rows that were set aside.
+type rejectedFile struct {
+	FileID   dms.FileID `json:"file_id"`
+	Key      string     `json:"key"`
+	Rejected int64      `json:"rejected"`
+	Ended    time.Time  `json:"published"`
+	// Report is the key of the report in the failed bucket.
+	Report string `json:"report"`
+
+	file *lockmanager.File
+}
+
+func newRejected() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rejected",
+		Short: "The rows that were set aside, and how they come in",
+		Long: `With on_bad_row: quarantine in its registration, a table takes the good rows of a
+file and sets the bad ones aside, each with what is wrong with it: in Parquet
+files in the failed folder, beside a report.`,
+		Example: `  blotter rejected list rms.reports
+  blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv`,
+		Args: cobra.NoArgs, RunE: wantsSubcommand,
+	}
+	cmd.AddCommand(newRejectedList(), newRejectedExport())
+	return cmd
+}
+
+func newRejectedList() *cobra.Command {
+	var id string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list TABLE",
+		Short: "Which files have rows that were set aside, and what is wrong with each row",
+		Long: `List the published files of a table that have rows which were set aside; with
+--file the rows of one: where, what is wrong, what was expected. Values are not
+shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
+		Example: `  blotter rejected list rms.reports
+  blotter rejected list rms.reports --file 1f3a5c7e`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			table, err := dms.ParseTableID(args[0])
+			if err != nil {
+				return err
+			}
+			files, err := rejectedFiles(cmd.Context(), dirOf(cmd), table)
+			switch {
+			case err != nil:
+				return err
+			case id != "":
+				f, err := pickRejected(files, id)
+				if err != nil {
+					return err
+				}
+				return listRejectedRows(cmd.Context(), dirOf(cmd), table, f, asJSON, cmd.OutOrStdout())
+			case asJSON:
+				return printJSON(cmd.OutOrStdout(), files)
+			case len(files) == 0:
+				fmt.Fprintf(cmd.OutOrStdout(), "no rows of %s are set aside\n", table)
+				return nil
+			}
+			printRejectedFiles(cmd.OutOrStdout(), files)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&id, "file", "", "the rows of this file: its id, or the beginning of it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// rejectedFiles reads which files of a table have rows that were set aside,
+// newest order first.
+func rejectedFiles(ctx context.Context, dir string, id dms.TableID) (found []*rejectedFile, err error) {
+	store, err := readStore(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if _, err := readState(ctx, store, id); err != nil {
+		return nil, err
+	}
+	files, err := filesIn(ctx, store, id, maxListed, lockmanager.Published, lockmanager.Staged)
+	if err != nil {
+		return nil, err
+	}
+	found = []*rejectedFile{}
+	for _, f := range files {
+		if f.Counts.GetRejected() == 0 || f.Staged == nil || f.Ended.IsZero() {
+			continue
+		}
+		found = append(found, &rejectedFile{
+			FileID: f.ID, Key: f.Object.Key, Rejected: f.Counts.GetRejected(), Ended: f.Ended,
+			Report: curator.RejectedFolder(id, f.ID, f.Staged.Token) + "/report.json", file: f,
+		})
+	}
+	return found, nil
+}
+
+// pickRejected finds the one file whose id begins so.
+func pickRejected(files []*rejectedFile, id string) (*rejectedFile, error) {
+	var found []*rejectedFile
+	for _, f := range files {
+		if strings.HasPrefix(string(f.FileID), id) {
+			found = append(found, f)
+		}
+	}
+	switch {
+	case id == "" || len(found) == 0:
+		return nil, fmt.Errorf("--file %q: no published file of this id has rows that were set aside; see `blotter rejected list`", id)
+	case len(found) > 1:
+		return nil, fmt.Errorf("--file %q: %d files begin so; give more of the id", id, len(found))
+	}
+	return found[0], nil
+}
+
+func printRejectedFiles(out io.Writer, files []*rejectedFile) {
+	w := newTableWriter(out, 2)
+	w.AppendHeader(table.Row{"file", "set aside", "published", "file id"})
+	for _, f := range files {
+		w.AppendRow(table.Row{path.Base(f.Key), f.Rejected, shortTime(f.Ended, time.Now()), shortID(string(f.FileID))})
+	}
+	w.Render()
+}
+
+// rejectedRow is what is told of a row that was set aside.
+type rejectedRow struct {
+	Row      int64  `json:"row"`
+	Code     string `json:"code"`
+	Column   string `json:"column,omitempty"`
+	Expected string `json:"expected"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint"`
+	Also     string `json:"also,omitempty"`
+}
+
+func listRejectedRows(ctx context.Context, dir string, id dms.TableID, f *rejectedFile, asJSON bool, out io.Writer) error {
+	rows := []rejectedRow{}
+	_, err := eachRejected(ctx, dir, id, f, func(_ transform.RejectedHeader, r transform.RejectedRow) error {
+		rows = append(rows, rejectedRow{Row: r.Row, Code: r.Code, Column: r.Column, Expected: r.Expected, Message: r.Message, Hint: r.Hint, Also: r.Also})
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return printJSON(out, rows)
+	}
+	w := newTableWriter(out, 1)
+	w.AppendHeader(table.Row{"row", "code", "column", "expected"})
+	for _, r := range rows {
+		expected := r.Expected
+		if r.Also != "" {
+			expected += "; also " + r.Also
+		}
+		w.AppendRow(table.Row{r.Row, r.Code, r.Column, expected})
+	}
+	w.Render()
+	fmt.Fprintf(out, "the rows themselves: blotter rejected export '%s' --file %s -o rows.csv%s\n", id, shortID(string(f.FileID)), dirFlag(dir))
+	return nil
+}
+
+// eachRejected reads the rejected rows of a file, in order, and gives the header
+// of the last of its Parquet files.
+func eachRejected(ctx context.Context, dir string, id dms.TableID, f *rejectedFile, do func(transform.RejectedHeader, transform.RejectedRow) error) (h transform.RejectedHeader, err error) {
+	failed, err := local.New("failed", filepath.Join(dir, roles.FailedDir), local.ReadOnly())
+	if err != nil {
+		return h, fmt.Errorf("open the failed folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, failed.Close()) }()
+	report, err := readRejectedReport(ctx, failed, f)
+	if err != nil {
+		return h, err
+	}
+	for _, object := range report.Rejected {
+		r, err := transform.OpenRejected(ctx, failed, object.Key)
+		if err != nil {
+			return h, err
+		}
+		h = r.Header
+		for row, err := range r.Rows(ctx) {
+			if err == nil {
+				err = do(h, row)
+			}
+			if err != nil {
+				return h, errors.Join(err, r.Close())
+			}
+		}
+		if err := r.Close(); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+func readRejectedReport(ctx context.Context, failed objects.Bucket, f *rejectedFile) (report curator.RejectedReport, err error) {
+	in, err := failed.Open(ctx, f.Report, objects.Version{})
+	if err != nil {
+		return report, fmt.Errorf("read the report of %s: %w", f.Key, err)
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	if err := json.NewDecoder(in).Decode(&report); err != nil {
+		return report, fmt.Errorf("read the report %s: %w", f.Report, err)
+	}
+	if len(report.Rejected) == 0 || !slices.ContainsFunc(report.Rejected, func(o curator.RejectedObject) bool { return o.Rows > 0 }) {
+		return report, fmt.Errorf("the report %s names no rejected rows", f.Report)
+	}
+	return report, nil
+}
