@@ -13,6 +13,11 @@
 // What holds:
 //   - Values are taken exactly or the file is refused whole, with the first bad
 //     row and how many fail in the same way. Nothing is rounded, cut or guessed.
+//   - With on_bad_row: quarantine a row that cannot be taken is set aside instead:
+//     rejected files hold it beside what is wrong with it (RejectedHeader,
+//     RejectedRow), and the manifest names and counts them. What breaks the file as
+//     a whole still refuses it, and so do more than MaxRejectedRows bad rows, or
+//     none that is good.
 //   - The staged bytes depend on input, registration and engine version alone,
 //     never on memory, speed or the number of processors.
 //   - A key that an update moved (before-image) is deleted at the update's own
