@@ -84,8 +84,9 @@ func (c fileColumn) appendFieldText(dst []byte, v parquet.Value, of registry.Kin
 		}
 	case classTime:
 		if n, isInt := wideInt(v); isInt {
-			dst, _ = appendClock(dst, n, c.perSec)
-			return dst
+			if text, ok := appendClock(dst, n, c.perSec); ok {
+				return text
+			}
 		}
 	case classUUID:
 		if of != registry.Binary {
