@@ -12,10 +12,10 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 )
 
-// FailureName is what a transform that fails leaves where its manifest would
+// ValueName is what a transform that fails leaves where its manifest would
 // lie, if the file's reports show values: the value at fault, on its way around
 // all events to the report.
-const FailureName = "failure.json"
+const ValueName = "value.json"
 
 // failureValue is the content of that object.
 type failureValue struct {
@@ -36,7 +36,7 @@ func (t *transform) keepValue(ctx context.Context, err error) error {
 	if err != nil {
 		return fmt.Errorf("encode the value at fault: %w", err)
 	}
-	out, err := createHashed(ctx, t.deps.Staging, StagePrefix(t.job.Table.ID, t.job.File.ID, t.job.Token)+FailureName)
+	out, err := createHashed(ctx, t.deps.Staging, StagePrefix(t.job.Table.ID, t.job.File.ID, t.job.Token)+ValueName)
 	if err != nil {
 		return err
 	}
@@ -54,10 +54,10 @@ func FailedValue(ctx context.Context, staging objects.Bucket, table dms.TableID,
 		if err != nil {
 			return nil, fmt.Errorf("look for the value at fault: %w", err)
 		}
-		if !strings.HasSuffix(info.Key, "/"+FailureName) {
+		if !strings.HasSuffix(info.Key, "/"+ValueName) {
 			continue
 		}
-		data, err := readAll(ctx, staging, info.Key)
+		data, err := readAll(ctx, staging, info.Key, maxFailureBytes)
 		if err != nil {
 			return nil, fmt.Errorf("read the value at fault: %w", err)
 		}

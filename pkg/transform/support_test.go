@@ -106,7 +106,7 @@ func (b *bench) refused(f dms.File) *Failure {
 	if !errors.As(err, &failure) {
 		b.t.Fatalf("not refused: %v", err)
 	}
-	keys := slices.DeleteFunc(b.staging.keys(), func(key string) bool { return strings.HasSuffix(key, "/"+FailureName) })
+	keys := slices.DeleteFunc(b.staging.keys(), func(key string) bool { return strings.HasSuffix(key, "/"+ValueName) })
 	if len(keys) != 0 {
 		b.t.Errorf("staged all the same: %v", keys)
 	}
