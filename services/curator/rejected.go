@@ -36,7 +36,7 @@ type RejectedReport struct {
 	Rejected []RejectedObject `json:"rejected"`
 	// Ways are the ways in which rows are bad, by the first row of each.
 	Ways []RejectedWay `json:"ways"`
-	Mend []string      `json:"mend"` // the commands that bring them in
+	See  []string      `json:"see"` // the commands that show them
 }
 
 // RejectedObject is one Parquet file of rejected rows.
@@ -111,9 +111,8 @@ func (s *Service) keepPart(ctx context.Context, spec registry.Table, part *blott
 		Table: spec.ID.String(), FileID: string(file.ID), Bucket: file.Object.Bucket, Key: file.Object.Key,
 		VersionID: file.Object.VersionID, ETag: file.Object.ETag, Size: file.Object.Size, Modified: file.Object.LastModified.UTC(),
 		Token: staged.GetToken(), Rows: m.Counts.Rejected,
-		Mend: []string{
+		See: []string{
 			fmt.Sprintf("blotter rejected export '%s' --file %s -o rows.csv", spec.ID, file.ID),
-			fmt.Sprintf("blotter rejected replay '%s' rows.csv --file %s --reason '…'   # once the rows are mended", spec.ID, file.ID),
 		},
 	}
 	for _, r := range m.Rejected {

@@ -41,8 +41,8 @@ type State struct {
 	FirstModified time.Time `json:"first_modified"`
 	// Rows counts the table's live rows after the last commit.
 	Rows int64 `json:"rows"`
-	// Rejected counts the rows of published files that were set aside and are
-	// neither mended nor dropped. A replacement counts those of its own files only.
+	// Rejected counts the rows of published files that were set aside. A replacement
+	// counts those of its own files only.
 	Rejected      int64        `json:"rejected,omitempty"`
 	Grant         *Grant       `json:"grant,omitempty"`
 	Load          *Load        `json:"load,omitempty"` // nil: the table streams

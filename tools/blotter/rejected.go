@@ -39,7 +39,7 @@ type rejectedFile struct {
 func newRejected() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rejected",
-		Short: "The rows that were set aside, and how they come in",
+		Short: "The rows that were set aside",
 		Long: `With on_bad_row: quarantine in its registration, a table takes the good rows of a
 file and sets the bad ones aside, each with what is wrong with it: in Parquet
 files in the failed folder, beside a report.`,

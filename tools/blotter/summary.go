@@ -153,7 +153,7 @@ func (s *summary) printOpen(out io.Writer) {
 			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, o.pause.Detail, id, dir)
 		}
 		if o.rejected > 0 {
-			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see and mend them: blotter rejected list '%s'%s\n",
+			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see them: blotter rejected list '%s'%s\n",
 				id, rowsAre(o.rejected), id, dir)
 		}
 		if o.load != nil && o.load.HeldReason != "" {

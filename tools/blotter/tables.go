@@ -32,7 +32,7 @@ type tableLine struct {
 	Held          int                      `json:"held"` // files that wait
 	Quarantined   int                      `json:"quarantined"`
 	Rows          int64                    `json:"rows"`
-	Rejected      int64                    `json:"rejected"` // rows set aside, neither mended nor dropped
+	Rejected      int64                    `json:"rejected"` // rows set aside
 }
 
 func lineOf(s *lockmanager.State) tableLine {
