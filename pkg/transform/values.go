@@ -109,9 +109,9 @@ func (b *rowBuilder) setDecimal(i int, s []byte) bool {
 }
 
 // setHex reads binary as DMS writes it to CSV: hexadecimal digits of either
-// case, 0x before them allowed.
+// case, 0x before them allowed, or \x as PostgreSQL prints it.
 func (b *rowBuilder) setHex(i int, s []byte) bool {
-	if len(s) >= 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
+	if len(s) >= 2 && (s[0] == '0' && (s[1] == 'x' || s[1] == 'X') || s[0] == '\\' && s[1] == 'x') {
 		s = s[2:]
 	}
 	at := len(b.rec)

@@ -91,7 +91,7 @@ func TestValuesTaken(t *testing.T) {
 		{"timestamptz", "2024-03-10T06:30:00Z", micros("2024-03-10 06:30:00")}, {"timestamptz", "2024-03-10 12:00:00.123456+0530", micros("2024-03-10 06:30:00.123456")},
 		{"timestamptz", "2024-03-10 06:30:00", micros("2024-03-10 06:30:00")}, {"timestamptz", "2024-03-10 06:30:00 +01:00", micros("2024-03-10 05:30:00")},
 		{"string", "", ""}, {"string", " padded\tשלום 🔥 ", " padded\tשלום 🔥 "}, {"string", "a\x00b", "a\x00b"},
-		{"binary", "00fF", "\x00\xff"}, {"binary", "0xDEad", "\xde\xad"}, {"binary", "", ""}, {"binary", "0x", ""},
+		{"binary", "00fF", "\x00\xff"}, {"binary", "0xDEad", "\xde\xad"}, {"binary", `\x00fF`, "\x00\xff"}, {"binary", "", ""}, {"binary", "0x", ""},
 	}
 	for _, tt := range tests {
 		v, ok := parsed(t, tt.typ, tt.text)
@@ -114,7 +114,7 @@ func TestValuesRefused(t *testing.T) {
 		"timestamp": {"", "2024-01-15 24:00:00", "2024-01-15 07:60:00", "2024-01-15 07:00:60", "2024-01-15 07:00:00.1234567", "2024-01-15 07:00:00.",
 			"2024-01-15 07:00:00+01:00", "2024-01-15_07:00:00", "infinity", "2024-01-15 07:00:0", "2024-01-15 7:00:00"},
 		"timestamptz": {"2024-01-15 07:00:00+1", "2024-01-15 07:00:00+19:00", "2024-01-15 07:00:00+01:60", "2024-01-15 07:00:00 UTC+1", "0001-01-01 00:00:00+01", "9999-12-31 23:59:59-01"},
-		"binary":      {"0", "xx", "0x0", "aé"},
+		"binary":      {"0", "xx", "0x0", "aé", `\`, `\x0`, `\X00`},
 	}
 	for typ, texts := range refused {
 		for _, text := range texts {

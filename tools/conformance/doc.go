@@ -7,10 +7,11 @@
 // lets its files come, it makes a fresh pipeline, registers the case's tables,
 // delivers the steps and waits after each until nothing is left to do. A table
 // that a file paused is resumed with that file skipped. In the listed order a
-// load is said to be complete before the first change file and before a load key
-// that it holds already, in other orders only at the end. Then it compares what
-// became of each file and the rows of each table with what the case expects, or
-// with one of its alternatives as a whole.
+// load is said to be complete before the first change file, unless more of the load
+// is to come and to be applied, and before a load key that it holds already; in
+// other orders only at the end. Then it compares what became of each file and the
+// rows of each table with what the case expects, or with one of its alternatives
+// as a whole.
 //
 // A line per case tells the result, and below it what differed; the last line
 // is "N passed, N failed". The exit status is 0 if all passed, 1 if not, and 2

@@ -92,8 +92,9 @@ func (d *drive) deliver(ctx context.Context, i int) error {
 }
 
 // completeBefore says `load complete` before the first change file of a table,
-// and before a key that the open load holds already: with that the next load
-// begins, of however many files it may be.
+// unless further files of the load are to come and to count, and before a key that
+// the open load holds already: with that the next load begins, of however many
+// files it may be.
 func (d *drive) completeBefore(ctx context.Context, i int) error {
 	s := d.c.Steps[i]
 	if s.Action != cases.Put {
@@ -103,7 +104,7 @@ func (d *drive) completeBefore(ctx context.Context, i int) error {
 		if !strings.HasPrefix(s.Key, t.Prefix+t.Path) && !s.Transaction() {
 			continue
 		}
-		first := s.Kind == cases.CDC && !d.completed[t.ID]
+		first := s.Kind == cases.CDC && !d.completed[t.ID] && !d.moreOfLoad(t, i)
 		if again := s.Kind == cases.FullLoad && d.loading[t.ID][s.Key]; first || again {
 			d.completed[t.ID] = d.completed[t.ID] || first
 			if err := d.complete(ctx, t.ID); err != nil {
@@ -118,6 +119,21 @@ func (d *drive) completeBefore(ctx context.Context, i int) error {
 		}
 	}
 	return nil
+}
+
+// moreOfLoad reports whether a step after step i brings a file of the load that is
+// open, and the case has it applied: then nobody would call the load complete yet.
+func (d *drive) moreOfLoad(t registry.Table, i int) bool {
+	if len(d.loading[t.ID]) == 0 {
+		return false
+	}
+	for _, s := range d.c.Steps[i+1:] {
+		if s.Action != cases.Put || s.Kind != cases.FullLoad || !strings.HasPrefix(s.Key, t.Prefix+t.Path) {
+			continue
+		}
+		return !d.loading[t.ID][s.Key] && s.Expect == cases.Applied
+	}
+	return false
 }
 
 func (d *drive) complete(ctx context.Context, table dms.TableID) error {
