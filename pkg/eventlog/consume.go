@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,9 @@ type ConsumerConfig struct {
 	// Events are the messages' own names that are read; none: all. A consumer that
 	// exists keeps its place: a name added later is delivered from there on.
 	Events []string
+	// Only narrows single services of From: of each that it names, these events are
+	// read instead of Events.
+	Only map[string][]string
 	// Partitions are those that this replica reads; none: all.
 	Partitions []int
 	// Rank is this replica's rank for a partition, 0 to 9: events go to the lowest
@@ -47,6 +51,11 @@ func (c ConsumerConfig) validate() error {
 	}
 	if len(c.From) == 0 {
 		faults = append(faults, errors.New("no service to read from"))
+	}
+	for service, events := range c.Only {
+		if len(events) == 0 || !slices.Contains(c.From, service) {
+			faults = append(faults, fmt.Errorf("only some events of %s: none are named, or it is not read from", service))
+		}
 	}
 	for _, p := range c.Partitions {
 		if p < 0 || p >= Partitions {
@@ -140,7 +149,7 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 		name:    name,
 		cfg: jetstream.ConsumerConfig{
 			Durable:        name,
-			FilterSubjects: partitionSubjects(number, cfg.From, cfg.Events),
+			FilterSubjects: partitionSubjects(number, cfg.From, cfg.Events, cfg.Only),
 			DeliverPolicy:  jetstream.DeliverAllPolicy,
 			AckPolicy:      jetstream.AckExplicitPolicy,
 			AckWait:        l.cfg.AckWait,

@@ -55,15 +55,20 @@ func chainSubject(table dms.TableID, service string) string {
 // allSubjects is what the stream takes.
 func allSubjects() string { return root + ".>" }
 
-// partitionSubjects are the filters of a consumer: the named events (all if
-// none) of the named services in one partition. They never overlap.
-func partitionSubjects(partition int, from, events []string) []string {
-	if len(events) == 0 {
-		events = []string{""}
-	}
+// partitionSubjects are the filters of a consumer: in one partition, of each
+// service in from the events in only[service], else the named events (all if
+// none). They never overlap.
+func partitionSubjects(partition int, from, events []string, only map[string][]string) []string {
 	var out []string
 	for _, s := range distinct(from) {
-		for _, e := range distinct(events) {
+		wanted := events
+		if narrow, ok := only[s]; ok {
+			wanted = narrow
+		}
+		if len(wanted) == 0 {
+			wanted = []string{""}
+		}
+		for _, e := range distinct(wanted) {
 			token := any1
 			if e != "" {
 				token = escape(e)

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,23 @@ func TestSubjectsAreAsWrittenDown(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestAConsumerReadsOnlyWhatItNames(t *testing.T) {
+	got := partitionSubjects(3, []string{"b", "a", "c", "a"}, []string{"X"}, map[string][]string{"b": {"Z", "Y"}})
+	want := []string{"blotter.3.*.*.a.X", "blotter.3.*.*.b.Y", "blotter.3.*.*.b.Z", "blotter.3.*.*.c.X"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the filters are %v, want %v", got, want)
+	}
+	got = partitionSubjects(3, []string{"a", "b"}, nil, map[string][]string{"b": {"Y"}})
+	if want := []string{"blotter.3.*.*.a.*", "blotter.3.*.*.b.Y"}; !slices.Equal(got, want) {
+		t.Errorf("the filters are %v, want %v", got, want)
+	}
+	for _, only := range []map[string][]string{{"b": nil}, {"c": {"Y"}}} {
+		if err := (ConsumerConfig{Service: "s", From: []string{"a", "b"}, Only: only}).validate(); err == nil {
+			t.Errorf("only %v is taken", only)
 		}
 	}
 }

@@ -30,8 +30,14 @@ type verdict struct {
 	table dms.TableID
 	name  string // name and parts name the event for the table
 	parts []string
-	event proto.Message
+	event fileEvent
 	state control.ObjectState // once the event is told
+}
+
+// fileEvent is an event about one version of an object.
+type fileEvent interface {
+	proto.Message
+	GetFileId() string
 }
 
 // identify gives the identity of an object. Whether it is a load file counts

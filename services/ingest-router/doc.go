@@ -2,16 +2,23 @@
 // which table it belongs to, and whether it was seen before; and it lists the
 // bucket to find what no event told.
 //
-// In: objects, told by a watcher, an ingress queue or a listing;
-// TableRegistered of lock-manager. Out: ObjectArrived, ObjectIgnored,
-// ObjectHeld, DeliveryRepeated, ListingCompleted. An object that belongs to no
-// table is told under the pseudo-table "_.raw".
+// In: objects, told by a watcher, an ingress queue or a listing; deletions, told
+// by notifications; TableRegistered of lock-manager. Out: ObjectArrived,
+// ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated, ListingCompleted.
+// What belongs to no table is told under the pseudo-table "_.raw".
+//
+// Only a notification tells of a deletion. That a listing or a watcher does not
+// find an object which was told before says nothing: lifecycle rules clear
+// buckets, people clean drop folders, and neither is a truncated source. A file
+// that still waits and is gone is found out when its turn comes: its transform
+// fails with object.gone, and the table pauses.
 //
 // Each version of an object has one row in the control store. The row is
 // written with the event before the event is published, and marked as told
 // after: a crash in between leaves a pending row, which is published at the
 // next start; the event's id and the log's sequence at the time of the decision
 // tell whether it is in the log already. So every object is told exactly once,
-// however often it is delivered. A listing has such a row too, named by its id:
-// it keeps where the listing began, for one that is asked for again.
+// however often it is delivered. A deletion has such a row too, named by its own
+// id, and so has a listing, named by its id: that one keeps where the listing
+// began, for one that is asked for again.
 package ingestrouter

@@ -69,7 +69,8 @@ func (s *Service) offerOnce(ctx context.Context, id dms.FileID, o dms.Object, so
 // tell writes the row with the event it is about to say, and says it. Here the
 // trace of the file begins.
 func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (err error) {
-	ctx, end := telemetry.Start(telemetry.FileContext(ctx, string(row.FileID)), ServiceName+" "+v.name)
+	file := v.event.GetFileId() // none of a deletion of which no version is known
+	ctx, end := telemetry.Start(telemetry.FileContext(ctx, file), ServiceName+" "+v.name)
 	defer func() { end(err) }()
 	after, err := s.deps.Log.Last(ctx)
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (e
 	}
 	event := eventlog.Event{
 		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
-		Correlation: string(row.FileID), Actor: ServiceName, Time: s.deps.Now(), Message: v.event, After: after,
+		Correlation: file, Actor: ServiceName, Time: s.deps.Now(), Message: v.event, After: after,
 	}
 	envelope, err := event.Envelope()
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *Service) resume(ctx context.Context) error {
 				return s.loadsFirst(a.Object.Key) - s.loadsFirst(b.Object.Key)
 			})
 			for _, row := range rows {
-				if _, err := s.Offer(ctx, row.Object, FromListing); err != nil {
+				if err := s.takeUp(ctx, row); err != nil {
 					return err
 				}
 			}
@@ -140,6 +141,19 @@ func (s *Service) resume(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeUp goes on with a row that is pending or held.
+func (s *Service) takeUp(ctx context.Context, row control.ObjectRow) error {
+	if row.State == control.ObjectHeld {
+		_, err := s.Offer(ctx, row.Object, FromListing)
+		return err
+	}
+	_, err := s.publish(ctx, row)
+	if errors.Is(err, control.ErrConflict) {
+		return nil // another replica has said it
+	}
+	return err
 }
 
 // loadsFirst ranks keys so that a load is known before the changes beside it.

@@ -226,6 +226,9 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 	if n := len(quarantined); n > 0 {
 		detail += fmt.Sprintf("; %d quarantined file(s): %s", n, c.Mode)
 	}
+	if s.Deleted > 0 {
+		detail += fmt.Sprintf("; %d raw object(s) were deleted since it last ran", s.Deleted)
+	}
 	return append(events, &blotterv1.TableResumed{Reason: c.Reason}), detail, nil
 }
 

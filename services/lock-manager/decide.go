@@ -28,7 +28,12 @@ const (
 	pauseOperator = "operator"
 	pauseLate     = "late_load_file"
 	pauseDeadline = "deadline"
+	pauseDeleted  = "source_deleted"
 )
+
+// deletedByRequest is the reason of an ObjectDeleted that no lifecycle rule
+// brought about.
+const deletedByRequest = "deleted"
 
 // ReasonSuperseded is why a file of a replaced generation is ignored.
 const ReasonSuperseded = "superseded"
@@ -105,6 +110,8 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.decidePublished(e), nil
 	case *blotterv1.GrantFenced:
 		return s.decideFenced(cfg, e), nil
+	case *blotterv1.ObjectDeleted:
+		return s.decideDeleted(e), nil
 	}
 	return nil, nil
 }
@@ -124,6 +131,29 @@ func (s *State) decideClassified(ref *blotterv1.FileRef) []proto.Message {
 		return s.acceptLoad(ref, f)
 	}
 	return []proto.Message{&blotterv1.FileAccepted{File: ref}}
+}
+
+// decideDeleted notes that a raw object was deleted by request, each deletion
+// once, and pauses the table. Many deletions are one pause; a pause that an
+// operator has to lift anyway stays as it is and tells of them when it is lifted.
+func (s *State) decideDeleted(e *blotterv1.ObjectDeleted) []proto.Message {
+	if e.GetReason() != deletedByRequest || !s.Registered() {
+		return nil
+	}
+	if _, known := s.Files[dms.FileID(e.GetDeletionId())]; known {
+		return nil
+	}
+	key := e.GetObject().GetKey()
+	events := []proto.Message{&blotterv1.DeletionNoted{DeletionId: e.GetDeletionId(), FileId: e.GetFileId(), ObjectKey: key}}
+	if s.Pause != nil && s.Pause.Reason != pauseLate { // the latter is lifted without an operator's word
+		return events
+	}
+	return append(events, &blotterv1.TablePaused{
+		Reason: pauseDeleted,
+		Detail: fmt.Sprintf("raw object %s was deleted, as DMS does when the source table is truncated or loaded anew; "+
+			"nothing of the table was deleted. Either reload the table in DMS and then `blotter resume %s`, "+
+			"or keep its rows: `blotter resume %s` at once", key, s.Table, s.Table),
+	})
 }
 
 func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message {

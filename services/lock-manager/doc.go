@@ -5,10 +5,10 @@
 //
 // # Subjects
 //
-// In: the events of classifier (FileClassified, ListingClassified), of the two
-// transformers (FileTransformed, TransformFailed) and of curator
-// (FilesPublished, PublishFailed, GrantFenced); operators' commands; the clock,
-// as ticks. Out: every event of lock_manager.proto, and nobody else says them.
+// In: ObjectDeleted of ingest-router; the events of classifier (FileClassified,
+// ListingClassified), of the two transformers (FileTransformed, TransformFailed)
+// and of curator (FilesPublished, PublishFailed, GrantFenced); operators'
+// commands; the clock, as ticks. Out: every event of lock_manager.proto, and nobody else says them.
 //
 // # Order
 //
@@ -20,10 +20,10 @@
 //
 // # Invariants
 //
-// Inputs are recognised by meaning, never by sequence: a file that is known, a
-// token that is not the current one, a command id that was answered change
-// nothing. So every input may come any number of times and late. A token is
-// dead in the lake (GrantFenced, or it published) before the table is free
+// Inputs are recognised by meaning, never by sequence: a file or a deletion that
+// is known, a token that is not the current one, a command id that was answered
+// change nothing. So every input may come any number of times and late. A token
+// is dead in the lake (GrantFenced, or it published) before the table is free
 // again. Waiting files are granted lowest order first; nothing is granted while
 // the table is paused; no change file is published between LoadOpened and the
 // replacement. A file that fails among several is granted again by itself, after

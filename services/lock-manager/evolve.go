@@ -50,8 +50,10 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.evolveReleased(at, e)
 	case *blotterv1.TablePaused:
 		s.evolvePaused(at, e)
+	case *blotterv1.DeletionNoted:
+		s.evolveDeleted(at, e)
 	case *blotterv1.TableResumed:
-		s.Pause = nil
+		s.Pause, s.Deleted = nil, 0
 		if s.Load != nil {
 			s.Load.Expired = 0
 		}
@@ -219,6 +221,15 @@ func (s *State) evolvePaused(at time.Time, e *blotterv1.TablePaused) {
 		// Its staged output stays known: another curator may have published it.
 		f.Status, f.Failure, f.Suspect = Quarantined, e.GetFailure(), false
 	})
+}
+
+// evolveDeleted remembers a deletion like a file, so that it is known whenever it
+// is told again.
+func (s *State) evolveDeleted(at time.Time, e *blotterv1.DeletionNoted) {
+	s.Deleted++
+	f := &File{ID: dms.FileID(e.GetDeletionId()), Object: dms.Object{Key: e.GetObjectKey()}}
+	f.end(Deleted, at)
+	s.Files[f.ID] = s.touch(f)
 }
 
 func (s *State) evolveSealed(e *blotterv1.LoadSealed) {

@@ -26,6 +26,8 @@ func (w *world) words(s said) string {
 		return w.name(e.GetFileId()) + ", " + e.GetReason()
 	case *blotterv1.FileIgnored:
 		return w.name(e.GetFileId()) + ", " + e.GetReason()
+	case *blotterv1.DeletionNoted:
+		return e.GetObjectKey()
 	case interface{ GetFileId() string }: // FileReleased, FileSkipped, FileRetried
 		return w.name(e.GetFileId())
 	case *blotterv1.LockGranted:

@@ -30,6 +30,7 @@ var modelCounters = []string{
 	"held: loading", "held: paused", "grant of several files",
 	"paused: failure", "paused: operator", "paused: late_load_file", "paused: deadline",
 	"FileSkipped", "FileRetried", "FlagChanged", "folded change file at fault",
+	"paused: source_deleted", "many deletions, one pause",
 	"restart", "crash between commit and publication",
 	"pure function of the load files", "seal before its files",
 }
@@ -65,6 +66,7 @@ func runModel(t *rapid.T, seen map[string]int) {
 	w.shell = newShell(w.cfg)
 	w.send(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
 	w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
+	w.drawDeletions(t)
 	c := choice{ignoreLate: even(t, 0, 3, "ignoreLate") == 0, skipFirst: rapid.Bool().Draw(t, "skipFirst")}
 	for range even(t, 5, 70, "steps") {
 		w.drawStep(t, c)
@@ -119,6 +121,18 @@ func drawFiles(t *rapid.T) []*rawFile {
 		files = append(files, f)
 	}
 	return files
+}
+
+// drawDeletions has some of the raw objects deleted, some more than once.
+func (w *world) drawDeletions(t *rapid.T) {
+	ids := slices.Sorted(maps.Keys(w.files))
+	if len(ids) == 0 || even(t, 0, 2, "deletions") > 0 {
+		return
+	}
+	for n := range even(t, 1, 3, "deleted") {
+		f := w.files[ids[even(t, 0, len(ids)-1, "which")]]
+		w.send(f.deleted([]string{deletedByRequest, deletedByRequest, "expired"}[even(t, 0, 2, "reason")], uint64(n)))
+	}
 }
 
 func drawFault(t *rapid.T, of ...fault) fault {

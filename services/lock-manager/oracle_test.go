@@ -90,6 +90,9 @@ func (w *world) checkEnd() {
 		w.problem("not at rest: grant %+v, pause %+v, load %+v, held %d", s.Grant, s.Pause, s.Load, len(w.hold))
 		return
 	}
+	if !maps.Equal(w.deleted, w.noted) {
+		w.problem("%v were deleted, the table knows of %v", w.deleted, w.noted)
+	}
 	now, loaded := w.inForce()
 	if loaded && s.Generation != now.generation {
 		w.problem("generation %d is in force, expected %d", s.Generation, now.generation)

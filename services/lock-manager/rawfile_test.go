@@ -82,6 +82,14 @@ func (f *rawFile) classified() *blotterv1.FileClassified {
 	return &blotterv1.FileClassified{File: f.ref, SpecVersion: 1}
 }
 
+// deleted tells that the object was deleted; n tells two deletions of it apart.
+func (f *rawFile) deleted(reason string, n uint64) *blotterv1.ObjectDeleted {
+	return &blotterv1.ObjectDeleted{
+		FileId: string(f.id()), Object: f.ref.GetObject(), Reason: reason, Source: "event",
+		DeletionId: fmt.Sprintf("deletion %d of %s", n, f.name),
+	}
+}
+
 func (f *rawFile) counts() *blotterv1.RowCounts {
 	n := int64(len(f.ops))
 	return &blotterv1.RowCounts{RowsRead: n, Inserts: n}

@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	deliver FILE...                     FileClassified
 //	transformed FILE... | failed FILE   of the running grant; /TOKEN names another
 //	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
+//	deleted FILE... | expired FILE...   ObjectDeleted; /N names another deletion of it
 //	listing | tick DURATION
 //	register L|G|P | flag L|G | pause | force | resume [retry|skip]
 //	complete [confirm] | reopen | ignore
@@ -124,6 +125,11 @@ func (sc *scenario) input(verb string, args []string) {
 			token = sc.number(args[0])
 		}
 		sc.event(&blotterv1.GrantFenced{Token: token, SnapshotId: 7})
+	case "deleted", "expired":
+		for _, arg := range args {
+			name, n, _ := strings.Cut(arg, "/")
+			sc.event(sc.file(name).deleted(verb, sc.number("0"+n)))
+		}
 	case "listing":
 		sc.event(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
 	case "tick":

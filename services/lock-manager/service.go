@@ -66,7 +66,8 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error {
 		return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
 			Service: ServiceName,
-			From:    []string{"classifier", "lambda-transformer", "glue-dispatcher", "curator"},
+			From:    []string{"ingest-router", "classifier", "lambda-transformer", "glue-dispatcher", "curator"},
+			Only:    map[string][]string{"ingest-router": {"ObjectDeleted"}},
 		}, s.handle)
 	})
 	group.Go(func() error { return s.watchClock(ctx) })

@@ -15,7 +15,8 @@ import (
 type Status string
 
 // The statuses of a file. Published, ignored and skipped are ends; a
-// quarantined file waits for an operator.
+// quarantined file waits for an operator. Deleted is the status of no file: it
+// marks the record of one deletion of a raw object, by which it is known again.
 const (
 	Waiting     Status = "waiting"
 	Granted     Status = "granted"
@@ -24,6 +25,7 @@ const (
 	Quarantined Status = "quarantined"
 	Ignored     Status = "ignored"
 	Skipped     Status = "skipped"
+	Deleted     Status = "deleted"
 )
 
 // State is the control state of one table: the fold of its lock-manager events.
@@ -43,7 +45,9 @@ type State struct {
 	Rows int64 `json:"rows"`
 	// Rejected counts the rows of published files that were set aside. A replacement
 	// counts those of its own files only.
-	Rejected      int64        `json:"rejected,omitempty"`
+	Rejected int64 `json:"rejected,omitempty"`
+	// Deleted counts the raw objects deleted by request since the last resume.
+	Deleted       int64        `json:"deleted,omitempty"`
 	Grant         *Grant       `json:"grant,omitempty"`
 	Load          *Load        `json:"load,omitempty"` // nil: the table streams
 	Pause         *PauseRecord `json:"pause,omitempty"`

@@ -129,10 +129,10 @@ func (t *table) settle(cutShort bool) {
 	st := t.state
 	if st.Load == nil {
 		t.hydrated = nil
-		for id, f := range st.Files {
-			if !st.Live(f) {
-				delete(st.Files, id)
-			}
+	}
+	for id, f := range st.Files {
+		if !st.Live(f) && (st.Load == nil || f.Status == Deleted) {
+			delete(st.Files, id)
 		}
 	}
 	t.cutShort = cutShort
@@ -180,12 +180,11 @@ func (s *Service) load(ctx context.Context, t *table) error {
 }
 
 // hydrate brings back from history what the input's decision may need: the row
-// of a file that is told again, and, while a load is open or may open, the
+// of a file or of a deletion that is told again, and, while a load is open or may open, the
 // published change files that the replacement must fold in.
 func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 	st := t.state
-	if e, ok := in.Event.(*blotterv1.FileClassified); ok {
-		id := dms.FileID(e.GetFile().GetFileId())
+	if id, ok := told(in.Event); ok {
 		if _, known := st.Files[id]; !known {
 			row, err := s.deps.Store.File(ctx, t.id, id)
 			if err == nil {
@@ -206,6 +205,18 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 	}
 	t.hydrated = &since
 	return st.AddRows(rows...)
+}
+
+// told gives the id under which an input would be remembered as a file or as a
+// deletion.
+func told(event proto.Message) (id dms.FileID, ok bool) {
+	switch e := event.(type) {
+	case *blotterv1.FileClassified:
+		return dms.FileID(e.GetFile().GetFileId()), true
+	case *blotterv1.ObjectDeleted:
+		return dms.FileID(e.GetDeletionId()), true
+	}
+	return "", false
 }
 
 // foldsSince tells from which time on published change files may belong into a

@@ -222,7 +222,7 @@ func (m *message) text() string {
 func (w *world) fingerprint(b budget) [sha256.Size]byte {
 	s := w.folded
 	parts := []string{fmt.Sprint(b, w.now.Unix(), w.lake.commits, w.transforms, w.retried, w.floor.Unix(),
-		s.Token, s.Generation, s.FirstModified.Unix(), s.Rows, s.Answered)}
+		s.Token, s.Generation, s.FirstModified.Unix(), s.Rows, s.Answered, s.Deleted)}
 	if s.Grant != nil {
 		parts = append(parts, fmt.Sprint("g", *s.Grant))
 	}

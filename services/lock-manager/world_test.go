@@ -39,6 +39,8 @@ type world struct {
 	seals      []seal
 	floor      time.Time // of a load that is open again: where its changes begin at the earliest
 	refused    map[string]bool
+	deleted    map[string]bool // deletions by request that were delivered
+	noted      map[string]bool // those that the table knows of
 	abandoned  bool
 	commands   int
 
@@ -89,7 +91,7 @@ func newWorld(cfg Config, seen map[string]int, files ...*rawFile) *world {
 	w := &world{
 		cfg: cfg, now: modelEpoch, files: map[string]*rawFile{}, state: NewState(testTable), folded: NewState(testTable),
 		hold: map[string]bool{}, transforms: map[string]int{}, retried: map[string]bool{}, refused: map[string]bool{},
-		seen: seen,
+		deleted: map[string]bool{}, noted: map[string]bool{}, seen: seen,
 	}
 	for _, f := range files {
 		w.files[string(f.id())] = f
@@ -109,6 +111,9 @@ func (w *world) problem(format string, args ...any) {
 // deliver hands one message to the state machine.
 func (w *world) deliver(m *message) {
 	m.delivered++
+	if e, ok := m.event.(*blotterv1.ObjectDeleted); ok && e.GetReason() == deletedByRequest {
+		w.deleted[e.GetDeletionId()] = true
+	}
 	if m.delivered > 1 {
 		w.saw("redelivery")
 	}
@@ -205,6 +210,8 @@ func (w *world) react(e proto.Message) {
 		w.sealed, w.floor = nil, time.Time{}
 	case *blotterv1.LoadAbandoned:
 		w.abandoned, w.sealed = true, nil
+	case *blotterv1.DeletionNoted:
+		w.noted[e.GetDeletionId()] = true
 	case *blotterv1.FileIgnored:
 		w.refused[e.GetFileId()] = e.GetReason() == "refused"
 	}
@@ -303,6 +310,7 @@ func (w *world) clone() *world {
 	c.bag, c.work, c.jobs = clonePointers(w.bag), clonePointers(w.work), clonePointers(w.jobs)
 	c.hold, c.transforms = maps.Clone(w.hold), maps.Clone(w.transforms)
 	c.retried, c.refused = maps.Clone(w.retried), maps.Clone(w.refused)
+	c.deleted, c.noted = maps.Clone(w.deleted), maps.Clone(w.noted)
 	c.seals, c.log, c.problems = slices.Clone(w.seals), slices.Clone(w.log), nil
 	return &c
 }

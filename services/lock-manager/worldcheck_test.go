@@ -44,6 +44,13 @@ func (w *world) check(e proto.Message) {
 		if !w.hold[e.GetFileId()] {
 			w.problem("file %s is released, it was not held", w.name(e.GetFileId()))
 		}
+	case *blotterv1.DeletionNoted:
+		if w.noted[e.GetDeletionId()] || !w.deleted[e.GetDeletionId()] {
+			w.problem("%s is noted: delivered %v, noted before %v", e.GetDeletionId(), w.deleted[e.GetDeletionId()], w.noted[e.GetDeletionId()])
+		}
+		if s.Pause != nil && s.Pause.Reason == pauseDeleted {
+			w.saw("many deletions, one pause")
+		}
 	case *blotterv1.LoadReopened:
 		w.raiseFloor()
 		w.count(e)
@@ -177,7 +184,11 @@ func (w *world) checkSuspects(e *blotterv1.FenceRequested) {
 // checkPaused: a file pauses its table only when it was granted by itself, so
 // that no good file before it waits with it, or as part of a replacement.
 func (w *world) checkPaused(e *blotterv1.TablePaused) {
-	g := w.folded.Grant
+	s := w.folded
+	if e.GetReason() == pauseDeleted && (s.Deleted == 0 || s.Pause != nil && s.Pause.Reason != pauseLate) {
+		w.problem("paused for %d deletions, the pause before is %+v", s.Deleted, s.Pause)
+	}
+	g := s.Grant
 	if e.GetReason() != pauseFailure || g == nil || g.Replace {
 		return
 	}

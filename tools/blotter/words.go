@@ -52,6 +52,12 @@ func sayObject(event proto.Message) string {
 		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason(), e.GetDetail())
 	case *blotterv1.ObjectHeld:
 		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason())
+	case *blotterv1.ObjectDeleted:
+		by := "by request"
+		if e.GetReason() == "expired" {
+			by = "by a lifecycle rule"
+		}
+		return parts(strings.TrimSpace(object(e.GetFileId(), e.GetObject())), by)
 	case *blotterv1.DeliveryRepeated:
 		return fmt.Sprintf("%s, delivery %d", object(e.GetFileId(), e.GetObject()), e.GetDelivery())
 	case *blotterv1.ListingCompleted:
@@ -201,6 +207,8 @@ func sayTable(event proto.Message) string {
 			return parts(file(e.GetFile()), e.GetReason(), failure(e.GetFailure()))
 		}
 		return parts(e.GetReason(), e.GetDetail())
+	case *blotterv1.DeletionNoted:
+		return parts(shortID(e.GetFileId()), e.GetObjectKey()+" was deleted")
 	case *blotterv1.TableResumed:
 		return e.GetReason()
 	case *blotterv1.FlagChanged:

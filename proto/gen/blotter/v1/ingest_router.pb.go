@@ -241,18 +241,25 @@ func (x *ObjectHeld) GetPart() *PartOf {
 	return nil
 }
 
-// ObjectDeleted: an object of a registered table is gone from the raw bucket.
-// DMS deletes a table's objects when its source is truncated. Nothing of the
-// table is deleted for it.
+// ObjectDeleted: a notification told that an object was deleted from the raw
+// bucket. Said once for each deletion: of a data file of a registered table under
+// its table, of anything else under "_.raw". DMS deletes a table's objects when
+// its source is truncated. Nothing of the table is deleted for it.
 type ObjectDeleted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version that is gone, if it was seen; empty otherwise.
-	FileId string     `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// The version that is gone, if it is known and was seen; empty otherwise.
+	FileId string `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// What the notification tells of it, and what was known of that version.
 	Object *ObjectRef `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	// "deleted" by a request, or "expired" by a lifecycle rule.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How it became known: "event" or "listing".
-	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// How it became known: "event". What a listing does not find says nothing: it
+	// cannot tell a deletion from a rule that clears the bucket.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// The identity of the deletion: a hash of bucket, key and the version that is
+	// gone or the delete marker that hides it, else the place in the key's history
+	// that the notification names.
+	DeletionId    string `protobuf:"bytes,5,opt,name=deletion_id,json=deletionId,proto3" json:"deletion_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -311,6 +318,13 @@ func (x *ObjectDeleted) GetReason() string {
 func (x *ObjectDeleted) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *ObjectDeleted) GetDeletionId() string {
+	if x != nil {
+		return x.DeletionId
 	}
 	return ""
 }
@@ -471,12 +485,14 @@ const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12&\n" +
-	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\x87\x01\n" +
+	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\xa8\x01\n" +
 	"\rObjectDeleted\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"v\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x1f\n" +
+	"\vdeletion_id\x18\x05 \x01(\tR\n" +
+	"deletionId\"v\n" +
 	"\x10DeliveryRepeated\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x1a\n" +

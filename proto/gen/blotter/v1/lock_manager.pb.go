@@ -1141,6 +1141,70 @@ func (x *TablePaused) GetFailure() *Failure {
 	return nil
 }
 
+// DeletionNoted: the table knows that one of its raw objects was deleted by a
+// request. Said once for each deletion; TablePaused follows unless the table is
+// paused already.
+type DeletionNoted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	DeletionId string                 `protobuf:"bytes,1,opt,name=deletion_id,json=deletionId,proto3" json:"deletion_id,omitempty"`
+	// The version that is gone, if it is known and was seen; empty otherwise.
+	FileId        string `protobuf:"bytes,2,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	ObjectKey     string `protobuf:"bytes,3,opt,name=object_key,json=objectKey,proto3" json:"object_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletionNoted) Reset() {
+	*x = DeletionNoted{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletionNoted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletionNoted) ProtoMessage() {}
+
+func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletionNoted.ProtoReflect.Descriptor instead.
+func (*DeletionNoted) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeletionNoted) GetDeletionId() string {
+	if x != nil {
+		return x.DeletionId
+	}
+	return ""
+}
+
+func (x *DeletionNoted) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *DeletionNoted) GetObjectKey() string {
+	if x != nil {
+		return x.ObjectKey
+	}
+	return ""
+}
+
 // TableResumed: grants go on.
 type TableResumed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1151,7 +1215,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1227,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1240,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1197,7 +1261,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1273,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1286,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1251,7 +1315,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1327,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1340,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1311,7 +1375,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1387,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1400,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1380,7 +1444,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1456,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1469,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1439,7 +1503,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1515,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1528,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1485,7 +1549,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1561,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1574,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1531,7 +1595,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1607,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1620,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1590,7 +1654,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1666,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1679,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1726,7 +1790,13 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12'\n" +
 	"\x04file\x18\x03 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12-\n" +
-	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"&\n" +
+	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"h\n" +
+	"\rDeletionNoted\x12\x1f\n" +
+	"\vdeletion_id\x18\x01 \x01(\tR\n" +
+	"deletionId\x12\x17\n" +
+	"\afile_id\x18\x02 \x01(\tR\x06fileId\x12\x1d\n" +
+	"\n" +
+	"object_key\x18\x03 \x01(\tR\tobjectKey\"&\n" +
 	"\fTableResumed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"Q\n" +
 	"\vFlagChanged\x12*\n" +
@@ -1793,7 +1863,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1813,42 +1883,43 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*FenceRequested)(nil),        // 15: blotter.v1.FenceRequested
 	(*LockReleased)(nil),          // 16: blotter.v1.LockReleased
 	(*TablePaused)(nil),           // 17: blotter.v1.TablePaused
-	(*TableResumed)(nil),          // 18: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 19: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 20: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 21: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 22: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 23: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 24: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 25: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 26: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 27: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 29: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 30: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 31: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 32: blotter.v1.PublishedFile
+	(*DeletionNoted)(nil),         // 18: blotter.v1.DeletionNoted
+	(*TableResumed)(nil),          // 19: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 20: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 21: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 22: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 23: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 24: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 25: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 26: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 27: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 28: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 30: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 31: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 32: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 33: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	27, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	28, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	27, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	28, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	29, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	28, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	29, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	30, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	27, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	29, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	27, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	30, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	28, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	31, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
-	32, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	27, // 15: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	31, // 16: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	28, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	30, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	28, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	31, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	29, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	32, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	33, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	28, // 15: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	32, // 16: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 17: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	28, // 18: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	29, // 18: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -1868,7 +1939,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
