@@ -7,6 +7,9 @@
 // ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated, ListingCompleted.
 // What belongs to no table is told under the pseudo-table "_.raw".
 //
+// A notification is read in the forms in which AWS sends it (ParseNotification);
+// what it says of an object is looked up in the bucket before it is believed.
+//
 // Only a notification tells of a deletion. That a listing or a watcher does not
 // find an object which was told before says nothing: lifecycle rules clear
 // buckets, people clean drop folders, and neither is a truncated source. A file

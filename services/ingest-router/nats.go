@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -12,6 +14,13 @@ import (
 // ListSubject is where a listing is asked for, with a ListRequest as JSON; the
 // answer is a Listed.
 const ListSubject = "command.ingest-router.list"
+
+// NotifySubject is where a notification of AWS is handed over as it came; the
+// answer is a Notified.
+const NotifySubject = "command.ingest-router.notify"
+
+// notifyTimeout bounds the work on one notification.
+const notifyTimeout = time.Minute
 
 // Serve answers requests on nc as a NATS micro service, which `nats service ls`
 // and `nats req` show and use. It returns when ctx ends.
@@ -32,6 +41,16 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint list: %w", err)
 	}
+	err = svc.AddEndpoint("notify", micro.HandlerFunc(func(r micro.Request) { s.answerNotification(ctx, r) }),
+		micro.WithEndpointSubject(NotifySubject),
+		micro.WithEndpointMetadata(map[string]string{
+			"effect": "tells of the objects that an event of S3 or EventBridge names",
+			"sample": `{"source":"aws.s3","detail-type":"Object Created","time":"2024-07-05T08:01:00Z",` +
+				`"detail":{"bucket":{"name":"raw"},"object":{"key":"dms/rms/reports/LOAD00000001.csv"}}}`,
+		}))
+	if err != nil {
+		return fmt.Errorf("add the endpoint notify: %w", err)
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -49,4 +68,20 @@ func (s *Service) answer(ctx context.Context, r micro.Request) {
 		return
 	}
 	_ = r.RespondJSON(listed)
+}
+
+func (s *Service) answerNotification(ctx context.Context, r micro.Request) {
+	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	notified, err := s.Notify(ctx, r.Data())
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "take in a notification", "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	if len(notified.Told) == 0 && len(notified.Faults) > 0 {
+		_ = r.Error("400", strings.Join(notified.Faults, "\n"), nil)
+		return
+	}
+	_ = r.RespondJSON(notified)
 }

@@ -50,6 +50,9 @@ type Raw interface {
 	// Missed tells what the last scan passed over although it may be data:
 	// objects that are still being written, or cannot be read; nil if nothing.
 	Missed() error
+	// Stat tells of the newest version of an object, Open of the version asked for.
+	Stat(ctx context.Context, key string) (objects.Info, error)
+	Open(ctx context.Context, key string, v objects.Version) (objects.Reader, error)
 }
 
 // Deps are what the service works with; all are needed.

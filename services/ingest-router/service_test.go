@@ -158,6 +158,18 @@ func (r rawList) Scan(context.Context, string) iter.Seq2[objects.Info, error] {
 
 func (r rawList) Missed() error { return nil }
 
+func (r rawList) Stat(_ context.Context, key string) (objects.Info, error) {
+	if !slices.Contains(r, key) {
+		return objects.Info{}, objects.ErrNotFound
+	}
+	o := object(key)
+	return objects.Info{Key: key, ETag: o.ETag, Size: o.Size, LastModified: o.LastModified}, nil
+}
+
+func (r rawList) Open(context.Context, string, objects.Version) (objects.Reader, error) {
+	return nil, objects.ErrChanged // it keeps no versions
+}
+
 func (r rawList) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
 	return r.Scan(ctx, prefix)
 }

@@ -61,7 +61,7 @@ with a log of everything that happened.`,
 		}
 	}
 	add("run", newDemo(), newUp())
-	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile(), newRejected())
+	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile(), newNotify(), newRejected())
 	table := newTable()
 	table.AddCommand(newTableSchema())
 	add("look", newTables(), table, newCat(), newLog(), newDecode())
