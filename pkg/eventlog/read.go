@@ -64,12 +64,26 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 			if !f.Until.IsZero() && m.stored.After(f.Until) {
 				return
 			}
+			if !f.wants(m.msg.Subject()) {
+				continue
+			}
 			rec, err := decodeRecord(m.seq, m.stored, m.msg.Subject(), m.msg.Data())
 			if !yield(rec, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// wants reports whether a message is one that the reader, not the server, has to
+// choose: see filterSubjects. A subject that cannot be read is wanted, so that
+// it is told.
+func (f Filter) wants(subject string) bool {
+	if f.Service == "" || !f.Table.IsZero() || f.Event != "" {
+		return true
+	}
+	addr, err := ParseSubject(subject)
+	return err != nil || addr.Service == f.Service
 }
 
 // stored is a message of a read.

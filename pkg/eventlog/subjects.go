@@ -85,8 +85,11 @@ func distinct(names []string) []string {
 
 // filterSubjects gives the narrowest subject that holds all that f asks for, and
 // none where f asks for everything: the server then need not match each message.
+// Nor does it where f names a service alone. Of a log of many tables the server
+// takes some 50 µs to find each next message of a service, and the reader 5 µs
+// to pass over one: that pays for events that are rare.
 func filterSubjects(f Filter) []string {
-	if f.Table.IsZero() && f.Service == "" && f.Event == "" {
+	if f.Table.IsZero() && f.Event == "" {
 		return nil
 	}
 	token := func(s string) string {

@@ -19,7 +19,7 @@ func TestSubjectsAreAsWrittenDown(t *testing.T) {
 		{Subject(dms.TableID{DB: "_", Table: "raw"}, "ingest-router", "ObjectIgnored"), "blotter.6._.raw.ingest-router.ObjectIgnored"},
 		{chainSubject(dms.TableID{DB: "rms", Table: "@txn"}, "classifier"), "blotter.7.rms.@txn.classifier.*"},
 		{ConsumerName("lock-manager", 3), "lock-manager-p3"},
-		{filterSubjects(Filter{Service: "curator"})[0], "blotter.*.*.*.curator.*"},
+		{filterSubjects(Filter{Service: "curator", Event: "FilesPublished"})[0], "blotter.*.*.*.curator.FilesPublished"},
 		{filterSubjects(Filter{Table: reports, Event: "LockGranted"})[0], "blotter.0.rms.reports.*.LockGranted"},
 	} {
 		if c.got != c.want {

@@ -263,9 +263,9 @@ func (t *table) change(at time.Time, src source, events []proto.Message) (contro
 	}
 	c := control.Change{Table: t.id, Expect: t.version, State: state}
 	for _, f := range t.state.TakeChanged() {
-		body, err := json.Marshal(f)
+		body, err := EncodeFile(f)
 		if err != nil {
-			return control.Change{}, nil, fmt.Errorf("encode file %s: %w", f.ID, err)
+			return control.Change{}, nil, err
 		}
 		c.Files = append(c.Files, control.FileRow{
 			FileID: f.ID, Kind: f.Kind, State: string(f.Status), Order: f.Order,
@@ -369,7 +369,16 @@ func (s *State) AddRows(rows ...control.FileRow) error {
 	return nil
 }
 
-// DecodeFile reads the history of a file as the control store keeps it.
+// EncodeFile gives the history of a file as the control store keeps it.
+func EncodeFile(f *File) ([]byte, error) {
+	body, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encode the history of file %s: %w", f.ID, err)
+	}
+	return body, nil
+}
+
+// DecodeFile reads what EncodeFile wrote.
 func DecodeFile(body []byte) (*File, error) {
 	f := &File{}
 	if err := json.Unmarshal(body, f); err != nil {

@@ -64,7 +64,7 @@ with a log of everything that happened.`,
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile(), newNotify(), newRejected())
 	table := newTable()
 	table.AddCommand(newTableSchema())
-	add("look", newTables(), table, newCat(), newLog(), newDecode())
+	add("look", newTables(), table, newCat(), newLog(), newReplay(), newDecode())
 	return root
 }
 

@@ -105,12 +105,24 @@ func viewTable(ctx context.Context, store control.Store, dir string, id dms.Tabl
 	if err != nil {
 		return nil, err
 	}
+	v := viewState(s, dir, limit)
+	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
+		return nil, err
+	}
+	v.History, err = filesIn(ctx, store, id, limit)
+	return v, err
+}
+
+// viewState shows a state without the history of its files.
+func viewState(s *lockmanager.State, dir string, limit int) *tableView {
+	id := s.Table
 	v := &tableView{
 		tableLine: lineOf(s), SpecVersion: s.SpecVersion, SpecSHA256: s.SpecSHA256,
 		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, dir: dir,
 	}
 	for _, f := range inOrder(s) {
 		switch {
+		case !s.Live(f):
 		case f.Status == lockmanager.Quarantined:
 			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Folder: failedFolder(dir, id, f.ID), Resume: resumeCommands(dir, id)})
 		case f.Status == lockmanager.Granted:
@@ -122,11 +134,7 @@ func viewTable(ctx context.Context, store control.Store, dir string, id dms.Tabl
 		}
 	}
 	v.LoadFiles = v.LoadFiles[:min(len(v.LoadFiles), limit)]
-	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
-		return nil, err
-	}
-	v.History, err = filesIn(ctx, store, id, limit)
-	return v, err
+	return v
 }
 
 // inOrder gives the live files of a table, lowest first.

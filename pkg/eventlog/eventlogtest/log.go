@@ -25,7 +25,7 @@ func Config() eventlog.Config {
 }
 
 // Server starts a NATS server with JetStream for one test and gives its URL.
-func Server(t *testing.T) string {
+func Server(t testing.TB) string {
 	t.Helper()
 	cfg := natsserver.DefaultConfig()
 	cfg.Dir, cfg.SyncAlways = t.TempDir(), false // no test pulls the plug
@@ -39,7 +39,7 @@ func Server(t *testing.T) string {
 
 // Open opens the log of a server on a connection of its own, as another process
 // would; both last as long as the test.
-func Open(t *testing.T, url string, opts ...eventlog.Option) (*eventlog.Log, *nats.Conn) {
+func Open(t testing.TB, url string, opts ...eventlog.Option) (*eventlog.Log, *nats.Conn) {
 	t.Helper()
 	nc, err := eventlog.Connect(url, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
