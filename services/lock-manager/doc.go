@@ -7,7 +7,8 @@
 //
 // In: the events of classifier (FileClassified, ListingClassified), of the two
 // transformers (FileTransformed, TransformFailed) and of curator
-// (FilesPublished, PublishFailed, GrantFenced); operators' commands; the clock,
+// (FilesPublished, PublishFailed, GrantFenced, TableMaintained,
+// MaintenanceFailed); operators' commands; the clock,
 // as ticks. Out: every event of lock_manager.proto, and nobody else says them.
 //
 // # Order
