@@ -115,6 +115,10 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "fraction")
 		cfg.MaxDeleteFiles = rapid.IntRange(1, 3).Draw(rt, "delete files")
 		cfg.Maintenance = drawMaintenance(rt)
+		if rapid.IntRange(0, 2).Draw(rt, "delete files pile up") == 0 {
+			cfg.SmallTableRows, cfg.RewriteFraction, cfg.MaxDeleteFiles = 0, 1, 8
+			cfg.Maintenance.DeletedFraction, cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxSmallFiles = 1, 1, 12
+		}
 		spec := rapid.SampledFrom([]registry.Table{reports(), units()}).Draw(rt, "table")
 
 		dir, err := os.MkdirTemp(quickDir(), "lake") //nolint:usetesting // one for each of many runs, in memory
@@ -132,7 +136,7 @@ func TestPublishIsAFold(t *testing.T) {
 		run := &foldRun{world: w, spec: spec, model: map[string]modelRow{}, reached: reached}
 		for n := range rapid.IntRange(1, 7).Draw(rt, "publications") {
 			run.publishSome(rt, n)
-			for rapid.IntRange(0, 2).Draw(rt, "maintain") > 0 {
+			for rapid.Bool().Draw(rt, "maintain") {
 				run.maintainSome(rt)
 			}
 			if got, want := w.rows(rt, spec.ID), contents(run.model); !slices.Equal(got, want) {
