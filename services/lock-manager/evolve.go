@@ -46,13 +46,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.MaintenanceGranted:
 		s.evolveMaintenanceGranted(e)
 	case *blotterv1.FenceRequested:
-		s.Grant.Fencing = e.GetReason()
-		for _, id := range e.GetSuspectFileIds() {
-			s.with(id, func(f *File) { f.Suspect = true })
-		}
-		if s.Grant.Maintenance {
-			s.Maintenance.fenced(at, e)
-		}
+		s.evolveFence(at, e)
 	case *blotterv1.LockReleased:
 		s.evolveReleased(at, e)
 	case *blotterv1.TablePaused:
@@ -154,6 +148,16 @@ func (s *State) evolveGranted(e *blotterv1.LockGranted) {
 			f.Status, f.Token, f.Staged = Granted, e.GetToken(), nil
 			f.Attempts++
 		})
+	}
+}
+
+func (s *State) evolveFence(at time.Time, e *blotterv1.FenceRequested) {
+	s.Grant.Fencing = e.GetReason()
+	for _, id := range e.GetSuspectFileIds() {
+		s.with(id, func(f *File) { f.Suspect = true })
+	}
+	if s.Grant.Maintenance {
+		s.Maintenance.fenced(at, e)
 	}
 }
 
