@@ -2,10 +2,10 @@ package lake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/apache/iceberg-go"
+	"github.com/google/uuid"
 
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -142,14 +142,15 @@ func disjoint(f *stagedFile, all []*stagedFile) bool {
 	return true
 }
 
-// adopt copies a staged file into the warehouse. Its name follows from its
-// content and the token, so that a repeated publication finds it there.
+// adopt copies a staged file into the warehouse. Each attempt makes its own copy:
+// one that an attempt before it left may be about to go as an orphan.
 func (b *batch) adopt(ctx context.Context, f *stagedFile) error {
 	l := b.lake
-	key := fmt.Sprintf("%s/data/%s-%d-%s.parquet", tableFolder(b.req.Spec.ID), f.part.manifest.FileID, b.req.Token, f.SHA256[:16])
-	if _, err := l.bucket.Copy(ctx, l.staging, f.Key, objects.Version{}, key); err != nil && !errors.Is(err, objects.ErrExists) {
+	key := fmt.Sprintf("%s/data/%s-%d-%s.parquet", tableFolder(b.req.Spec.ID), f.part.manifest.FileID, b.req.Token, uuid.NewString())
+	if _, err := l.bucket.Copy(ctx, l.staging, f.Key, objects.Version{}, key); err != nil {
 		return fmt.Errorf("copy %s: %w", f.Key, err)
 	}
+	b.created = append(b.created, key)
 	open, closer, err := l.openParquet(ctx, l.io.URI(key))
 	if err != nil {
 		return err

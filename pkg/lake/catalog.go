@@ -16,6 +16,7 @@ type Catalog interface {
 	LoadTable(ctx context.Context, identifier table.Identifier) (*table.Table, error)
 	CreateTable(ctx context.Context, identifier table.Identifier, schema *iceberg.Schema, opts ...catalog.CreateTableOpt) (*table.Table, error)
 	CreateNamespace(ctx context.Context, namespace table.Identifier, props iceberg.Properties) error
+	CommitTable(ctx context.Context, identifier table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error)
 }
 
 // isStaleCommit reports whether a commit failed because the table was changed

@@ -1,100 +1,102 @@
 package lake
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
 )
 
-// StrategyCompact marks a snapshot with the same rows as the one before, in
-// fewer files.
-const StrategyCompact = "compact"
-
-// Compact merges the small data files of a table into one if there are more
-// than Config.MaxSmallFiles, applying their position deletes. Rows, token and
-// remembered deletes stay as they are. It reports whether it changed anything;
-// if another commit comes first it gives up without an error. Files that other
-// engines wrote in an unknown order are left alone.
-//
-// Publish calls it after its commit, so that tables that get many small files
-// stay quick to merge into.
-func (l *Lake) Compact(ctx context.Context, spec registry.Table) (bool, error) {
-	b, err := l.begin(ctx, Request{Spec: spec, Mode: Replace})
-	if err != nil {
-		return false, fmt.Errorf("compact %s: %w", spec.ID, err)
-	}
-	if err := b.prepare(); err != nil {
-		return false, fmt.Errorf("compact %s: %w", spec.ID, err)
-	}
-	if !sameKey(b.tbl, b.evolve.spec) || !b.evolve.empty() {
-		return false, nil
-	}
-	done, err := b.compact(ctx)
-	if errors.Is(err, errAgain) {
-		b.cleanup(ctx)
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("compact %s: %w", spec.ID, err)
-	}
-	return done, nil
-}
-
-func (b *batch) compact(ctx context.Context) (bool, error) {
-	var err error
-	if b.before, err = readSnapshot(ctx, b.tbl, b.key); err != nil {
-		return false, err
-	}
-	small := b.before.small(b.lake.cfg.AdoptRows, len(b.key) > 0)
-	if len(small) <= b.lake.cfg.MaxSmallFiles {
-		return false, nil
-	}
-	var sources []*rowSource
-	for _, f := range small {
-		b.drop = append(b.drop, f.DataFile)
-		sources = append(sources, b.lake.tableSource(f, nil))
-	}
-	if err := b.writeMerged(ctx, sources); err != nil {
-		return false, err
-	}
-	tx, err := pin(b.tbl)
-	if err != nil {
-		return false, err
-	}
-	b.strategy, b.req.Token = StrategyCompact, b.state.token
-	if err := b.stage(ctx, tx); err != nil {
-		return false, err
-	}
-	if _, err := tx.Commit(ctx); err != nil {
-		return false, commitFailed(err)
-	}
-	return true, nil
-}
-
-// small gives the files below a number of rows that can be merged.
-func (s *snapshot) small(rows int64, keyed bool) []*dataFile {
+// worn gives the data files of which so much is deleted that they are to be
+// written anew, in key order.
+func (u *upkeep) worn() []*dataFile {
+	limit := u.lake.cfg.Maintenance.DeletedFraction
 	var out []*dataFile
-	for _, f := range s.files {
-		if f.Count() < rows && f.sorted == keyed {
+	for _, f := range u.before.files {
+		if n := u.deletedOf(f); n > 0 && float64(n) > limit*float64(f.Count()) && u.rewritable(f) {
 			out = append(out, f)
 		}
 	}
 	return out
 }
 
-// tidy compacts after a commit that left many small files. The publication has
-// happened, whatever becomes of it.
-func (b *batch) tidy(ctx context.Context) {
-	if b.req.Mode == Replace || b.strategy == StrategyCopyOnWrite && len(b.drop) == len(b.before.files) {
-		return
+// small gives the data files that are to be merged with others, smallest first.
+func (u *upkeep) small() []*dataFile {
+	c := u.lake.cfg.Maintenance
+	var out []*dataFile
+	for _, f := range u.before.files {
+		if f.Count() < c.SmallFileRows && f.FileSizeBytes() < c.SmallFileBytes && u.rewritable(f) {
+			out = append(out, f)
+		}
 	}
-	limit := b.lake.cfg.MaxSmallFiles
-	if len(b.before.small(b.lake.cfg.AdoptRows, len(b.key) > 0))+len(b.add) <= limit {
-		return
+	slices.SortStableFunc(out, func(a, b *dataFile) int {
+		return cmp.Or(cmp.Compare(a.Count(), b.Count()), cmp.Compare(a.FilePath(), b.FilePath()))
+	})
+	return out
+}
+
+// chooseCompaction gives the files that one step merges: worn ones, else small
+// ones. Of the small ones it takes as many as together outweigh the next larger
+// one, so that each row is written anew a logarithmic number of times.
+func (u *upkeep) chooseCompaction() []*dataFile {
+	if worn := u.worn(); len(worn) > 0 {
+		return u.bounded(worn)
 	}
-	if _, err := b.lake.Compact(ctx, b.req.Spec); err != nil {
-		b.lake.log.WarnContext(ctx, "compact small files", "table", b.req.Spec.ID.String(), "error", err)
+	small := u.small()
+	limit := u.lake.cfg.Maintenance.MaxSmallFiles
+	n, sum := 2, small[0].Count()+small[1].Count()
+	for n < len(small) && (small[n].Count() <= 2*sum || len(small)-n >= limit) {
+		sum += small[n].Count()
+		n++
+	}
+	return u.bounded(small[:n])
+}
+
+// bounded cuts a list of files to what one step may take.
+func (u *upkeep) bounded(files []*dataFile) []*dataFile {
+	c := u.lake.cfg.Maintenance
+	var rows, size int64
+	for i, f := range files {
+		rows += f.Count()
+		size += f.FileSizeBytes()
+		if i > 0 && (i >= c.StepFiles || rows > c.StepRows || size > c.StepBytes) {
+			return files[:i]
+		}
+	}
+	return files
+}
+
+// stageCompact merges data files into new ones, without their deleted rows.
+func (u *upkeep) stageCompact(ctx context.Context, tx *table.Transaction, m *Maintained) (iceberg.Properties, error) {
+	var sources []*rowSource
+	for _, f := range u.chooseCompaction() {
+		u.drop = append(u.drop, f.DataFile)
+		sources = append(sources, u.lake.tableSource(f, nil))
+	}
+	if err := u.writeMerged(ctx, sources); err != nil {
+		return nil, err
+	}
+	if err := u.lake.step(StepWritten); err != nil {
+		return nil, err
+	}
+	m.count(u.drop, u.add)
+	if err := tx.ReplaceFiles(ctx, u.drop, u.add, u.droppedDeletes(), u.summary(), table.WithoutAutoNameMapping()); err != nil {
+		return nil, fmt.Errorf("stage snapshot: %w", err)
+	}
+	return nil, nil
+}
+
+// count tells of files that were replaced by others.
+func (m *Maintained) count(removed, added []iceberg.DataFile) {
+	for _, f := range removed {
+		m.Removed++
+		m.BytesRemoved += f.FileSizeBytes()
+	}
+	for _, f := range added {
+		m.Added++
+		m.BytesAdded += f.FileSizeBytes()
 	}
 }

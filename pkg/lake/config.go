@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/objects"
 )
@@ -24,9 +25,6 @@ type Config struct {
 	// AdoptRows: a staged file with fewer rows is merged with others instead of
 	// becoming a data file as it is.
 	AdoptRows int64
-	// MaxSmallFiles: beyond this many data files of fewer than AdoptRows rows, a
-	// merge is followed by a commit that makes them one.
-	MaxSmallFiles int
 	// MaxFileRows and MaxFileBytes bound a written data file.
 	MaxFileRows  int64
 	MaxFileBytes int64
@@ -41,6 +39,8 @@ type Config struct {
 	// CommitAttempts bounds how often a publication is tried while other commits
 	// come first.
 	CommitAttempts int
+	// Maintenance holds the thresholds of Maintain.
+	Maintenance MaintenanceConfig
 }
 
 // DefaultConfig gives the thresholds for tables of some thousands to some
@@ -48,27 +48,26 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		SmallTableRows: 20_000, RewriteFraction: 0.25, MaxDeleteFiles: 16,
-		AdoptRows: 16_384, MaxSmallFiles: 24, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
+		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
 		MaxTombstoneFiles: 8, WindowRows: 16_384, CommitAttempts: 8,
+		Maintenance: DefaultMaintenanceConfig(),
 	}
 }
 
 // Validate reports all faults together.
 func (c Config) Validate() error {
-	var faults []error
-	positive := func(name string, v int64) {
-		if v <= 0 {
-			faults = append(faults, fmt.Errorf("lake: %s must be above 0, is %d", name, v))
-		}
-	}
+	faults := c.Maintenance.faults()
+	positive := func(name string, v int64) { faults = append(faults, notPositive(name, v)) }
 	positive("max_file_rows", c.MaxFileRows)
 	positive("max_file_bytes", c.MaxFileBytes)
 	positive("row_group_rows", c.RowGroupRows)
-	positive("max_small_files", int64(c.MaxSmallFiles))
 	positive("max_delete_files", int64(c.MaxDeleteFiles))
 	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
 	positive("window_rows", int64(c.WindowRows))
 	positive("commit_attempts", int64(c.CommitAttempts))
+	if c.Maintenance.SmallFileRows > c.MaxFileRows || c.Maintenance.SmallFileBytes > c.MaxFileBytes {
+		faults = append(faults, errors.New("lake: small_file_rows and small_file_bytes must not be above max_file_rows and max_file_bytes, or merged files stay small"))
+	}
 	if c.SmallTableRows < 0 || c.AdoptRows < 0 {
 		faults = append(faults, errors.New("lake: small_table_rows and adopt_rows must not be negative"))
 	}
@@ -76,6 +75,14 @@ func (c Config) Validate() error {
 		faults = append(faults, fmt.Errorf("lake: rewrite_fraction must lie between 0 and 1, is %v", c.RewriteFraction))
 	}
 	return errors.Join(faults...)
+}
+
+// notPositive is the fault of a number that must be above 0; nil if it is.
+func notPositive(name string, v int64) error {
+	if v > 0 {
+		return nil
+	}
+	return fmt.Errorf("lake: %s must be above 0, is %d", name, v)
 }
 
 // Deps are what a Lake works with.
@@ -86,12 +93,14 @@ type Deps struct {
 	// Staging is the bucket that manifests and staged files lie in.
 	Staging objects.Bucket
 	Logger  *slog.Logger // nil discards
-	// Step, if set, is told of each step of a publication before it is taken; an
+	// Now is the clock by which snapshots and objects grow old; nil is the system's.
+	Now func() time.Time
+	// Step, if set, is told of each step of a publication or of maintenance before it is taken; an
 	// error ends the work there, as a crash would. For tests.
 	Step func(Step) error
 }
 
-// Step is a point of a publication at which a crash is tried.
+// Step is a point of a publication or of maintenance at which a crash is tried.
 type Step string
 
 // The steps, in order.
@@ -103,4 +112,5 @@ const (
 	StepTombstones Step = "tombstones" // remembered deletes lie there too
 	StepStaged     Step = "staged"     // the manifests of the snapshot are written
 	StepCommitted  Step = "committed"  // the commit has happened
+	StepRemoved    Step = "removed"    // maintenance has removed one more orphan
 )

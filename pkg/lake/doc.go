@@ -46,13 +46,24 @@
 //	blotter.tombstones  the remembered deletes: Parquet files with hash, rows and key bounds, as JSON
 //	blotter.table       the table's name at its source, <db>.<table>
 //	blotter.spec        the version of the registration that the schema follows
-//
-// A publication may be followed by a snapshot of the strategy "compact": the same
-// rows in fewer files, under the same token, with the properties as they were.
-// The snapshot that blotter.publish names need not be the newest, then.
+//	blotter.orphans     what the last search for orphans found, as JSON
 //
 // Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)
 // in their summary.
+//
+// # Maintenance
+//
+// Maintain takes one bounded step: it merges small data files and files with many
+// deleted rows, then position deletes, then manifests, forgets old snapshots, or
+// removes objects that nothing refers to; MaintenanceConfig says when each is due.
+// A step is one commit, pinned and with a token like a publication, and leaves
+// every row as it is. Where there is nothing else to commit it makes an empty
+// snapshot: without one the pin would hold nothing.
+//
+// Expiry removes no object. What no snapshot, no entry of the metadata log and no
+// property names any longer is an orphan, as is what a failed commit left; it goes
+// when it is old. Only objects in the table's own folders below are looked at.
+// A search holds the names of the table's objects in memory.
 //
 // # Layout of the warehouse
 //

@@ -334,7 +334,7 @@ func TestEvolvingSource(t *testing.T) {
 		cfg.AdoptRows = int64(rapid.IntRange(0, 3).Draw(rt, "adopt"))
 		cfg.SmallTableRows = rapid.SampledFrom([]int64{0, 1000}).Draw(rt, "small")
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 1}).Draw(rt, "fraction")
-		cfg.MaxSmallFiles = rapid.SampledFrom([]int{1, 24}).Draw(rt, "small files")
+		cfg.Maintenance.MaxSmallFiles = rapid.SampledFrom([]int{1, 24}).Draw(rt, "small files")
 		dir, err := os.MkdirTemp(quickDir(), "evolve") //nolint:usetesting // one for each of many runs, in memory
 		if err != nil {
 			rt.Fatal(err)
@@ -348,18 +348,24 @@ func TestEvolvingSource(t *testing.T) {
 			_ = os.RemoveAll(dir)
 		}()
 		s := newSource(rt, w)
-		for token := range uint64(rapid.IntRange(1, 4).Draw(rt, "publications")) {
+		token := uint64(0)
+		for n := range rapid.IntRange(1, 4).Draw(rt, "publications") {
+			token++
 			mode := lake.Merge
-			if token == 0 || rapid.IntRange(0, 5).Draw(rt, "replace") == 0 {
+			if n == 0 || rapid.IntRange(0, 5).Draw(rt, "replace") == 0 {
 				mode, s.model = lake.Replace, map[int64]sourceRow{}
 			}
 			var parts []lake.Part
 			for range rapid.IntRange(1, 3).Draw(rt, "files") {
-				parts = append(parts, s.transformed(rt, s.draw(rt), token+1))
+				parts = append(parts, s.transformed(rt, s.draw(rt), token))
 			}
-			w.publish(rt, s.spec, token+1, mode, parts...)
+			w.publish(rt, s.spec, token, mode, parts...)
+			for rapid.IntRange(0, 2).Draw(rt, "maintain") == 0 {
+				token++
+				w.maintain(rt, s.spec, token)
+			}
 			if got, want := s.read(rt), s.lines(); !slices.Equal(got, want) {
-				rt.Fatalf("after publication %d rows are\n%v\nwant\n%v", token+1, got, want)
+				rt.Fatalf("after publication %d rows are\n%v\nwant\n%v", n, got, want)
 			}
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
@@ -26,6 +27,7 @@ type Lake struct {
 	bucket  objects.Bucket
 	staging objects.Bucket
 	log     *slog.Logger
+	now     func() time.Time
 	step    func(Step) error
 	// verified holds the keys of tombstone files whose hash was compared.
 	verified sync.Map
@@ -41,9 +43,12 @@ func Open(_ context.Context, cfg Config, deps Deps) (*Lake, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lake{cfg: cfg, catalog: deps.Catalog, io: deps.IO, bucket: deps.IO.Bucket(), staging: deps.Staging, log: deps.Logger, step: deps.Step}
+	l := &Lake{cfg: cfg, catalog: deps.Catalog, io: deps.IO, bucket: deps.IO.Bucket(), staging: deps.Staging, log: deps.Logger, now: deps.Now, step: deps.Step}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.now == nil {
+		l.now = time.Now
 	}
 	if l.step == nil {
 		l.step = func(Step) error { return nil }

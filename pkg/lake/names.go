@@ -60,3 +60,8 @@ func tableFolder(id dms.TableID) string {
 func tombstoneFolder(id dms.TableID) string {
 	return "_tombstones/" + tableFolder(id)
 }
+
+// ownFolders are the beginnings of the keys of all that belongs to one table.
+func ownFolders(id dms.TableID) []string {
+	return []string{tableFolder(id) + "/data/", tableFolder(id) + "/metadata/", tombstoneFolder(id) + "/"}
+}

@@ -22,6 +22,7 @@ const (
 	PropertyTombstones = "blotter.tombstones"
 	PropertyTable      = "blotter.table"
 	PropertySpec       = "blotter.spec"
+	PropertyOrphans    = "blotter.orphans"
 )
 
 // The keys that snapshots carry in their summary, beside PropertyToken.
@@ -47,6 +48,8 @@ type Result struct {
 	TableRows  int64       `json:"table_rows"` // live rows after the commit
 	Strategy   string      `json:"strategy"`
 	Files      []FileCount `json:"files"` // in the order of the request
+	// Maintained tells of a step of maintenance; nil for other commits.
+	Maintained *Maintained `json:"maintained,omitempty"`
 }
 
 // Fenced reports that the commit fenced the token: nothing was published.
@@ -78,6 +81,7 @@ type tableState struct {
 	last       Result
 	tombstones []Tombstone
 	key        string
+	orphans    orphanRecord
 }
 
 func readState(props iceberg.Properties) (tableState, error) {
@@ -96,6 +100,11 @@ func readState(props iceberg.Properties) (tableState, error) {
 	if v := props[PropertyTombstones]; v != "" {
 		if err = json.Unmarshal([]byte(v), &s.tombstones); err != nil {
 			return s, fmt.Errorf("read property %s: %w", PropertyTombstones, err)
+		}
+	}
+	if v := props[PropertyOrphans]; v != "" {
+		if err = json.Unmarshal([]byte(v), &s.orphans); err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyOrphans, err)
 		}
 	}
 	s.key = props[PropertyKey]

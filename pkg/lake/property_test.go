@@ -114,7 +114,11 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.SmallTableRows = rapid.SampledFrom([]int64{0, 0, 6, 1000}).Draw(rt, "small")
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "fraction")
 		cfg.MaxDeleteFiles = rapid.IntRange(1, 3).Draw(rt, "delete files")
-		cfg.MaxSmallFiles = rapid.SampledFrom([]int{1, 3, 24}).Draw(rt, "small files")
+		cfg.Maintenance = drawMaintenance(rt)
+		if rapid.IntRange(0, 2).Draw(rt, "delete files pile up") == 0 {
+			cfg.SmallTableRows, cfg.RewriteFraction, cfg.MaxDeleteFiles = 0, 1, 8
+			cfg.Maintenance.DeletedFraction, cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxSmallFiles = 1, 1, 12
+		}
 		spec := rapid.SampledFrom([]registry.Table{reports(), units()}).Draw(rt, "table")
 
 		dir, err := os.MkdirTemp(quickDir(), "lake") //nolint:usetesting // one for each of many runs, in memory
@@ -132,12 +136,15 @@ func TestPublishIsAFold(t *testing.T) {
 		run := &foldRun{world: w, spec: spec, model: map[string]modelRow{}, reached: reached}
 		for n := range rapid.IntRange(1, 7).Draw(rt, "publications") {
 			run.publishSome(rt, n)
+			for rapid.IntRange(0, 2).Draw(rt, "maintain") == 0 {
+				run.maintainSome(rt)
+			}
 			if got, want := w.rows(rt, spec.ID), contents(run.model); !slices.Equal(got, want) {
 				rt.Fatalf("after publication %d rows are\n%v\nwant\n%v", n, got, want)
 			}
 		}
 	})
-	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, lake.StrategyCompact, "crash", "superseded", "again"} {
+	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, "crash", "superseded", "again"} {
 		if reached[s] == 0 {
 			t.Errorf("%q was never reached", s)
 		}
@@ -215,9 +222,6 @@ func (r *foldRun) publishSome(rt *rapid.T, n int) {
 		rt.Fatal(err)
 	}
 	r.reached[result.Strategy]++
-	if d, err := r.lake.Describe(context.Background(), r.spec.ID); err == nil && d.SnapshotID != result.SnapshotID {
-		r.reached[lake.StrategyCompact]++
-	}
 	for _, f := range result.Files {
 		r.reached["superseded"] += int(f.Superseded)
 	}

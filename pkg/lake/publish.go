@@ -101,8 +101,13 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if r, done, err := b.state.decided(req.Token); done || err != nil {
+	switch r, done, err := b.state.decided(req.Token); {
+	case err != nil:
 		return r, err
+	case done && r.Maintained != nil:
+		return Result{}, ErrStale // the token was another grant's
+	case done:
+		return r, nil
 	}
 	if b.parts, err = l.audit(ctx, req); err != nil {
 		return Result{}, err
@@ -119,11 +124,7 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 		// that came second leaves no doubt that nothing refers to it.
 		b.cleanup(ctx)
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	b.tidy(ctx)
-	return r, nil
+	return r, err
 }
 
 // begin loads the table that a request is about and reads its state.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -32,6 +33,7 @@ type world struct {
 	catalog *sqlite.Catalog
 	cfg     lake.Config
 	step    func(lake.Step) error
+	ahead   time.Duration // of the lake's clock
 }
 
 // testing.TB without its private method, so that rapid's T will do.
@@ -77,7 +79,8 @@ func newWorldIn(t tester, dir string, cfg lake.Config, cleanup func(func())) *wo
 
 func (w *world) open(t tester, step func(lake.Step) error) *lake.Lake {
 	t.Helper()
-	l, err := lake.Open(context.Background(), w.cfg, lake.Deps{Catalog: w.catalog, IO: w.io, Staging: w.staging, Step: step})
+	l, err := lake.Open(context.Background(), w.cfg, lake.Deps{Catalog: w.catalog, IO: w.io, Staging: w.staging, Step: step,
+		Now: func() time.Time { return time.Now().Add(w.ahead) }})
 	if err != nil {
 		t.Fatal(err)
 	}

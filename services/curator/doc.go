@@ -1,11 +1,11 @@
 // Package curator publishes staged files: it audits what a transform left,
 // merges it into the Iceberg table and makes it visible in one commit. It is
 // also who moves objects aside: a file that failed is copied to the failed
-// bucket with a report.
+// bucket with a report, and keeps the tables in shape, one step at a time.
 //
-// In, all of lock-manager: PublishRequested, FenceRequested, and TablePaused
-// with a file that failed. Out: FilesPublished or PublishFailed, GrantFenced,
-// FileQuarantined, RowsRejected.
+// In, all of lock-manager: PublishRequested, FenceRequested, MaintenanceGranted,
+// and TablePaused with a file that failed. Out: FilesPublished or PublishFailed,
+// GrantFenced, TableMaintained or MaintenanceFailed, FileQuarantined, RowsRejected.
 //
 // Rows that a file was published without (on_bad_row: quarantine) are copied to
 // the failed bucket with a report before the commit that makes the file's other

@@ -33,6 +33,7 @@ type Log interface {
 type Lake interface {
 	Publish(ctx context.Context, r lake.Request) (lake.Result, error)
 	Fence(ctx context.Context, spec registry.Table, token uint64) (lake.Result, error)
+	Maintain(ctx context.Context, spec registry.Table, token uint64) (lake.Result, error)
 }
 
 // Specs gives registrations by version; version 0 is the newest.
@@ -63,7 +64,7 @@ func New(deps Deps) *Service { return &Service{deps: deps} }
 func (s *Service) Run(ctx context.Context) error {
 	return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
 		Service: ServiceName, From: []string{"lock-manager"},
-		Events: []string{"PublishRequested", "FenceRequested", "TablePaused"},
+		Events: []string{"PublishRequested", "FenceRequested", "MaintenanceGranted", "TablePaused"},
 	}, s.handle)
 }
 
@@ -77,6 +78,8 @@ func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
 		answers, err = s.publish(ctx, r.Table, e)
 	case *blotterv1.FenceRequested:
 		answers, err = s.fence(ctx, r.Table, e)
+	case *blotterv1.MaintenanceGranted:
+		answers, err = s.maintain(ctx, r.Table, e)
 	case *blotterv1.TablePaused:
 		if e.GetFailure() != nil && e.GetFile() != nil {
 			answers, err = s.quarantine(ctx, r.Table, r.Envelope.GetTime().AsTime(), e)
@@ -164,6 +167,10 @@ const maxTrying = 5 * time.Minute
 
 // try repeats work whose fault may pass.
 func try[T any](ctx context.Context, work func() (T, error)) (T, error) {
+	return tryFor(ctx, maxTrying, work)
+}
+
+func tryFor[T any](ctx context.Context, atMost time.Duration, work func() (T, error)) (T, error) {
 	return backoff.Retry(ctx, func() (T, error) {
 		out, err := work()
 		var refused *lake.AuditError
@@ -172,7 +179,7 @@ func try[T any](ctx context.Context, work func() (T, error)) (T, error) {
 			return out, backoff.Permanent(err)
 		}
 		return out, err
-	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(maxTrying))
+	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(atMost))
 }
 
 func publishFailed(token uint64, code, message, hint string) answer {
@@ -214,6 +221,11 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 	case !result.Fenced():
 		// It was published before the fence was asked for, and a crash may have
 		// come between saying so and being heard.
+		if result.Maintained != nil {
+			a := maintained(result)
+			a.early = true
+			return []answer{a}, nil
+		}
 		answers, err := s.published(ctx, table, e.GetToken(), result)
 		for i := range answers {
 			answers[i].early = true

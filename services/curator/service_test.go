@@ -48,6 +48,10 @@ func (l *fakeLake) Fence(context.Context, registry.Table, uint64) (lake.Result, 
 	return l.answer()
 }
 
+func (l *fakeLake) Maintain(context.Context, registry.Table, uint64) (lake.Result, error) {
+	return l.answer()
+}
+
 // oneSpec gives one registration.
 type oneSpec struct{ spec registry.Table }
 
@@ -225,6 +229,7 @@ func TestAPauseWithoutAFileQuarantinesNothing(t *testing.T) {
 
 func TestWhatTheLakeAnswersIsSaid(t *testing.T) {
 	publish, fence := &blotterv1.PublishRequested{Token: 4}, &blotterv1.FenceRequested{Token: 4, Reason: "deadline"}
+	maintain := &blotterv1.MaintenanceGranted{Token: 4, Reason: "operator"}
 	file := dms.FileID(strings.Repeat("a", 32))
 	passing := errors.New("the catalog is away")
 	for name, c := range map[string]struct {
@@ -233,17 +238,24 @@ func TestWhatTheLakeAnswersIsSaid(t *testing.T) {
 		strategy string
 		want     []string
 	}{
-		"published":         {publish, nil, "merge", []string{"FilesPublished"}},
-		"after some faults": {publish, []error{passing, lake.ErrBusy, nil}, "merge", []string{"FilesPublished"}},
-		"refused":           {publish, []error{&lake.AuditError{Code: "audit.hash", FileID: file, Message: "no"}}, "", []string{"PublishFailed"}},
-		"stale":             {publish, []error{lake.ErrStale}, "", nil},
-		"fenced":            {fence, []error{passing, nil}, lake.StrategyFence, []string{"GrantFenced"}},
-		"it had landed":     {fence, nil, "merge", []string{"FilesPublished"}},
-		"fence is stale":    {fence, []error{lake.ErrStale}, "", nil},
+		"published":          {publish, nil, "merge", []string{"FilesPublished"}},
+		"after some faults":  {publish, []error{passing, lake.ErrBusy, nil}, "merge", []string{"FilesPublished"}},
+		"refused":            {publish, []error{&lake.AuditError{Code: "audit.hash", FileID: file, Message: "no"}}, "", []string{"PublishFailed"}},
+		"stale":              {publish, []error{lake.ErrStale}, "", nil},
+		"fenced":             {fence, []error{passing, nil}, lake.StrategyFence, []string{"GrantFenced"}},
+		"it had landed":      {fence, nil, "merge", []string{"FilesPublished"}},
+		"the step was taken": {fence, nil, lake.MaintainCompact, []string{"TableMaintained"}},
+		"maintained":         {maintain, []error{passing, nil}, lake.MaintainCompact, []string{"TableMaintained"}},
+		"stale step":         {maintain, []error{lake.ErrStale}, "", nil},
+		"failed step":        {maintain, []error{lake.ErrIncompatible}, "", []string{"MaintenanceFailed"}},
+		"fence is stale":     {fence, []error{lake.ErrStale}, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.lake.answers, b.lake.result.Strategy = c.answers, c.strategy
+			if c.strategy == lake.MaintainCompact {
+				b.lake.result.Maintained = &lake.Maintained{Step: c.strategy, Removed: 3, More: true}
+			}
 			var got []string
 			for _, r := range b.hears(c.input) {
 				got = append(got, eventlog.EventName(r.Envelope))

@@ -25,7 +25,7 @@ type Order struct {
 }
 
 // Command is what an operator may order: Register, SetFlag, Pause, Resume,
-// LoadComplete, LoadReopen or LoadIgnore.
+// LoadComplete, LoadReopen, LoadIgnore or Maintain.
 type Command interface{ order() Order }
 
 // Register brings a registration into force. Its Version must be the next one,
@@ -129,6 +129,9 @@ func (s *State) decideCommand(c Command) ([]proto.Message, error) {
 	case LoadIgnore:
 		name = "load ignore"
 		events, detail, err = s.loadIgnore()
+	case Maintain:
+		name = "table maintain"
+		events, detail, err = s.requestMaintenance(c)
 	}
 	if err != nil {
 		return nil, err

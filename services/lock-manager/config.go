@@ -22,6 +22,19 @@ type Config struct {
 	// MaxExpired is how often a grant of one file may run out of time before the
 	// table is paused.
 	MaxExpired int
+	// MaintainAfter is after how many publications an idle table is maintained,
+	// MaintainAge after how much time since the first of fewer.
+	MaintainAfter int
+	MaintainAge   time.Duration
+	// MaintainAtLatest is after how many publications a table that is never idle is
+	// maintained all the same, a step after every MaintainBetween publications.
+	MaintainAtLatest int
+	MaintainBetween  int
+	// MaintainTimeout is how long one step may take, its wait for a free curator
+	// included. MaintainRetry is how long a failed step waits for its next try;
+	// twice as long after each further failure, up to a day.
+	MaintainTimeout time.Duration
+	MaintainRetry   time.Duration
 	// Tick is how often deadlines, quiet periods and orphaned outboxes are looked at.
 	Tick time.Duration
 	// CacheTables bounds the tables whose state is kept in memory.
@@ -31,13 +44,15 @@ type Config struct {
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {
 	return Config{
-		GrantTimeout: 2 * time.Hour,
-		BatchFiles:   32,
-		BatchBytes:   64 << 20,
-		LoadFiles:    8,
-		MaxExpired:   3,
-		Tick:         time.Second,
-		CacheTables:  1024,
+		GrantTimeout:  2 * time.Hour,
+		BatchFiles:    32,
+		BatchBytes:    64 << 20,
+		LoadFiles:     8,
+		MaxExpired:    3,
+		MaintainAfter: 32, MaintainAge: 24 * time.Hour, MaintainAtLatest: 96, MaintainBetween: 4,
+		MaintainTimeout: time.Hour, MaintainRetry: 10 * time.Minute,
+		Tick:        time.Second,
+		CacheTables: 1024,
 	}
 }
 
@@ -54,6 +69,12 @@ func (c Config) Validate() error {
 	positive("BatchBytes", c.BatchBytes > 0)
 	positive("LoadFiles", c.LoadFiles > 0)
 	positive("MaxExpired", c.MaxExpired > 0)
+	positive("MaintainAfter", c.MaintainAfter > 0)
+	positive("MaintainAge", c.MaintainAge > 0)
+	positive("MaintainAtLatest", c.MaintainAtLatest > 0)
+	positive("MaintainBetween", c.MaintainBetween > 0)
+	positive("MaintainTimeout", c.MaintainTimeout > 0)
+	positive("MaintainRetry", c.MaintainRetry > 0)
 	positive("Tick", c.Tick > 0)
 	positive("CacheTables", c.CacheTables > 0)
 	if err := errors.Join(errs...); err != nil {

@@ -15,11 +15,12 @@ import (
 // The outcomes of a grant, as LockReleased names them. A grant that was fenced
 // has the fence's reason for its outcome.
 const (
-	outcomePublished = "published"
-	outcomeStaged    = "staged"
-	fenceFailed      = "failed"
-	fenceDeadline    = "deadline"
-	fenceForced      = "forced"
+	outcomePublished  = "published"
+	outcomeStaged     = "staged"
+	outcomeMaintained = "maintained"
+	fenceFailed       = "failed"
+	fenceDeadline     = "deadline"
+	fenceForced       = "forced"
 )
 
 // The reasons of a pause.
@@ -109,7 +110,11 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 	case *blotterv1.FilesPublished:
 		return s.decidePublished(e), nil
 	case *blotterv1.GrantFenced:
-		return s.decideFenced(cfg, e), nil
+		return s.decideFenced(cfg, in.Time, e), nil
+	case *blotterv1.TableMaintained:
+		return s.decideMaintained(e), nil
+	case *blotterv1.MaintenanceFailed:
+		return s.failMaintenance(e), nil
 	case *blotterv1.ObjectDeleted:
 		return s.decideDeleted(e), nil
 	}
@@ -224,7 +229,7 @@ func (s *State) suspects(fileID string) []string {
 // decidePublished ends a grant that the lake has published, also where a fence
 // was asked for and the publication was faster.
 func (s *State) decidePublished(e *blotterv1.FilesPublished) []proto.Message {
-	if s.Grant == nil || s.Grant.Token != e.GetToken() {
+	if s.Grant == nil || s.Grant.Token != e.GetToken() || s.Grant.Maintenance {
 		return nil
 	}
 	return []proto.Message{&blotterv1.LockReleased{
@@ -233,10 +238,13 @@ func (s *State) decidePublished(e *blotterv1.FilesPublished) []proto.Message {
 	}}
 }
 
-func (s *State) decideFenced(cfg Config, e *blotterv1.GrantFenced) []proto.Message {
+func (s *State) decideFenced(cfg Config, now time.Time, e *blotterv1.GrantFenced) []proto.Message {
 	g := s.Grant
 	if g == nil || g.Token != e.GetToken() || g.Fencing == "" {
 		return nil
+	}
+	if g.Maintenance {
+		return s.releaseMaintenance(cfg, now, e.GetSnapshotId())
 	}
 	events := []proto.Message{&blotterv1.LockReleased{
 		Token: g.Token, Outcome: g.Fencing, SnapshotId: e.GetSnapshotId(), TableRows: s.Rows,

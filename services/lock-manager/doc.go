@@ -7,8 +7,9 @@
 //
 // In: ObjectDeleted of ingest-router; the events of classifier (FileClassified,
 // ListingClassified), of the two transformers (FileTransformed, TransformFailed)
-// and of curator (FilesPublished, PublishFailed, GrantFenced); operators'
-// commands; the clock, as ticks. Out: every event of lock_manager.proto, and nobody else says them.
+// and of curator (FilesPublished, PublishFailed, GrantFenced, TableMaintained,
+// MaintenanceFailed); operators' commands; the clock, as ticks. Out: every event
+// of lock_manager.proto, and nobody else says them.
 //
 // # Order
 //

@@ -41,11 +41,12 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.PublishRequested:
 		s.Grant.Publishing = true
 		s.Grant.Replace = e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE
+	case *blotterv1.MaintenanceRequested:
+		s.Maintenance.requested()
+	case *blotterv1.MaintenanceGranted:
+		s.evolveMaintenanceGranted(e)
 	case *blotterv1.FenceRequested:
-		s.Grant.Fencing = e.GetReason()
-		for _, id := range e.GetSuspectFileIds() {
-			s.with(id, func(f *File) { f.Suspect = true })
-		}
+		s.evolveFence(at, e)
 	case *blotterv1.LockReleased:
 		s.evolveReleased(at, e)
 	case *blotterv1.TablePaused:
@@ -152,6 +153,16 @@ func (s *State) evolveGranted(e *blotterv1.LockGranted) {
 	}
 }
 
+func (s *State) evolveFence(at time.Time, e *blotterv1.FenceRequested) {
+	s.Grant.Fencing = e.GetReason()
+	for _, id := range e.GetSuspectFileIds() {
+		s.with(id, func(f *File) { f.Suspect = true })
+	}
+	if s.Grant.Maintenance {
+		s.Maintenance.fenced(at, e)
+	}
+}
+
 func (s *State) evolveStaged(staged *blotterv1.StagedFile) {
 	s.with(staged.GetFileId(), func(f *File) {
 		f.Staged = &StagedFile{
@@ -167,9 +178,14 @@ func (s *State) evolveStaged(staged *blotterv1.StagedFile) {
 func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 	g := s.Grant
 	s.Grant = nil
+	if g.Maintenance {
+		s.Maintenance.released(at, e)
+		return
+	}
 	switch e.GetOutcome() {
 	case outcomePublished:
 		s.Rows = e.GetTableRows()
+		s.Maintenance.publication(at)
 		if g.Replace {
 			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
 			s.closeLoad(true)

@@ -29,11 +29,12 @@ type lakeRow struct {
 
 // commit is one snapshot of the lake. Without files it is a fence.
 type commit struct {
-	token   uint64
-	fence   bool
-	replace bool
-	seals   int // of a replacement: how many seals there were; it carries out the last
-	files   []string
+	token    uint64
+	fence    bool
+	maintain bool // a step of maintenance: the rows are as before
+	replace  bool
+	seals    int // of a replacement: how many seals there were; it carries out the last
+	files    []string
 }
 
 // lakeModel is the table in the lake. Its head is the number of its commits.
@@ -93,6 +94,10 @@ func (l *lakeModel) commit(token uint64, replace bool, files []*rawFile) {
 
 func (l *lakeModel) fence(token uint64) {
 	l.commits = append(l.commits, commit{token: token, fence: true})
+}
+
+func (l *lakeModel) maintain(token uint64) {
+	l.commits = append(l.commits, commit{token: token, maintain: true})
 }
 
 // live gives the rows that readers see.

@@ -10,7 +10,7 @@ import (
 // line tells one event in a few words, files by their names.
 func (w *world) line(s said) string {
 	name := string(s.event.ProtoReflect().Descriptor().Name())
-	return strings.TrimRight(fmt.Sprintf("%-18s%s", name, w.words(s)), " ")
+	return strings.TrimRight(fmt.Sprintf("%-17s %s", name, w.words(s)), " ")
 }
 
 func (w *world) words(s said) string {
@@ -48,7 +48,12 @@ func (w *world) words(s said) string {
 		return fmt.Sprintf("%d: %s generation %d: %s", e.GetToken(), mode, e.GetGeneration(), strings.Join(parts, " "))
 	case *blotterv1.FenceRequested:
 		return strings.TrimRight(fmt.Sprintf("%d, %s %s", e.GetToken(), e.GetReason(), w.names(e.GetSuspectFileIds())), " ")
+	case *blotterv1.MaintenanceGranted:
+		return fmt.Sprintf("%d: %s, until %s", e.GetToken(), e.GetReason(), e.GetDeadline().AsTime().Format("15:04"))
 	case *blotterv1.LockReleased:
+		if e.GetStep() != "" {
+			return fmt.Sprintf("%d, %s: %s, more %v", e.GetToken(), e.GetOutcome(), e.GetStep(), e.GetMore())
+		}
 		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetOutcome())
 	}
 	return w.tableWords(s)

@@ -33,6 +33,9 @@ var modelCounters = []string{
 	"paused: source_deleted", "many deletions, one pause",
 	"restart", "crash between commit and publication",
 	"pure function of the load files", "seal before its files",
+	"maintenance: publications", "maintenance: age", "maintenance: operator", "maintenance: a further step",
+	"maintenance: again after a failure", "maintenance between files", "step fenced: failed", "step fenced: deadline", "step fenced: forced",
+	"fence finds the step taken",
 }
 
 // TestModel: whatever the files, their arrival, the workers' and the curator's
@@ -62,7 +65,7 @@ func TestModel(t *testing.T) {
 }
 
 func runModel(t *rapid.T, seen map[string]int) {
-	w := newWorld(modelConfig(), seen, drawFiles(t)...)
+	w := newWorld(eagerConfig(2), seen, drawFiles(t)...)
 	w.shell = newShell(w.cfg)
 	w.send(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
 	w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
@@ -211,13 +214,13 @@ func drawOf[T any](t *rapid.T, all []*T, fits func(*T) bool) (*T, bool) {
 
 // meddle has the operator give a command that nothing asked for.
 func (w *world) meddle(t *rapid.T) {
-	which := even(t, 0, 6, "command")
+	which := even(t, 0, 7, "command")
 	engine := blotterv1.Engine(even(t, 1, 2, "engine"))
 	version := w.folded.SpecVersion + 1
 	w.order(func(o Order) Command {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
-			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: testSpec(version, registry.FlagLambda)}, LoadReopen{o},
+			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: testSpec(version, registry.FlagLambda)}, LoadReopen{o}, Maintain{o},
 		}[which]
 	})
 }

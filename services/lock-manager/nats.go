@@ -67,6 +67,9 @@ var commands = map[string]struct {
 	"load-ignore": {"refuses late load files",
 		`{"id":"7","actor":"operator:me","reason":"left over","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) { return LoadIgnore{r.order()}, nil }},
+	"maintain": {"has a table maintained in the lake as soon as nothing else runs",
+		`{"id":"8","actor":"operator:me","reason":"slow to read","table":"rms.reports"}`,
+		func(r CommandRequest) (Command, error) { return Maintain{r.order()}, nil }},
 }
 
 func (r CommandRequest) order() Order { return Order{ID: r.ID, Reason: r.Reason} }

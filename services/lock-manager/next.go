@@ -15,7 +15,8 @@ import (
 // followed, and next is asked again.
 func (s *State) next(cfg Config, now time.Time) []proto.Message {
 	for _, rule := range []func(Config, time.Time) []proto.Message{
-		s.joinLate, s.dropSuperseded, s.openNext, s.stopChanges, s.hold, s.abandon, s.grantNext,
+		s.joinLate, s.dropSuperseded, s.openNext, s.stopChanges, s.hold, s.abandon,
+		s.maintainBetween, s.grantNext, s.maintainIdle,
 	} {
 		if events := rule(cfg, now); len(events) > 0 {
 			return events

@@ -121,5 +121,14 @@ func modelConfig() Config {
 	cfg := DefaultConfig()
 	cfg.GrantTimeout, cfg.BatchBytes = 15*time.Minute, 64<<20
 	cfg.BatchFiles, cfg.LoadFiles, cfg.MaxExpired = 3, 2, 2
+	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween = 4, 6, 2
+	return cfg
+}
+
+// eagerConfig maintains after the given number of publications.
+func eagerConfig(after int) Config {
+	cfg := modelConfig()
+	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween = after, after+1, 1
+	cfg.MaintainAge, cfg.MaintainTimeout = 30*time.Minute, cfg.GrantTimeout
 	return cfg
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -30,6 +31,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	listing | tick DURATION
 //	register L|G|P | flag L|G | pause | force | resume [retry|skip]
 //	complete [confirm] | reopen | ignore
+//	maintain | maintained STEP [more | DURATION until the next] | maintenance-failed
 //	state
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -130,6 +132,10 @@ func (sc *scenario) input(verb string, args []string) {
 			name, n, _ := strings.Cut(arg, "/")
 			sc.event(sc.file(name).deleted(verb, sc.number("0"+n)))
 		}
+	case "maintained":
+		sc.maintained(args)
+	case "maintenance-failed":
+		sc.event(&blotterv1.MaintenanceFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: "maintenance.unavailable", Message: "the lake is away"}})
 	case "listing":
 		sc.event(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
 	case "tick":
@@ -182,6 +188,21 @@ func (sc *scenario) token(arg string) (string, uint64) {
 	return name, sc.number(token)
 }
 
+// maintained answers the newest step.
+func (sc *scenario) maintained(args []string) {
+	e := &blotterv1.TableMaintained{Token: sc.state.Token, Step: args[0], SnapshotId: 11}
+	if len(args) > 1 {
+		if e.More = args[1] == "more"; !e.More {
+			d, err := time.ParseDuration(args[1])
+			if err != nil {
+				sc.t.Fatal(err)
+			}
+			e.Next = timestamppb.New(sc.now.Add(d))
+		}
+	}
+	sc.event(e)
+}
+
 // published answers the newest request.
 func (sc *scenario) published(args []string) {
 	e := &blotterv1.FilesPublished{Token: sc.requested.GetToken(), SnapshotId: 9, TableRows: int64(2 * len(sc.requested.GetParts()))}
@@ -210,6 +231,7 @@ func (sc *scenario) command(verb, arg string) {
 		"complete": LoadComplete{Order: o, Confirm: arg == "confirm"},
 		"reopen":   LoadReopen{o},
 		"ignore":   LoadIgnore{o},
+		"maintain": Maintain{o},
 	}
 	c, ok := commands[verb]
 	if !ok {
@@ -246,6 +268,9 @@ func (sc *scenario) apply(in Input) {
 func (sc *scenario) tell() {
 	s := sc.state
 	fmt.Fprintf(&sc.out, "%s %s generation %d token %d rows %d\n", s.Flag(), s.Phase(), s.Generation, s.Token, s.Rows)
+	if m := s.Maintenance; m.Failure != nil {
+		fmt.Fprintf(&sc.out, "  maintenance failed %d time(s) with %s, again at %s\n", m.Failures, m.Failure.Code, m.Next.Format("15:04"))
+	}
 	for _, f := range s.files(func(*File) bool { return true }) {
 		marks := ""
 		for _, mark := range []struct {

@@ -51,6 +51,7 @@ type State struct {
 	Grant         *Grant       `json:"grant,omitempty"`
 	Load          *Load        `json:"load,omitempty"` // nil: the table streams
 	Pause         *PauseRecord `json:"pause,omitempty"`
+	Maintenance   Maintenance  `json:"maintenance,omitzero"`
 	LastProcessed *FileEvent   `json:"last_processed,omitempty"`
 	LastFailed    *FileEvent   `json:"last_failed,omitempty"`
 	// Answered holds the newest commands, oldest first, so that a command sent
@@ -108,6 +109,8 @@ type Grant struct {
 	// Publishing: the curator was asked to publish.
 	Publishing bool `json:"publishing,omitempty"`
 	Replace    bool `json:"replace,omitempty"`
+	// Maintenance: a step of it, without files.
+	Maintenance bool `json:"maintenance,omitempty"`
 	// Fencing says why the grant ends otherwise; empty while it runs.
 	Fencing string `json:"fencing,omitempty"`
 }

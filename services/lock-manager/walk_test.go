@@ -20,6 +20,7 @@ type budget struct {
 	slow      int  // curators that stop between their check and their commit
 	deadline  int  // grants that run out of time
 	pause     int  // operators who pause by force
+	eager     int  // publications after which the table is maintained; 0: not in this walk
 	skip      bool // what the operator does with a bad file, instead of retrying it
 }
 
@@ -46,6 +47,8 @@ var walkCounters = []string{
 	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
 	"FileSkipped", "FileRetried", "LoadAbandoned", "replacement fenced",
+	"maintenance: publications", "step fenced: deadline", "step fenced: forced", "step fenced: failed",
+	"fence finds the step taken", "maintained in spite of a fence: deadline", "maintenance between files",
 }
 
 // TestWalk: the invariants of design.md hold in every state that small
@@ -88,10 +91,18 @@ func TestWalk(t *testing.T) {
 		{"disputed audit", budget{slow: 2, skip: true}, []*rawFile{dispute, change(4, 3)}},
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
 		{"late load file", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), change(4, 3)}},
+		{"a change and its maintenance", budget{redeliver: 1, slow: 1, deadline: 1, eager: 1}, []*rawFile{change(2, 5)}},
+		{"maintenance paused by force", budget{pause: 1, slow: 1, eager: 1}, []*rawFile{change(2, 5)}},
+		{"maintenance between changes", budget{eager: 1}, []*rawFile{change(2, 5), change(4, 3), change(6, 4)}},
+		{"maintenance and a load", budget{slow: 1, eager: 1}, []*rawFile{change(2, 5), load(1, 1, "a")}},
 	} {
+		cfg := modelConfig()
+		if scenario.budget.eager > 0 {
+			cfg = eagerConfig(scenario.budget.eager)
+		}
 		t.Run(scenario.name, func(t *testing.T) {
 			walk := &walk{t: t, visited: map[[sha256.Size]byte]bool{}}
-			w := newWorld(modelConfig(), seen, scenario.files...)
+			w := newWorld(cfg, seen, scenario.files...)
 			w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
 			w.bag = w.bag[:len(w.bag)-1] // registering again is shown elsewhere
 			walk.visit(w, scenario.budget)
@@ -221,8 +232,10 @@ func (m *message) text() string {
 // decision asks for are left out.
 func (w *world) fingerprint(b budget) [sha256.Size]byte {
 	s := w.folded
+	m := s.Maintenance
 	parts := []string{fmt.Sprint(b, w.now.Unix(), w.lake.commits, w.transforms, w.retried, w.floor.Unix(),
-		s.Token, s.Generation, s.FirstModified.Unix(), s.Rows, s.Answered, s.Deleted)}
+		s.Token, s.Generation, s.FirstModified.Unix(), s.Rows, s.Answered, s.Deleted,
+		m.Publications, m.SinceStep, m.More, m.Requested, m.Failures, m.Next.Unix())}
 	if s.Grant != nil {
 		parts = append(parts, fmt.Sprint("g", *s.Grant))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -67,12 +68,13 @@ type task struct {
 // job is a publication or a fence that the curator was asked for. read is the
 // lake's head in which its token was checked, -1 before that.
 type job struct {
-	token   uint64
-	fence   bool
-	replace bool
-	files   []string
-	read    int
-	runs    int
+	token    uint64
+	fence    bool
+	maintain bool
+	replace  bool
+	files    []string
+	read     int
+	runs     int
 }
 
 type seal struct {
@@ -195,6 +197,8 @@ func (w *world) react(e proto.Message) {
 			j.files = append(j.files, p.GetFile().GetFileId())
 		}
 		w.jobs = append(w.jobs, j)
+	case *blotterv1.MaintenanceGranted:
+		w.jobs = append(w.jobs, &job{token: e.GetToken(), maintain: true, read: -1})
 	case *blotterv1.FenceRequested:
 		w.jobs = append(w.jobs, &job{token: e.GetToken(), fence: true, read: -1})
 	case *blotterv1.FileHeld:
@@ -241,12 +245,15 @@ func (w *world) read(j *job) {
 	case last.token > j.token:
 		j.runs++
 		w.saw("stale commit refused")
-	case last.token == j.token && last.fence != j.fence && !j.fence:
+	case last.token == j.token && last.fence && !j.fence:
 		j.runs++
 		w.saw("fenced commit refused")
 	case last.token == j.token:
 		j.runs++
-		if j.fence && !last.fence {
+		switch {
+		case j.fence && last.maintain:
+			w.saw("fence finds the step taken")
+		case j.fence && !last.fence:
 			w.saw("fence finds the files landed")
 		}
 		w.answer(last)
@@ -272,6 +279,10 @@ func (w *world) write(j *job) {
 		w.answer(w.lake.last())
 		return
 	}
+	if j.maintain {
+		w.maintain(j)
+		return
+	}
 	files := make([]*rawFile, len(j.files))
 	for i, id := range j.files {
 		files[i] = w.files[id]
@@ -289,7 +300,26 @@ func (w *world) write(j *job) {
 	w.answer(w.lake.last())
 }
 
+// maintain has the curator take a step: one in four fails at first, and every
+// other one leaves more to do.
+func (w *world) maintain(j *job) {
+	if j.token%4 == 0 && j.runs == 1 {
+		w.send(&blotterv1.MaintenanceFailed{Token: j.token, Failure: &blotterv1.Failure{Code: "maintenance.unavailable", Message: "no"}})
+		return
+	}
+	w.lake.maintain(j.token)
+	w.answer(w.lake.last())
+}
+
 func (w *world) answer(c commit) {
+	if c.maintain {
+		e := &blotterv1.TableMaintained{Token: c.token, SnapshotId: int64(w.lake.head()), Step: "compact", More: c.token%2 == 0}
+		if !e.GetMore() && c.token%3 == 0 {
+			e.Next = timestamppb.New(modelEpoch.Add(time.Duration(c.token) * time.Hour))
+		}
+		w.send(e)
+		return
+	}
 	if c.fence {
 		w.send(&blotterv1.GrantFenced{Token: c.token, SnapshotId: int64(w.lake.head())})
 		return

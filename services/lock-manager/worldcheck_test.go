@@ -18,6 +18,8 @@ func (w *world) check(e proto.Message) {
 	switch e := e.(type) {
 	case *blotterv1.LockGranted:
 		w.checkGranted(e)
+	case *blotterv1.MaintenanceGranted:
+		w.checkMaintenance(e)
 	case *blotterv1.PublishRequested:
 		w.checkPublishRequested(e)
 	case *blotterv1.LockReleased:
@@ -28,6 +30,9 @@ func (w *world) check(e proto.Message) {
 		}
 		w.saw("fence: " + e.GetReason())
 		w.checkSuspects(e)
+		if s.Grant != nil && s.Grant.Maintenance {
+			w.saw("step fenced: " + e.GetReason())
+		}
 	case *blotterv1.FileAccepted:
 		if s.Files[dms.FileID(e.GetFile().GetFileId())] != nil {
 			w.problem("file %s is accepted twice", w.name(e.GetFile().GetFileId()))
@@ -177,6 +182,40 @@ func (w *world) checkSuspects(e *blotterv1.FenceRequested) {
 		}
 		if string(g.Files[0]) != id {
 			w.saw("good files before a suspect")
+		}
+	}
+}
+
+// checkMaintenance: one transaction at a time, none while paused or loading, and
+// none before files that can run, unless the table was never idle for long.
+func (w *world) checkMaintenance(e *blotterv1.MaintenanceGranted) {
+	s := w.folded
+	if s.Grant != nil || s.Pause != nil || s.Load != nil || !s.Registered() || e.GetToken() != s.Token+1 {
+		w.problem("step %d is granted after token %d: grant %+v, pause %+v, load %+v", e.GetToken(), s.Token, s.Grant, s.Pause, s.Load)
+	}
+	w.saw("maintenance: " + e.GetReason())
+	if s.Maintenance.More {
+		w.saw("maintenance: a further step")
+	}
+	if s.Maintenance.Failures > 0 {
+		w.saw("maintenance: again after a failure")
+		if s.Maintenance.Next.After(w.now) {
+			w.problem("step %d is granted at %s, before %s", e.GetToken(), w.now, s.Maintenance.Next)
+		}
+	}
+	published := 0
+	for i := len(w.lake.commits) - 1; i >= 0 && !w.lake.commits[i].maintain; i-- {
+		if !w.lake.commits[i].fence {
+			published++
+		}
+	}
+	for id := range w.files {
+		if !w.mayRun(id, true) {
+			continue
+		}
+		w.saw("maintenance between files")
+		if published < w.cfg.MaintainBetween || !s.Maintenance.More && published < w.cfg.MaintainAtLatest {
+			w.problem("step %d is granted after %d publications, file %s waits", e.GetToken(), published, w.name(id))
 		}
 	}
 }
@@ -366,6 +405,13 @@ func (w *world) checkReleased(e *blotterv1.LockReleased) {
 	case outcomeStaged:
 		if landed || w.folded.Grant.Publish {
 			w.problem("token %d counts as staged only", e.GetToken())
+		}
+	case outcomeMaintained:
+		if !landed || !c.maintain {
+			w.problem("token %d counts as maintained, the lake does not know it", e.GetToken())
+		}
+		if w.folded.Grant.Fencing != "" {
+			w.saw("maintained in spite of a fence: " + w.folded.Grant.Fencing)
 		}
 	default:
 		if !landed || !c.fence || e.GetOutcome() != w.folded.Grant.Fencing {

@@ -25,6 +25,8 @@ type tableView struct {
 	Engine      string            `json:"engine"` // the flag once it is not paused
 	QuietPeriod string            `json:"quiet_period"`
 	Load        *lockmanager.Load `json:"load,omitempty"`
+	// Maintenance is how far the upkeep of the table in the lake is.
+	Maintenance lockmanager.Maintenance `json:"maintenance"`
 	// LoadFiles are those of the load that is under way, Granted those of the
 	// transaction, WaitingFiles those that wait, lowest first, at most the limit.
 	LoadFiles        []*lockmanager.File `json:"load_files,omitempty"`
@@ -48,9 +50,10 @@ type quarantined struct {
 
 func newTable() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "table", Short: "Look at one table",
+		Use: "table", Short: "Look at one table, or have it maintained",
 		Example: `  blotter table show rms.reports
-  blotter table schema rms.reports`,
+  blotter table schema rms.reports
+  blotter table maintain rms.reports`,
 		Args: cobra.NoArgs, RunE: wantsSubcommand,
 	}
 	cmd.AddCommand(newTableShow())
@@ -118,7 +121,7 @@ func viewState(s *lockmanager.State, dir string, limit int) *tableView {
 	id := s.Table
 	v := &tableView{
 		tableLine: lineOf(s), SpecVersion: s.SpecVersion, SpecSHA256: s.SpecSHA256,
-		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, dir: dir,
+		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, Maintenance: s.Maintenance, dir: dir,
 	}
 	for _, f := range inOrder(s) {
 		switch {

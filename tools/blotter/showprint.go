@@ -39,6 +39,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 	}
 	fact("last processed", "%s", lastFile(v.LastProcessed))
 	fact("last failed", "%s", lastFile(v.LastFailed))
+	fact("maintenance", "%s", v.maintenance())
 	v.printLoad(out, limit)
 	v.printQuarantined(out)
 	v.printFiles(out, "granted", len(v.Granted), v.Granted)
@@ -55,10 +56,11 @@ func (v *tableView) lock() string {
 	if g == nil {
 		return fmt.Sprintf("free; the newest token is %d", v.Token)
 	}
-	s := fmt.Sprintf("token %d for %s until %s", g.Token, count(len(g.Files), "file"), longTime(g.Deadline))
+	s := fmt.Sprintf("token %d for %s until %s", g.Token, grantOf(g), longTime(g.Deadline))
 	switch {
 	case g.Fencing != "":
 		s += ", being fenced: " + g.Fencing
+	case g.Maintenance:
 	case g.Publishing && g.Replace:
 		s += ", replacing the table"
 	case g.Publishing:

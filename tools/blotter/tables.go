@@ -60,7 +60,8 @@ func newTables() *cobra.Command {
 
   flag            L (Lambda) or G (Glue) transforms it; P: it is paused
   phase           streaming, or loading: a full load is not yet complete
-  lock            the token of the transaction that runs, and its files
+  lock            the token of the transaction that runs, and its files (or
+                  maintenance, which needs none)
   last processed  the file that was published last, and when (UTC)
   held            files that wait, for their turn or for an operator
 
@@ -120,7 +121,7 @@ func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
 		}
 		lock := "-"
 		if l.Lock != nil {
-			lock = fmt.Sprintf("%d: %s", l.Lock.Token, count(len(l.Lock.Files), "file"))
+			lock = fmt.Sprintf("%d: %s", l.Lock.Token, grantOf(l.Lock))
 		}
 		w.AppendRow(table.Row{l.Table, l.Flag, l.Phase, lock, last, l.Held, l.Rows})
 	}
@@ -136,6 +137,14 @@ func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
 			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, dirFlag(dir))
 		}
 	}
+}
+
+// grantOf says in short what a transaction is for.
+func grantOf(g *lockmanager.Grant) string {
+	if g.Maintenance {
+		return "maintenance"
+	}
+	return count(len(g.Files), "file")
 }
 
 func failed(e *lockmanager.FileEvent) string {

@@ -14,7 +14,7 @@ import (
 // words says in one line what an event tells: the file or token first. It holds
 // no value of a row, since events hold none.
 func words(event proto.Message) string {
-	for _, say := range []func(proto.Message) string{sayObject, sayFile, sayGrant, sayTable, sayLoad} {
+	for _, say := range []func(proto.Message) string{sayObject, sayFile, sayGrant, sayTable, sayLoad, sayMaintenance} {
 		if s := say(event); s != "" {
 			return s
 		}
@@ -179,7 +179,7 @@ func sayGrant(event proto.Message) string {
 	case *blotterv1.PublishFailed:
 		return parts(token(e.GetToken()), shortID(e.GetFileId()), failure(e.GetFailure()))
 	case *blotterv1.LockReleased:
-		return parts(token(e.GetToken()), e.GetOutcome())
+		return parts(token(e.GetToken()), e.GetOutcome(), e.GetStep())
 	}
 	return ""
 }

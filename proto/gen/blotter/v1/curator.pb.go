@@ -9,6 +9,7 @@ package blotterv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -301,8 +302,10 @@ type TableMaintained struct {
 	BytesRemoved int64 `protobuf:"varint,6,opt,name=bytes_removed,json=bytesRemoved,proto3" json:"bytes_removed,omitempty"`
 	BytesAdded   int64 `protobuf:"varint,7,opt,name=bytes_added,json=bytesAdded,proto3" json:"bytes_added,omitempty"`
 	// Another step is due.
-	More          bool  `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
-	TableRows     int64 `protobuf:"varint,9,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
+	More      bool  `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	TableRows int64 `protobuf:"varint,9,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
+	// When a step becomes due by the passing of time alone; missing if never.
+	Next          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +403,66 @@ func (x *TableMaintained) GetTableRows() int64 {
 	return 0
 }
 
+func (x *TableMaintained) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// MaintenanceFailed: the step could not be taken; the table is as it was.
+type MaintenanceFailed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceFailed) Reset() {
+	*x = MaintenanceFailed{}
+	mi := &file_blotter_v1_curator_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceFailed) ProtoMessage() {}
+
+func (x *MaintenanceFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_curator_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceFailed.ProtoReflect.Descriptor instead.
+func (*MaintenanceFailed) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MaintenanceFailed) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *MaintenanceFailed) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 // FileQuarantined: the raw object and a report lie in the failed bucket.
 type FileQuarantined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -413,7 +476,7 @@ type FileQuarantined struct {
 
 func (x *FileQuarantined) Reset() {
 	*x = FileQuarantined{}
-	mi := &file_blotter_v1_curator_proto_msgTypes[5]
+	mi := &file_blotter_v1_curator_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +488,7 @@ func (x *FileQuarantined) String() string {
 func (*FileQuarantined) ProtoMessage() {}
 
 func (x *FileQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_curator_proto_msgTypes[5]
+	mi := &file_blotter_v1_curator_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +501,7 @@ func (x *FileQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileQuarantined.ProtoReflect.Descriptor instead.
 func (*FileQuarantined) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{5}
+	return file_blotter_v1_curator_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FileQuarantined) GetFileId() string {
@@ -474,7 +537,7 @@ var File_blotter_v1_curator_proto protoreflect.FileDescriptor
 const file_blotter_v1_curator_proto_rawDesc = "" +
 	"\n" +
 	"\x18blotter/v1/curator.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\"\xb3\x01\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n" +
 	"\x0eFilesPublished\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x1f\n" +
 	"\vsnapshot_id\x18\x02 \x01(\x03R\n" +
@@ -496,7 +559,7 @@ const file_blotter_v1_curator_proto_rawDesc = "" +
 	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x1d\n" +
 	"\n" +
 	"report_key\x18\x03 \x01(\tR\treportKey\x12!\n" +
-	"\frejected_key\x18\x04 \x01(\tR\vrejectedKey\"\x85\x02\n" +
+	"\frejected_key\x18\x04 \x01(\tR\vrejectedKey\"\xb5\x02\n" +
 	"\x0fTableMaintained\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x1f\n" +
@@ -509,7 +572,12 @@ const file_blotter_v1_curator_proto_rawDesc = "" +
 	"bytesAdded\x12\x12\n" +
 	"\x04more\x18\b \x01(\bR\x04more\x12\x1d\n" +
 	"\n" +
-	"table_rows\x18\t \x01(\x03R\ttableRows\"\x97\x01\n" +
+	"table_rows\x18\t \x01(\x03R\ttableRows\x12.\n" +
+	"\x04next\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x04next\"X\n" +
+	"\x11MaintenanceFailed\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x12-\n" +
+	"\afailure\x18\x02 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\x97\x01\n" +
 	"\x0fFileQuarantined\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x1d\n" +
 	"\n" +
@@ -530,26 +598,30 @@ func file_blotter_v1_curator_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_curator_proto_rawDescData
 }
 
-var file_blotter_v1_curator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_blotter_v1_curator_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_blotter_v1_curator_proto_goTypes = []any{
-	(*FilesPublished)(nil),  // 0: blotter.v1.FilesPublished
-	(*PublishFailed)(nil),   // 1: blotter.v1.PublishFailed
-	(*GrantFenced)(nil),     // 2: blotter.v1.GrantFenced
-	(*RowsRejected)(nil),    // 3: blotter.v1.RowsRejected
-	(*TableMaintained)(nil), // 4: blotter.v1.TableMaintained
-	(*FileQuarantined)(nil), // 5: blotter.v1.FileQuarantined
-	(*PublishedFile)(nil),   // 6: blotter.v1.PublishedFile
-	(*Failure)(nil),         // 7: blotter.v1.Failure
+	(*FilesPublished)(nil),        // 0: blotter.v1.FilesPublished
+	(*PublishFailed)(nil),         // 1: blotter.v1.PublishFailed
+	(*GrantFenced)(nil),           // 2: blotter.v1.GrantFenced
+	(*RowsRejected)(nil),          // 3: blotter.v1.RowsRejected
+	(*TableMaintained)(nil),       // 4: blotter.v1.TableMaintained
+	(*MaintenanceFailed)(nil),     // 5: blotter.v1.MaintenanceFailed
+	(*FileQuarantined)(nil),       // 6: blotter.v1.FileQuarantined
+	(*PublishedFile)(nil),         // 7: blotter.v1.PublishedFile
+	(*Failure)(nil),               // 8: blotter.v1.Failure
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_blotter_v1_curator_proto_depIdxs = []int32{
-	6, // 0: blotter.v1.FilesPublished.files:type_name -> blotter.v1.PublishedFile
-	7, // 1: blotter.v1.PublishFailed.failure:type_name -> blotter.v1.Failure
-	7, // 2: blotter.v1.FileQuarantined.failure:type_name -> blotter.v1.Failure
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 0: blotter.v1.FilesPublished.files:type_name -> blotter.v1.PublishedFile
+	8, // 1: blotter.v1.PublishFailed.failure:type_name -> blotter.v1.Failure
+	9, // 2: blotter.v1.TableMaintained.next:type_name -> google.protobuf.Timestamp
+	8, // 3: blotter.v1.MaintenanceFailed.failure:type_name -> blotter.v1.Failure
+	8, // 4: blotter.v1.FileQuarantined.failure:type_name -> blotter.v1.Failure
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_curator_proto_init() }
@@ -564,7 +636,7 @@ func file_blotter_v1_curator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_curator_proto_rawDesc), len(file_blotter_v1_curator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

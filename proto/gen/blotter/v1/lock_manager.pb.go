@@ -846,6 +846,52 @@ func (x *TransactionSplit) GetParts() []*TransactionPart {
 	return nil
 }
 
+// MaintenanceRequested: an operator wants the table maintained, as soon as
+// nothing else runs.
+type MaintenanceRequested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceRequested) Reset() {
+	*x = MaintenanceRequested{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceRequested) ProtoMessage() {}
+
+func (x *MaintenanceRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceRequested.ProtoReflect.Descriptor instead.
+func (*MaintenanceRequested) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *MaintenanceRequested) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // MaintenanceGranted: one bounded step of maintenance may be taken under the
 // table's lock. TableMaintained ends it.
 type MaintenanceGranted struct {
@@ -861,7 +907,7 @@ type MaintenanceGranted struct {
 
 func (x *MaintenanceGranted) Reset() {
 	*x = MaintenanceGranted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +919,7 @@ func (x *MaintenanceGranted) String() string {
 func (*MaintenanceGranted) ProtoMessage() {}
 
 func (x *MaintenanceGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +932,7 @@ func (x *MaintenanceGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaintenanceGranted.ProtoReflect.Descriptor instead.
 func (*MaintenanceGranted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MaintenanceGranted) GetToken() uint64 {
@@ -928,7 +974,7 @@ type FenceRequested struct {
 	// good ones before them, and grants each of these by itself: only then does
 	// one that fails again pause the table.
 	SuspectFileIds []string `protobuf:"bytes,3,rep,name=suspect_file_ids,json=suspectFileIds,proto3" json:"suspect_file_ids,omitempty"`
-	// What was said of them.
+	// What was said of them, or of a step of maintenance.
 	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -936,7 +982,7 @@ type FenceRequested struct {
 
 func (x *FenceRequested) Reset() {
 	*x = FenceRequested{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +994,7 @@ func (x *FenceRequested) String() string {
 func (*FenceRequested) ProtoMessage() {}
 
 func (x *FenceRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1007,7 @@ func (x *FenceRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceRequested.ProtoReflect.Descriptor instead.
 func (*FenceRequested) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FenceRequested) GetToken() uint64 {
@@ -997,17 +1043,23 @@ type LockReleased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Token uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
 	// "published", "staged", "split", "maintained", "failed", "deadline" or "forced".
-	Outcome       string           `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	SnapshotId    int64            `protobuf:"varint,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
-	Files         []*PublishedFile `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
-	TableRows     int64            `protobuf:"varint,5,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
+	Outcome    string           `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	SnapshotId int64            `protobuf:"varint,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	Files      []*PublishedFile `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	TableRows  int64            `protobuf:"varint,5,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
+	// Of a grant for maintenance: the step that was taken, whether another is due,
+	// and when the next one is due at the latest by the passing of time alone. After
+	// a failed one, next is when it is tried again.
+	Step          string                 `protobuf:"bytes,10,opt,name=step,proto3" json:"step,omitempty"`
+	More          bool                   `protobuf:"varint,11,opt,name=more,proto3" json:"more,omitempty"`
+	Next          *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LockReleased) Reset() {
 	*x = LockReleased{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1071,7 @@ func (x *LockReleased) String() string {
 func (*LockReleased) ProtoMessage() {}
 
 func (x *LockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1084,7 @@ func (x *LockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReleased.ProtoReflect.Descriptor instead.
 func (*LockReleased) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LockReleased) GetToken() uint64 {
@@ -1070,6 +1122,27 @@ func (x *LockReleased) GetTableRows() int64 {
 	return 0
 }
 
+func (x *LockReleased) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *LockReleased) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *LockReleased) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
 // TablePaused: nothing is granted until TableResumed. The flag reads P.
 type TablePaused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1085,7 +1158,7 @@ type TablePaused struct {
 
 func (x *TablePaused) Reset() {
 	*x = TablePaused{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1170,7 @@ func (x *TablePaused) String() string {
 func (*TablePaused) ProtoMessage() {}
 
 func (x *TablePaused) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1183,7 @@ func (x *TablePaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TablePaused.ProtoReflect.Descriptor instead.
 func (*TablePaused) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TablePaused) GetReason() string {
@@ -1156,7 +1229,7 @@ type DeletionNoted struct {
 
 func (x *DeletionNoted) Reset() {
 	*x = DeletionNoted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1241,7 @@ func (x *DeletionNoted) String() string {
 func (*DeletionNoted) ProtoMessage() {}
 
 func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1254,7 @@ func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionNoted.ProtoReflect.Descriptor instead.
 func (*DeletionNoted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeletionNoted) GetDeletionId() string {
@@ -1215,7 +1288,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1300,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1313,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1261,7 +1334,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1346,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1359,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1315,7 +1388,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1400,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1413,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1375,7 +1448,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1460,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1473,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1444,7 +1517,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1529,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1542,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1503,7 +1576,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1588,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1601,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1549,7 +1622,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1634,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1647,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1595,7 +1668,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1680,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1693,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1654,7 +1727,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1739,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1752,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1767,7 +1840,9 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x06staged\x18\x02 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"n\n" +
 	"\x10TransactionSplit\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x121\n" +
-	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\"\x9d\x01\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\".\n" +
+	"\x14MaintenanceRequested\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x9d\x01\n" +
 	"\x12MaintenanceGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
@@ -1777,7 +1852,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
 	"\x10suspect_file_ids\x18\x03 \x03(\tR\x0esuspectFileIds\x12-\n" +
-	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\xaf\x01\n" +
+	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\x87\x02\n" +
 	"\fLockReleased\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1f\n" +
@@ -1785,7 +1860,11 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"snapshotId\x12/\n" +
 	"\x05files\x18\x04 \x03(\v2\x19.blotter.v1.PublishedFileR\x05files\x12\x1d\n" +
 	"\n" +
-	"table_rows\x18\x05 \x01(\x03R\ttableRows\"\x95\x01\n" +
+	"table_rows\x18\x05 \x01(\x03R\ttableRows\x12\x12\n" +
+	"\x04step\x18\n" +
+	" \x01(\tR\x04step\x12\x12\n" +
+	"\x04more\x18\v \x01(\bR\x04more\x12.\n" +
+	"\x04next\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04next\"\x95\x01\n" +
 	"\vTablePaused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12'\n" +
@@ -1863,7 +1942,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1879,52 +1958,54 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*PublishRequested)(nil),      // 11: blotter.v1.PublishRequested
 	(*StagedPart)(nil),            // 12: blotter.v1.StagedPart
 	(*TransactionSplit)(nil),      // 13: blotter.v1.TransactionSplit
-	(*MaintenanceGranted)(nil),    // 14: blotter.v1.MaintenanceGranted
-	(*FenceRequested)(nil),        // 15: blotter.v1.FenceRequested
-	(*LockReleased)(nil),          // 16: blotter.v1.LockReleased
-	(*TablePaused)(nil),           // 17: blotter.v1.TablePaused
-	(*DeletionNoted)(nil),         // 18: blotter.v1.DeletionNoted
-	(*TableResumed)(nil),          // 19: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 20: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 21: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 22: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 23: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 24: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 25: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 26: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 27: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 28: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 30: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 31: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 32: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 33: blotter.v1.PublishedFile
+	(*MaintenanceRequested)(nil),  // 14: blotter.v1.MaintenanceRequested
+	(*MaintenanceGranted)(nil),    // 15: blotter.v1.MaintenanceGranted
+	(*FenceRequested)(nil),        // 16: blotter.v1.FenceRequested
+	(*LockReleased)(nil),          // 17: blotter.v1.LockReleased
+	(*TablePaused)(nil),           // 18: blotter.v1.TablePaused
+	(*DeletionNoted)(nil),         // 19: blotter.v1.DeletionNoted
+	(*TableResumed)(nil),          // 20: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 21: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 22: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 23: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 24: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 25: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 26: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 27: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 28: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 29: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 31: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 32: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 33: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 34: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	28, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	29, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	28, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	29, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	30, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	29, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	30, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	31, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	28, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	30, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	28, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	31, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	29, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	32, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
-	33, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	28, // 15: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	32, // 16: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 17: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	29, // 18: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	29, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	31, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	29, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	32, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	30, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	33, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	34, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	30, // 15: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	29, // 16: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	33, // 17: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 18: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	30, // 19: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
@@ -1939,7 +2020,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,179 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// The steps of maintenance, in the order in which they are due. They are the
+// strategies of the snapshots that they make.
+const (
+	MaintainCompact   = "compact"   // data files merged, or written anew without their deleted rows
+	MaintainDeletes   = "deletes"   // position deletes merged; those that hide nothing dropped
+	MaintainManifests = "manifests" // manifests merged
+	MaintainExpire    = "expire"    // old snapshots forgotten
+	MaintainOrphans   = "orphans"   // objects removed that nothing refers to
+	MaintainNone      = "none"      // nothing was due
+)
+
+// Maintained is what one step of maintenance did.
+type Maintained struct {
+	Step string `json:"step"`
+	// Removed and Added count what the step left out and put in: data files, delete
+	// files, manifests, snapshots or objects, as the step has it.
+	Removed      int64 `json:"removed"`
+	Added        int64 `json:"added"`
+	BytesRemoved int64 `json:"bytes_removed"`
+	BytesAdded   int64 `json:"bytes_added"`
+	// More: another step is due, as of when Maintain returned. Next is when one will
+	// be by the passing of time alone; zero if never. Neither is kept in the table.
+	More bool      `json:"-"`
+	Next time.Time `json:"-"`
+}
+
+// Maintain takes the first step of maintenance that is due, by the thresholds of
+// MaintenanceConfig, in one commit that carries the token. Rows stay as they are.
+// Where nothing is due it commits an empty snapshot, so that the token is used
+// up. It may be repeated, and called by many at once: for one token there is one
+// commit, and every call gives its Result, with Maintained set.
+//
+// Errors: ErrStale if a newer token is there, or this one was fenced or published;
+// ErrBusy as in Publish; any other may pass, or lies in the table.
+func (l *Lake) Maintain(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
+	if token == 0 {
+		return Result{}, fmt.Errorf("maintain %s: token is missing", spec.ID)
+	}
+	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.maintainOnce(ctx, spec, token) })
+	if err != nil {
+		return Result{}, fmt.Errorf("maintain %s, token %d: %w", spec.ID, token, err)
+	}
+	return r, nil
+}
+
+func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
+	tbl, err := l.loadOrCreate(ctx, spec)
+	if err != nil {
+		return Result{}, err
+	}
+	state, err := readState(tbl.Properties())
+	if err != nil {
+		return Result{}, err
+	}
+	switch r, done, err := state.decided(token); {
+	case err != nil:
+		return Result{}, err
+	case done && r.Maintained == nil:
+		return Result{}, ErrStale
+	case done:
+		return l.again(ctx, spec, r)
+	}
+	u, err := l.look(ctx, tbl, spec.ID)
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := u.take(ctx, token)
+	if errors.Is(err, errAgain) {
+		u.cleanup(ctx)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return l.tellMore(ctx, spec, r)
+}
+
+// take carries out the step that is due and commits it.
+func (u *upkeep) take(ctx context.Context, token uint64) (Result, error) {
+	u.req.Token = token
+	stages := map[string]func(context.Context, *table.Transaction, *Maintained) (iceberg.Properties, error){
+		MaintainCompact: u.stageCompact, MaintainDeletes: u.stageDeletes, MaintainManifests: u.stageManifests,
+		MaintainExpire: u.stageExpire, MaintainOrphans: u.stageOrphans, MaintainNone: u.stageNone,
+	}
+	m := &Maintained{Step: MaintainNone}
+	if due := u.due(); len(due) > 0 {
+		m.Step = due[0].Step
+	}
+	u.strategy = m.Step
+	tx, err := pin(u.tbl)
+	if err != nil {
+		return Result{}, err
+	}
+	extra, err := stages[m.Step](ctx, tx, m)
+	if err != nil {
+		return Result{}, fmt.Errorf("%s: %w", m.Step, err)
+	}
+	result := Result{Token: token, Strategy: m.Step, TableRows: u.state.last.TableRows, Maintained: m}
+	if err := setState(tx, &result, u.state.tombstones, extra); err != nil {
+		return Result{}, err
+	}
+	if err := u.lake.step(StepStaged); err != nil {
+		return Result{}, err
+	}
+	if err := u.commitStep(ctx, tx); err != nil {
+		return Result{}, commitFailed(err)
+	}
+	if err := u.lake.step(StepCommitted); err != nil {
+		return Result{}, err
+	}
+	return result, u.removeSwept(ctx, token)
+}
+
+// commitStep commits a staged step, with the changes to it that iceberg-go's
+// transactions do not know.
+func (u *upkeep) commitStep(ctx context.Context, tx *table.Transaction) error {
+	if u.edit == nil {
+		_, err := tx.Commit(ctx)
+		return err
+	}
+	commit, err := tx.TableCommit()
+	if err != nil {
+		return err
+	}
+	_, _, err = u.lake.catalog.CommitTable(ctx, commit.Identifier, commit.Requirements, u.edit(commit.Updates))
+	return err
+}
+
+func (u *upkeep) summary() iceberg.Properties { return summaryOf(u.req.Token, u.strategy, 0) }
+
+func (u *upkeep) stageNone(ctx context.Context, tx *table.Transaction, _ *Maintained) (iceberg.Properties, error) {
+	return nil, stageEmpty(ctx, tx, u.summary())
+}
+
+// again completes a step whose commit is there: a crash may have come between the
+// commit and the removal of orphans.
+func (l *Lake) again(ctx context.Context, spec registry.Table, r Result) (Result, error) {
+	if r.Maintained.Step == MaintainOrphans {
+		u, err := l.lookAt(ctx, spec.ID)
+		if err == nil {
+			err = u.stillOurs(ctx, r.Token)
+		}
+		if err == nil {
+			u.swept, err = u.sweepFolders(ctx)
+		}
+		if err == nil {
+			err = u.removeSwept(ctx, r.Token)
+		}
+		if err != nil {
+			return Result{}, err
+		}
+	}
+	return l.tellMore(ctx, spec, r)
+}
+
+// tellMore adds to the result of a step whether more is due.
+func (l *Lake) tellMore(ctx context.Context, spec registry.Table, r Result) (Result, error) {
+	u, err := l.lookAt(ctx, spec.ID)
+	if err != nil {
+		return Result{}, err
+	}
+	m := *r.Maintained
+	m.More, m.Next = len(u.due()) > 0, u.next()
+	r.Maintained = &m
+	return r, nil
+}

@@ -1,0 +1,214 @@
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/openblotter/blotter/pkg/objects"
+)
+
+// orphanRecord is what the table's properties say of the last search for orphans.
+type orphanRecord struct {
+	Scanned time.Time `json:"scanned,omitzero"`
+	// Left counts the orphans that the search found beyond what one step removes,
+	// Young the unreferenced objects that were not old enough; Oldest is when the
+	// oldest of these was written.
+	Left   int64     `json:"left"`
+	Young  int64     `json:"young"`
+	Oldest time.Time `json:"oldest,omitzero"`
+}
+
+func (r orphanRecord) scannedText() string {
+	if r.Scanned.IsZero() {
+		return ""
+	}
+	return r.Scanned.Format(time.RFC3339)
+}
+
+// nextScan is when the folders of the table are to be searched again; zero if
+// nothing can be an orphan.
+func (u *upkeep) nextScan() time.Time {
+	c, r := u.lake.cfg.Maintenance, u.state.orphans
+	snapshots := u.tbl.Metadata().Snapshots()
+	switch own := u.state.last.Maintained != nil && u.state.last.Maintained.Step == MaintainOrphans; {
+	case len(snapshots) == 0 || !u.mayRemove():
+		return time.Time{}
+	case r.Scanned.IsZero():
+		first := snapshots[0].TimestampMs
+		for _, s := range snapshots {
+			first = min(first, s.TimestampMs)
+		}
+		return time.UnixMilli(first).Add(c.OrphanAge)
+	case r.Left > 0:
+		return r.Scanned
+	case own && r.Young == 0: // the table is as that search left it
+		return time.Time{}
+	case own:
+		return laterTime(r.Oldest.Add(c.OrphanAge), r.Scanned.Add(c.OrphanEvery))
+	}
+	return r.Scanned.Add(c.OrphanEvery)
+}
+
+func laterTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sweep is what a search of a table's folders found.
+type sweep struct {
+	orphans []objects.Info // old enough, at most as many as one step removes
+	left    int64          // old enough, beyond these
+	bytes   int64          // of all that are old enough
+	young   int64
+	oldest  time.Time // of the young
+}
+
+// sweepFolders compares what lies in the table's own folders with all that the
+// table refers to.
+func (u *upkeep) sweepFolders(ctx context.Context) (*sweep, error) {
+	known, err := u.references(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := u.lake.cfg.Maintenance
+	s := &sweep{}
+	for _, folder := range ownFolders(u.req.Spec.ID) {
+		for info, err := range u.lake.bucket.List(ctx, folder) {
+			if err != nil {
+				return nil, fmt.Errorf("search %s: %w", folder, err)
+			}
+			if _, ok := known[info.Key]; ok || strings.HasSuffix(info.Key, "/version-hint.text") {
+				continue
+			}
+			switch {
+			case info.LastModified.Add(c.OrphanAge).After(u.now):
+				s.young++
+				if s.oldest.IsZero() || info.LastModified.Before(s.oldest) {
+					s.oldest = info.LastModified.UTC()
+				}
+			case len(s.orphans) < c.StepObjects:
+				s.orphans = append(s.orphans, info)
+				s.bytes += info.Size
+			default:
+				s.left++
+				s.bytes += info.Size
+			}
+		}
+	}
+	return s, nil
+}
+
+// references gives the keys of all objects that the table's metadata, any of its
+// snapshots or its properties name. It holds one key for each object.
+func (u *upkeep) references(ctx context.Context) (map[string]struct{}, error) {
+	known := map[string]struct{}{}
+	name := func(location string) {
+		// What lies outside of the warehouse lies in none of the folders.
+		if key, err := u.lake.io.Key(location); err == nil {
+			known[key] = struct{}{}
+		}
+	}
+	meta := u.tbl.Metadata()
+	name(u.tbl.MetadataLocation())
+	for entry := range meta.PreviousFiles() {
+		name(entry.MetadataFile)
+	}
+	for s := range meta.Statistics() {
+		name(s.StatisticsPath)
+	}
+	for s := range meta.PartitionStatistics() {
+		name(s.StatisticsPath)
+	}
+	for _, t := range u.state.tombstones {
+		known[t.Key] = struct{}{}
+	}
+	read := map[string]bool{}
+	for _, snapshot := range meta.Snapshots() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		name(snapshot.ManifestList)
+		manifests, err := snapshot.Manifests(u.lake.io)
+		if err != nil {
+			return nil, fmt.Errorf("read the manifests of snapshot %d: %w", snapshot.SnapshotID, err)
+		}
+		for _, m := range manifests {
+			if read[m.FilePath()] {
+				continue
+			}
+			read[m.FilePath()] = true
+			name(m.FilePath())
+			for entry, err := range m.Entries(u.lake.io, true) {
+				if err != nil {
+					return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+				}
+				name(entry.DataFile().FilePath())
+			}
+		}
+	}
+	return known, nil
+}
+
+// stageOrphans searches, and commits what was found before anything is removed:
+// a commit that lands proves that no newer grant runs.
+func (u *upkeep) stageOrphans(ctx context.Context, tx *table.Transaction, m *Maintained) (iceberg.Properties, error) {
+	var err error
+	if u.swept, err = u.sweepFolders(ctx); err != nil {
+		return nil, err
+	}
+	for _, info := range u.swept.orphans {
+		m.Removed++
+		m.BytesRemoved += info.Size
+	}
+	record, err := json.Marshal(orphanRecord{Scanned: u.now.UTC(), Left: u.swept.left, Young: u.swept.young, Oldest: u.swept.oldest})
+	if err != nil {
+		return nil, fmt.Errorf("encode property %s: %w", PropertyOrphans, err)
+	}
+	return iceberg.Properties{PropertyOrphans: string(record)}, stageEmpty(ctx, tx, u.summary())
+}
+
+// recheckEvery is after how many removed objects the token is looked at again.
+const recheckEvery = 100
+
+// removeSwept removes what the search found, once the step that counts it is
+// committed.
+func (u *upkeep) removeSwept(ctx context.Context, token uint64) error {
+	if u.swept == nil {
+		return nil
+	}
+	for n, info := range u.swept.orphans {
+		if n%recheckEvery == 0 && n > 0 {
+			if err := u.stillOurs(ctx, token); err != nil {
+				return err
+			}
+		}
+		if err := u.lake.bucket.Remove(ctx, info.Key); err != nil {
+			return fmt.Errorf("remove orphan %s: %w", info.Key, err)
+		}
+		if err := u.lake.step(StepRemoved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stillOurs makes sure that no newer token has committed.
+func (u *upkeep) stillOurs(ctx context.Context, token uint64) error {
+	tbl, err := u.lake.load(ctx, u.req.Spec.ID)
+	if err != nil {
+		return err
+	}
+	state, err := readState(tbl.Properties())
+	if err == nil && state.token != token {
+		err = ErrStale
+	}
+	return err
+}
