@@ -28,16 +28,17 @@ func (e *LayoutError) Error() string {
 		}
 		known = append(known, s)
 	}
-	kind := "load"
+	kind, width := "load", fmt.Sprint(e.Width)
 	switch e.Kind {
 	case dms.KindChange:
 		kind = "cdc, from: " + e.NameTime
 	case dms.KindTransaction:
 		kind = "txn, from: " + e.NameTime
+		width += ", table and schema apart,"
 	}
-	return fmt.Sprintf("column count %d fits no layout: registered for %s files of %s: %s; if the source or the task "+
+	return fmt.Sprintf("column count %s fits no layout: registered for %s files of %s: %s; if the source or the task "+
 		"has other columns now, add a layout {kind: %s, columns: […]} of that width to the registration, apply it, and resume the table with --retry",
-		e.Width, e.Kind, e.Table, strings.Join(known, "; "), kind)
+		width, e.Kind, e.Table, strings.Join(known, "; "), kind)
 }
 
 var _ error = (*LayoutError)(nil)

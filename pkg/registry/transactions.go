@@ -18,8 +18,8 @@ func (t Table) OfTransactions() (Table, bool) {
 	}
 	return Table{
 		ID:     dms.TableID{DB: t.ID.DB, Table: dms.TransactionTable},
-		Prefix: t.Prefix, Path: *t.DMS.CDCPath, Task: t.Task, Flag: FlagLambda, OnBadRow: "fail",
-		DMS:        Settings{Format: FormatCSV, Delimiter: t.DMS.Delimiter, Null: t.DMS.Null},
+		Prefix: t.Prefix, Path: *t.DMS.CDCPath, Flag: FlagLambda, OnBadRow: "fail",
+		DMS:        Settings{Format: FormatCSV, Delimiter: t.DMS.Delimiter},
 		PrimaryKey: []string{}, Columns: []Column{},
 	}, true
 }
