@@ -78,10 +78,10 @@ func (s *splitter) read(ctx context.Context, object objects.Reader, t *transform
 			break
 		}
 		if err != nil {
-			return Input{}, t.earlier(src.failure(err))
+			return Input{}, t.earlier(src.cause(src.failure(err)))
 		}
 		if err := s.row(r); err != nil {
-			return Input{}, t.earlier(err)
+			return Input{}, t.earlier(src.cause(err))
 		}
 	}
 	if err := s.faults.failure(); err != nil {
