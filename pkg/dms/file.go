@@ -107,5 +107,5 @@ type File struct {
 	Order  FileOrder
 	// Part names the rows of one table in a transaction file: Object is then the
 	// whole transaction file. It is zero for any other file.
-	Part Part
+	Part Part `json:",omitzero"`
 }
