@@ -29,7 +29,7 @@ type TableItem struct {
 type FileRow struct {
 	FileID       dms.FileID
 	Kind         dms.FileKind
-	State        string // "waiting", "granted", "staged", "published", "quarantined", "ignored", "skipped"
+	State        string // "waiting", "granted", "staged", "published", "split", "quarantined", "ignored", "skipped"
 	Order        dms.FileOrder
 	LastModified time.Time
 	// Live rows are those that a later decision may need; the others are history.
@@ -98,10 +98,12 @@ const (
 	ObjectHeld    ObjectState = "held"    // told as held: its table is not registered
 )
 
-// ObjectRow is what ingest-router knows of one version of one object.
+// ObjectRow is what ingest-router knows of one version of one object, or of one
+// table's part of a transaction file.
 type ObjectRow struct {
 	FileID     dms.FileID
 	Object     dms.Object
+	Part       dms.Part // zero unless the row is of a part; Object is then the whole file
 	State      ObjectState
 	Table      dms.TableID // zero if it belongs to none
 	After      uint64      // the log's last sequence when it was decided

@@ -105,4 +105,7 @@ type File struct {
 	Object Object
 	Kind   FileKind
 	Order  FileOrder
+	// Part names the rows of one table in a transaction file: Object is then the
+	// whole transaction file. It is zero for any other file.
+	Part Part `json:",omitzero"`
 }

@@ -103,7 +103,7 @@ func notData(rel string) *NotData {
 		return &NotData{ReasonFolderMarker, "the object stands for a folder"}
 	}
 	for folder := range strings.SplitSeq(rel, "/") {
-		if len(folder) >= 7 && strings.EqualFold(folder[:7], "awsdms_") {
+		if isControlTable(folder) {
 			return &NotData{ReasonControlTable, "the object belongs to a control table of DMS"}
 		}
 	}

@@ -19,7 +19,7 @@ func anyTable() *rapid.Generator[Table] {
 		path := rapid.SampledFrom([]string{"", "dms/", "a b+c/d/"})
 		return Table{
 			ID:      dms.TableID{DB: rapid.StringMatching(`[a-z]{1,4}`).Draw(t, "db"), Table: text.Draw(t, "table")},
-			Version: rapid.Uint64().Draw(t, "version"), Prefix: path.Draw(t, "prefix"), Path: path.Draw(t, "path"), Task: rapid.SampledFrom([]string{"", "arn:x"}).Draw(t, "task"),
+			Version: rapid.Uint64().Draw(t, "version"), Prefix: path.Draw(t, "prefix"), Path: path.Draw(t, "path"), Schema: rapid.SampledFrom([]string{"", "dbo"}).Draw(t, "schema"), Task: rapid.SampledFrom([]string{"", "arn:x"}).Draw(t, "task"),
 			Flag: rapid.SampledFrom([]Flag{FlagLambda, FlagGlue, FlagPaused}).Draw(t, "flag"),
 			Job:  Job{Glue: rapid.SampledFrom([]string{"", "arn:y"}).Draw(t, "glue")},
 			DMS: Settings{
@@ -32,7 +32,7 @@ func anyTable() *rapid.Generator[Table] {
 			Columns: rapid.SliceOf(rapid.Custom(func(t *rapid.T) Column {
 				return Column{ID: rapid.Int().Draw(t, "id"), Name: text.Draw(t, "name"), Type: anyType().Draw(t, "type"), Required: rapid.Bool().Draw(t, "required")}
 			})).Draw(t, "columns"),
-			Layouts: rapid.SampledFrom([][]Layout{nil, {{Kind: dms.KindLoad, Columns: []string{"a"}}, {Kind: dms.KindChange, From: "20240705-000000000", Columns: []string{"b"}}}}).Draw(t, "layouts"),
+			Layouts: rapid.SampledFrom([][]Layout{nil, {{Kind: dms.KindLoad, Columns: []string{"a"}}, {Kind: dms.KindTransaction, Columns: []string{"c"}}, {Kind: dms.KindChange, From: "20240705-000000000", Columns: []string{"b"}}}}).Draw(t, "layouts"),
 		}
 	})
 }

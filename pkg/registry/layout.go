@@ -12,7 +12,7 @@ import (
 type LayoutError struct {
 	Table    dms.TableID
 	Kind     dms.FileKind
-	NameTime string   // of a change file
+	NameTime string   // of a change or transaction file
 	Width    int      // the columns that the file has
 	Known    []Layout // the layouts of this kind
 }
@@ -28,13 +28,17 @@ func (e *LayoutError) Error() string {
 		}
 		known = append(known, s)
 	}
-	kind := "load"
-	if e.Kind == dms.KindChange {
+	kind, width := "load", fmt.Sprint(e.Width)
+	switch e.Kind {
+	case dms.KindChange:
 		kind = "cdc, from: " + e.NameTime
+	case dms.KindTransaction:
+		kind = "txn, from: " + e.NameTime
+		width += ", table and schema apart,"
 	}
-	return fmt.Sprintf("column count %d fits no layout: registered for %s files of %s: %s; if the source or the task "+
+	return fmt.Sprintf("column count %s fits no layout: registered for %s files of %s: %s; if the source or the task "+
 		"has other columns now, add a layout {kind: %s, columns: […]} of that width to the registration, apply it, and resume the table with --retry",
-		e.Width, e.Kind, e.Table, strings.Join(known, "; "), kind)
+		width, e.Kind, e.Table, strings.Join(known, "; "), kind)
 }
 
 var _ error = (*LayoutError)(nil)
@@ -42,14 +46,14 @@ var _ error = (*LayoutError)(nil)
 // LayoutFor gives the columns of a headerless file: of the layouts of its kind
 // and width, the one that came into force last before the time in the file's
 // name (empty for a load file). A layout holds from its From on, until another of
-// the same kind and width takes its place. Transaction files have the layouts of
-// change files. Where none is registered for a kind, the default holds: Op,
-// timestamp, the table's columns, sequence, as far as the settings name them; Op
-// in a load file only with op_in_full_load. The error is a *LayoutError.
+// the same kind and width takes its place. Where none is registered for a kind,
+// the default holds: Op, timestamp, the table's columns, sequence, as far as the
+// settings name them; Op in a load file only with op_in_full_load.
+//
+// Rows of a transaction file have the layouts of their own kind, else those of
+// change files, but Op always stands first; table and schema, which follow it
+// there, count neither in width nor in the columns. The error is a *LayoutError.
 func (t Table) LayoutFor(kind dms.FileKind, nameTime string, width int) (Layout, error) {
-	if kind == dms.KindTransaction {
-		kind = dms.KindChange
-	}
 	known := t.layoutsOf(kind)
 	best := -1
 	for i, l := range known {
@@ -67,14 +71,22 @@ func (t Table) LayoutFor(kind dms.FileKind, nameTime string, width int) (Layout,
 }
 
 func (t Table) layoutsOf(kind dms.FileKind) []Layout {
+	if kind == dms.KindTransaction {
+		return t.transactionLayouts()
+	}
+	list := t.registeredLayouts(kind)
+	if len(list) == 0 {
+		list = []Layout{t.defaultLayout(kind)}
+	}
+	return list
+}
+
+func (t Table) registeredLayouts(kind dms.FileKind) []Layout {
 	var list []Layout
 	for _, l := range t.Layouts {
 		if l.Kind == kind {
 			list = append(list, l)
 		}
-	}
-	if len(list) == 0 {
-		list = []Layout{t.defaultLayout(kind)}
 	}
 	return list
 }
@@ -107,6 +119,9 @@ func (c *checker) layouts(t Table) {
 		path := fmt.Sprintf("layouts[%d]", i)
 		c.layout(path, t, l)
 		p := place{l.Kind, len(l.Columns), l.From}
+		if l.Kind == dms.KindTransaction {
+			p.width = 1 + len(withoutName(l.Columns, t.operation())) // Op may be left out
+		}
 		if len(p.from) == 18 {
 			p.from += "0" // the tenth digit, where it is written, may be 0 as well
 		}
@@ -120,8 +135,8 @@ func (c *checker) layouts(t Table) {
 
 func (c *checker) layout(path string, t Table, l Layout) {
 	switch {
-	case l.Kind != dms.KindLoad && l.Kind != dms.KindChange:
-		c.fault(path+".kind", "a layout is for load or cdc files")
+	case l.Kind != dms.KindLoad && l.Kind != dms.KindChange && l.Kind != dms.KindTransaction:
+		c.fault(path+".kind", "a layout is for load, cdc or txn files")
 	case l.From != "" && l.Kind == dms.KindLoad:
 		c.fault(path+".from", "load files carry no time in their names: a layout for them holds always")
 	case l.From != "" && !dms.ValidTime(l.From):
@@ -154,7 +169,8 @@ func (c *checker) layout(path string, t Table, l Layout) {
 	}
 	// A column more is taken as an optional string, and a column less as null; both
 	// at once is the mark of a misspelt name.
-	if headerless := t.DMS.Format == FormatCSV && !t.DMS.Header; headerless && len(unknown) > 0 && len(missing) > 0 {
+	headerless := t.DMS.Format == FormatCSV && !t.DMS.Header || l.Kind == dms.KindTransaction
+	if headerless && len(unknown) > 0 && len(missing) > 0 {
 		c.fault(path+".columns", "%s is not registered, and %s is missing: correct the name, or register the new column", strings.Join(unknown, ", "), strings.Join(missing, ", "))
 	}
 }

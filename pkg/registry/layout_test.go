@@ -36,6 +36,7 @@ func TestDefaultLayouts(t *testing.T) {
 		{withOp, dms.KindLoad, "Op ts id status seq"},
 		{bare, dms.KindLoad, "id status"},
 		{bare, dms.KindChange, "id status"},
+		{bare, dms.KindTransaction, "Op id status"}, // a transaction file always tells the operation
 	} {
 		want := strings.Fields(tt.want)
 		got, err := tt.table.LayoutFor(tt.kind, "20240115-070500000", len(want))
@@ -77,6 +78,41 @@ func TestLayoutFor(t *testing.T) {
 	}
 }
 
+func TestLayoutsOfTransactionFiles(t *testing.T) {
+	table := reports()
+	table.Layouts = []Layout{{Kind: dms.KindChange, Columns: []string{"ts", "Op", "id", "status"}}}
+	check := func(want string) {
+		t.Helper()
+		columns := strings.Fields(want)
+		got, err := table.LayoutFor(dms.KindTransaction, "20240705-000000000", len(columns))
+		if err != nil || !slices.Equal(got.Columns, columns) {
+			t.Errorf("%v, %v; want %v", got.Columns, err, columns)
+		}
+	}
+	check("Op ts id status") // those of change files, the operation first
+	table.Layouts = append(table.Layouts,
+		Layout{Kind: dms.KindTransaction, Columns: []string{"id", "status"}},
+		Layout{Kind: dms.KindTransaction, From: "20240601-000000000", Columns: []string{"Op", "status", "id"}},
+		Layout{Kind: dms.KindTransaction, Columns: []string{"Op", "id", "status", "seq"}})
+	if err := table.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	check("Op status id")
+	check("Op id status seq")
+	_, err := table.LayoutFor(dms.KindTransaction, "20240705-000000000", 6)
+	if err == nil || !strings.Contains(err.Error(), "3 (Op, id, status)") || !strings.Contains(err.Error(), "{kind: txn, from: 20240705-000000000, columns") {
+		t.Errorf("error %v", err)
+	}
+	inTxn := table.InTransactions()
+	if inTxn.DMS.Header || inTxn.DMS.Format != FormatCSV || *inTxn.DMS.OpColumn != "Op" {
+		t.Errorf("settings %+v", inTxn.DMS)
+	}
+	table.DMS.OpColumn, table.Columns[1].Name = nil, "op"
+	if name := *table.InTransactions().DMS.OpColumn; name != "_blotter_op" {
+		t.Errorf("the operation is called %s beside a column op", name)
+	}
+}
+
 func TestLayoutErrorSaysWhatToDo(t *testing.T) {
 	table := reports()
 	table.Layouts = []Layout{
@@ -110,6 +146,8 @@ func TestLayoutsThatCouldMatchOneFile(t *testing.T) {
 		{"loads of one width", Layout{Kind: dms.KindLoad, Columns: four}, Layout{Kind: dms.KindLoad, Columns: four}, false},
 		{"other kind", Layout{Kind: dms.KindLoad, Columns: four}, Layout{Kind: dms.KindChange, Columns: four}, true},
 		{"other width", Layout{Kind: dms.KindChange, Columns: four[:3]}, Layout{Kind: dms.KindChange, Columns: four}, true},
+		{"operation named or not", Layout{Kind: dms.KindTransaction, Columns: []string{"Op", "id", "status"}}, Layout{Kind: dms.KindTransaction, Columns: []string{"status", "id"}}, false},
+		{"transaction files", Layout{Kind: dms.KindTransaction, Columns: four}, Layout{Kind: dms.KindChange, Columns: four}, true},
 		{"one after the other", Layout{Kind: dms.KindChange, Columns: four}, Layout{Kind: dms.KindChange, From: "20240705-000000000", Columns: four}, true},
 	} {
 		table := reports()

@@ -13,23 +13,39 @@ import (
 type Matcher struct {
 	places   map[string]dms.TableID // by full path, "" or ending in "/"
 	prefixes map[string]bool
+	sources  map[string]*sourceIndex // by database
 }
 
-// NewMatcher knows the places of tables: their own folders, and for those with a
-// cdc_path the folder of their database's transaction files. Of two tables in
-// one place, which CheckTogether refuses, the first by name has it.
+// NewMatcher knows the folders of the tables, among them those of pseudo-tables
+// of transaction files. Of two tables in one place, which CheckTogether refuses,
+// the first by name has it.
 func NewMatcher(tables []Table) *Matcher {
-	m := &Matcher{places: make(map[string]dms.TableID, len(tables)), prefixes: map[string]bool{}}
+	m := &Matcher{places: make(map[string]dms.TableID, len(tables)), prefixes: map[string]bool{}, sources: map[string]*sourceIndex{}}
 	sorted := slices.Clone(tables)
 	slices.SortStableFunc(sorted, func(a, b Table) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 	for _, t := range sorted {
 		m.prefixes[t.Prefix] = true
 		m.add(t.Location(), t.ID)
-		if path, ok := t.TransactionLocation(); ok {
-			m.add(path, dms.TableID{DB: t.ID.DB, Table: dms.TransactionTable})
+		if t.ID.IsTransactions() {
+			continue
 		}
+		if m.sources[t.ID.DB] == nil {
+			m.sources[t.ID.DB] = &sourceIndex{}
+		}
+		m.sources[t.ID.DB].add(t)
 	}
 	return m
+}
+
+// MatchPart finds the table that a part of a transaction file of db belongs to.
+// A table's own folder names it as its source does, <schema>/<table>/; else the
+// registered schema and name count. Case is disregarded where it does not tell
+// two tables apart.
+func (m *Matcher) MatchPart(db string, part dms.Part) (id dms.TableID, ok bool) {
+	if x := m.sources[db]; x != nil {
+		return x.match(sourceName{part.Schema, part.Table})
+	}
+	return dms.TableID{}, false
 }
 
 func (m *Matcher) add(path string, id dms.TableID) {
@@ -40,7 +56,7 @@ func (m *Matcher) add(path string, id dms.TableID) {
 
 // Match finds the table whose folder holds the object; the longest path wins.
 // rel is the key below that folder. An object below a cdc_path belongs to the
-// pseudo-table "<db>.@txn".
+// pseudo-table "<db>.@txn", once that is registered.
 //
 // If ok is false, no registered table holds it. Below the prefix of any, rel is
 // then the key below the longest such prefix, and the TableID a guess from its
@@ -80,12 +96,3 @@ func guess(rel string) dms.TableID {
 
 // Location is the folder of the table's objects: "" or ending in "/".
 func (t Table) Location() string { return t.Prefix + t.Path }
-
-// TransactionLocation is the folder of the transaction files of the table's
-// database, if its settings name one.
-func (t Table) TransactionLocation() (string, bool) {
-	if t.DMS.CDCPath == nil {
-		return "", false
-	}
-	return t.Prefix + *t.DMS.CDCPath, true
-}

@@ -15,8 +15,12 @@ func TestMatcher(t *testing.T) {
 	cdc := "txn/"
 	reports := place("rms", "reports", "dms/", "rms/reports/")
 	reports.DMS.CDCPath = &cdc
+	txn, ok := reports.OfTransactions()
+	if !ok {
+		t.Fatal("a cdc_path makes no pseudo-table")
+	}
 	m := NewMatcher([]Table{
-		reports,
+		reports, txn,
 		place("rms", "reports_old", "dms/", "rms/reports/old/"),
 		place("rms", "case notes+2024", "dms/", "rms/case notes+2024/"),
 		place("cad", "units", "dms/cad/", "public/units/"),
@@ -66,6 +70,57 @@ func TestMatcherWithoutPrefix(t *testing.T) {
 	}
 	if id, rel, ok := NewMatcher(nil).Match("a/b/c.csv"); !id.IsZero() || rel != "a/b/c.csv" || ok {
 		t.Errorf("%s, %q, %v", id, rel, ok)
+	}
+}
+
+// TestTransactionFilesWaitForTheirTable: before the pseudo-table is registered,
+// nobody could take their objects.
+func TestTransactionFilesWaitForTheirTable(t *testing.T) {
+	cdc := "txn/"
+	reports := place("rms", "reports", "dms/", "rms/reports/")
+	reports.DMS.CDCPath = &cdc
+	if id, _, ok := NewMatcher([]Table{reports}).Match("dms/txn/CDC_TXN-1.csv"); ok {
+		t.Errorf("it belongs to %s", id)
+	}
+}
+
+func TestMatchPart(t *testing.T) {
+	named := func(schema string, p Table) Table { p.Schema = schema; return p }
+	txn := place("rms", dms.TransactionTable, "dms/", "txn/")
+	m := NewMatcher([]Table{
+		txn,
+		named("rms", place("rms", "reports", "dms/", "rms/reports/")),
+		named("rms", place("rms", "persons", "dms/", "DBO/TBL_PERSONS/")), // renamed here
+		named("dbo", place("rms", "units", "dms/", "units/")),             // a folder that tells nothing
+		named("rms", place("rms", "Notes", "dms/", "rms/Notes/")),
+		named("rms", place("rms", "notes2", "dms/", "rms/notes/")),
+		named("rms", place("cad", "calls", "dms/", "rms/calls/")), // another database
+	})
+	for _, tt := range []struct {
+		schema, table, want string
+	}{
+		{"rms", "reports", "rms.reports"},
+		{"RMS", "REPORTS", "rms.reports"},
+		{"DBO", "TBL_PERSONS", "rms.persons"},
+		{"dbo", "tbl_persons", "rms.persons"},
+		{"rms", "persons", "rms.persons"},
+		{"dbo", "units", "rms.units"},
+		{"rms", "units", ""},
+		{"hr", "reports", ""},
+		{"rms", "Notes", "rms.Notes"},
+		{"rms", "notes", "rms.notes2"}, // the source tells them apart by case
+		{"rms", "NOTES", ""},           // this spelling does not
+		{"rms", "calls", ""},
+		{"rms", "@txn", ""},
+		{"", "reports", ""},
+	} {
+		id, ok := m.MatchPart("rms", dms.Part{FileID: "f", Schema: tt.schema, Table: tt.table})
+		if !ok && tt.want != "" || ok && id.String() != tt.want {
+			t.Errorf("%s.%s: %s, %v; want %q", tt.schema, tt.table, id, ok, tt.want)
+		}
+	}
+	if id, ok := m.MatchPart("hr", dms.Part{Schema: "rms", Table: "reports"}); ok {
+		t.Errorf("a database without tables has %s", id)
 	}
 }
 

@@ -149,7 +149,7 @@ func (s *source) table(n ast.Node, path string, d shared) Table {
 		t.DMS.DatePartition = &partition
 	}
 	var folder *string
-	t.Prefix, t.Task, t.ID.DB = asFolder(d.prefix), d.task, d.database
+	t.Prefix, t.Schema, t.Task, t.ID.DB = asFolder(d.prefix), d.schema, d.task, d.database
 	t.PrimaryKey, t.Columns = []string{}, []Column{}
 	hasKey := false
 	s.fields(n, path, map[string]func(ast.Node, string){

@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 	notes.Header, notes.Delimiter, notes.Null, notes.OpColumn, notes.CDCPath = true, "\t", "NULL", nil, str("txn/")
 	notes.DatePartition = &DatePartition{Format: "YYYYMM", Separator: "dash"}
 	want := []Table{{
-		ID: dms.TableID{DB: "rms", Table: "reports"}, Prefix: "dms/", Path: "rms/reports/", Task: "arn:aws:dms:eu-central-1:000000000000:task:X",
+		ID: dms.TableID{DB: "rms", Table: "reports"}, Prefix: "dms/", Path: "rms/reports/", Schema: "rms", Task: "arn:aws:dms:eu-central-1:000000000000:task:X",
 		Flag: FlagGlue, Job: Job{Lambda: "arn:aws:lambda:x", Glue: "arn:aws:glue:x"}, DMS: settings, Load: LoadRule{QuietPeriod: 5 * time.Minute}, OnBadRow: "fail",
 		PrimaryKey: []string{"id"},
 		Columns:    []Column{{Name: "id", Type: Type{Kind: Long}, Required: true}, {Name: "status", Type: Type{Kind: String}}},
@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 			{Kind: dms.KindChange, From: "20240705-000000000", Columns: []string{"Op", "dms_commit_ts", "id", "status", "dms_change_seq", "before_id"}},
 		},
 	}, {
-		ID: dms.TableID{DB: "rms", Table: "case notes+2024"}, Prefix: "dms/", Path: "rms/case notes+2024/", Task: "arn:aws:dms:eu-central-1:000000000000:task:X",
+		ID: dms.TableID{DB: "rms", Table: "case notes+2024"}, Prefix: "dms/", Path: "rms/case notes+2024/", Schema: "rms", Task: "arn:aws:dms:eu-central-1:000000000000:task:X",
 		Flag: FlagLambda, DMS: notes, OnBadRow: "quarantine", Reports: Reports{ShowValues: true}, PrimaryKey: []string{},
 		Columns: []Column{
 			{Name: "zeta", Type: Type{Kind: Decimal, Precision: 10, Scale: 2}},
@@ -157,7 +157,7 @@ tables:
 		"t:1: databse: the key is not known: expected database, dms,", "t:1: database: the name of the database is missing", "t:2: source.prefx: the key is not known: expected prefix, schema, task",
 		"t:4: columns: columns are missing", "t:6: tables[0].colums: the key is not known", "t:7: tables[0].dms.heade: the key is not known",
 		"t:8: tables[0].layouts[0].knd: the key is not known: expected columns, from, kind",
-		"t:8: layouts[0].kind: a layout is for load or cdc files", "t:8: layouts[0].columns: a layout names at least one column",
+		"t:8: layouts[0].kind: a layout is for load, cdc or txn files", "t:8: layouts[0].columns: a layout names at least one column",
 	}},
 	{"values of a wrong kind", `database: rms
 dms:

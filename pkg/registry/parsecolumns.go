@@ -86,8 +86,10 @@ func (s *source) layouts(n ast.Node, path string) []Layout {
 					l.Kind = dms.KindLoad
 				case v == "cdc" || v == "change":
 					l.Kind = dms.KindChange
+				case v == "txn" || v == "transaction":
+					l.Kind = dms.KindTransaction
 				case ok:
-					s.fault(n, path, "%q is not known: expected load or cdc", v)
+					s.fault(n, path, "%q is not known: expected load, cdc or txn", v)
 				}
 			},
 			"from": func(n ast.Node, path string) {

@@ -268,16 +268,25 @@ func conflicts(tables []Table) []conflict {
 		}
 		places[t.Location()] = t.ID
 	}
+	transactions := map[string]Table{}
 	for i, t := range tables {
-		txn := dms.TableID{DB: t.ID.DB, Table: dms.TransactionTable}
-		place, ok := t.TransactionLocation()
+		txn, ok := t.OfTransactions()
 		if !ok {
 			continue
 		}
-		if other, taken := places[place]; taken && other != txn {
-			report(i, "dms.cdc_path", "the folder %q belongs to %s", place, other)
+		if other, taken := places[txn.Location()]; taken && other != txn.ID {
+			report(i, "dms.cdc_path", "the folder %q belongs to %s", txn.Location(), other)
 		}
-		places[place] = txn
+		places[txn.Location()] = txn.ID
+		first, known := transactions[t.ID.DB]
+		switch {
+		case !known:
+			transactions[t.ID.DB] = txn
+		case first.Location() != txn.Location():
+			report(i, "dms.cdc_path", "a database has one folder of transaction files; %s has %q", t.ID.DB, first.Location())
+		case first.DMS.Delimiter != txn.DMS.Delimiter:
+			report(i, "dms.delimiter", "the rows of all tables of %s stand in the same transaction files, with one delimiter: %q", t.ID.DB, first.DMS.Delimiter)
+		}
 	}
 	return found
 }

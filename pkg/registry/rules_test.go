@@ -97,7 +97,13 @@ func TestCheckTogether(t *testing.T) {
 	samePlace.ID.Table = "x"
 	onTxn.ID.Table, onTxn.Path = "x", "txn/"
 	otherTxn.ID, otherTxn.Path, otherTxn.DMS.CDCPath = dms.TableID{DB: "cad", Table: "x"}, "cad/x/", str("txn/")
-	for name, bad := range map[string]Table{"is registered already": sameName, "belongs to rms.reports": samePlace, "belongs to rms.x": onTxn, "belongs to rms.@txn": otherTxn} {
+	elsewhere, divided := other, other
+	elsewhere.ID.Table, elsewhere.Path, elsewhere.DMS.CDCPath = "x", "rms/x/", str("txn2/")
+	divided.ID.Table, divided.Path, divided.DMS.Delimiter = "x", "rms/x/", "|"
+	for name, bad := range map[string]Table{
+		"is registered already": sameName, "belongs to rms.reports": samePlace, "belongs to rms.x": onTxn, "belongs to rms.@txn": otherTxn,
+		"one folder of transaction files": elsewhere, "with one delimiter": divided,
+	} {
 		err := CheckTogether([]Table{reports(), other, bad})
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, want %q", err, name)

@@ -33,8 +33,10 @@ type Table struct {
 	Version uint64      `json:"version"` // assigned by lock-manager, from 1
 	// Prefix and Path place the table's objects: <prefix><path>…; both end in "/"
 	// or are empty.
-	Prefix     string     `json:"prefix"`
-	Path       string     `json:"path"`
+	Prefix string `json:"prefix"`
+	Path   string `json:"path"`
+	// Schema is the schema in the source, as transaction files name it.
+	Schema     string     `json:"schema,omitempty"`
 	Task       string     `json:"task,omitempty"` // ARN of the DMS task
 	Flag       Flag       `json:"flag"`
 	Job        Job        `json:"job"`
@@ -135,9 +137,11 @@ const (
 )
 
 // Layout lists the columns of a headerless file, in order, with the
-// bookkeeping columns (Op, timestamp, sequence, before-images) among them.
+// bookkeeping columns (Op, timestamp, sequence, before-images) among them. Of a
+// transaction file it lists what follows operation, table and schema in the rows
+// of this table; Op may be named first, and the two others never are.
 type Layout struct {
-	Kind    dms.FileKind `json:"kind"`           // load or change
+	Kind    dms.FileKind `json:"kind"`           // load, change or transaction
 	From    string       `json:"from,omitempty"` // the first time in a name that it holds for: "20240705-000000000"
 	Columns []string     `json:"columns"`
 }

@@ -6,7 +6,8 @@ const (
 	CodeObjectGone     = "object.gone"    // the raw object is no longer there
 	CodeObjectChanged  = "object.changed" // it is there in another version
 	CodeGzip           = "file.gzip"
-	CodeKind           = "file.kind"   // a file that is transformed in another way
+	CodeKind           = "file.kind"   // a kind of file that the table does not take
+	CodePart           = "file.part"   // a transaction file without rows of the table
 	CodeFormat         = "file.format" // not readable in the registered format
 	CodeLayout         = "file.layout" // no layout matches a headerless file
 	CodeHeader         = "file.header" // a column stands twice
@@ -22,12 +23,15 @@ const (
 	CodeSequence       = "row.change_seq"
 	CodeCommitTime     = "row.timestamp"
 	CodeKeyNull        = "row.key_null"
-	CodeBoolean        = "value.boolean"
-	CodeInteger        = "value.integer"
-	CodeFloat          = "value.float"
-	CodeDecimal        = "value.decimal"
-	CodeDate           = "value.date"
-	CodeTimestamp      = "value.timestamp"
-	CodeBinary         = "value.binary"
-	CodeText           = "value.text" // not UTF-8
+	// Of a transaction file: a row that names no table, and more tables than may be.
+	CodeTransactionTable  = "txn.table"
+	CodeTransactionTables = "txn.tables"
+	CodeBoolean           = "value.boolean"
+	CodeInteger           = "value.integer"
+	CodeFloat             = "value.float"
+	CodeDecimal           = "value.decimal"
+	CodeDate              = "value.date"
+	CodeTimestamp         = "value.timestamp"
+	CodeBinary            = "value.binary"
+	CodeText              = "value.text" // not UTF-8
 )

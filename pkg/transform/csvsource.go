@@ -26,6 +26,7 @@ type csvSource struct {
 	key    string
 	null   string
 	reader *dms.CSVReader
+	part   dms.Part // zero, or the rows of a transaction file that are taken
 	names  []string
 	first  *textBatch // the first row of a headerless file
 	opt    dms.CSVOptions
@@ -35,15 +36,15 @@ type csvSource struct {
 // none: names is nil then.
 func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	t := job.Table
-	s := &csvSource{in: in, key: job.File.Object.Key, null: t.DMS.Null}
+	s := &csvSource{in: in, key: job.File.Object.Key, null: t.DMS.Null, part: job.File.Part}
 	s.opt = dms.CSVOptions{Delimiter: ',', MaxField: maxField, EmptyLines: onlyColumn(t), KeepNotUTF8: t.OnBadRow == registry.OnBadRowQuarantine}
 	if t.DMS.Delimiter != "" {
 		s.opt.Delimiter = t.DMS.Delimiter[0]
 	}
 	s.reader = dms.NewCSVReader(in.text, s.opt)
-	first, err := s.reader.Read()
+	first, err := s.read()
 	if errors.Is(err, io.EOF) && in.raw.err == nil {
-		return s, nil
+		return s, s.missing()
 	}
 	if err != nil {
 		return nil, s.cause(s.failure(err))
@@ -58,11 +59,45 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 		return s, nil
 	}
 	s.first = newTextBatch(s.opt.Delimiter)
-	s.first.add(first)
-	if s.names, err = headerlessColumns(job, first.Len()); err != nil {
+	s.add(s.first, first)
+	if s.names, err = headerlessColumns(job, s.first.rows[0].width, first.Row()); err != nil {
 		return nil, s.cause(err)
 	}
 	return s, nil
+}
+
+// read gives the next row that is taken.
+func (s *csvSource) read() (dms.Record, error) {
+	for {
+		r, err := s.reader.Read()
+		if err != nil || s.part.IsZero() {
+			return r, err
+		}
+		if r.Len() >= fieldsBefore && string(r.Field(fieldTable).Text) == s.part.Table &&
+			string(r.Field(fieldSchema).Text) == s.part.Schema {
+			return r, nil
+		}
+	}
+}
+
+// add copies a row into a batch, but for the fields of a transaction file that
+// told whose it is.
+func (s *csvSource) add(b *textBatch, r dms.Record) {
+	if s.part.IsZero() {
+		b.add(r, 0)
+		return
+	}
+	b.add(r, fieldsBefore-1)
+}
+
+// missing refuses a transaction file without any row of the part: its split has
+// counted some.
+func (s *csvSource) missing() error {
+	if s.part.IsZero() {
+		return nil
+	}
+	return &Failure{Code: CodePart, ObjectKey: s.key, Message: fmt.Sprintf("the transaction file holds no row of %s", s.part),
+		Expected: "the rows that its split has counted", Hint: "give all tables of the database the delimiter that the transaction files have, apply, and resume with --retry"}
 }
 
 // onlyColumn reports whether files of the table have a single column: there an
@@ -136,7 +171,7 @@ func (s *csvSource) scan(ctx context.Context, free, full chan *textBatch) error 
 			return ctx.Err()
 		}
 		for !b.isFull() {
-			r, err := s.reader.Read()
+			r, err := s.read()
 			if err != nil {
 				full <- b
 				if errors.Is(err, io.EOF) && s.in.raw.err == nil {
@@ -144,7 +179,7 @@ func (s *csvSource) scan(ctx context.Context, free, full chan *textBatch) error 
 				}
 				return s.failure(err)
 			}
-			b.add(r)
+			s.add(b, r)
 		}
 		full <- b
 	}
@@ -154,9 +189,13 @@ func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) e
 	for i := range row.batch.rows {
 		row.at(i)
 		if n := row.len(); n != len(s.names) {
+			of, left := "the file", 0
+			if !s.part.IsZero() {
+				of, left = "the first row of its table", fieldsBefore-1
+			}
 			bad.add(CodeColumnCount, row.number(), "", nil, func(f *Failure) {
-				f.Message = fmt.Sprintf("the row has %d columns, the file has %d", n, len(s.names))
-				f.Expected = fmt.Sprintf("%d columns", len(s.names))
+				f.Message = fmt.Sprintf("the row has %d columns, %s has %d", n+left, of, len(s.names)+left)
+				f.Expected = fmt.Sprintf("%d columns", len(s.names)+left)
 				f.Hint = "have DMS write the file again; no row may shift into wrong columns"
 			})
 		} else if field, found := row.notUTF8(); found {
@@ -185,7 +224,7 @@ func (s *csvSource) failure(err error) error {
 	}
 	f := &Failure{Code: string(e.Code), ObjectKey: s.key, Message: e.Error(), Row: e.Row,
 		Expected: csvExpected, Hint: csvHint}
-	if e.Field < len(s.names) {
+	if e.Field < len(s.names) && s.part.IsZero() {
 		f.Column = s.names[e.Field]
 	}
 	return f

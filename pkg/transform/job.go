@@ -44,7 +44,8 @@ func (j Job) check() error {
 	if j.File.ID == "" || j.File.Order == "" || j.Token == 0 || j.Table.Version == 0 {
 		faults = append(faults, errors.New("file id, file order, token or registration version is missing"))
 	}
-	if len(j.Table.Columns) == 0 {
+	splits := j.File.Kind == dms.KindTransaction && j.Table.ID.IsTransactions()
+	if len(j.Table.Columns) == 0 && !splits {
 		faults = append(faults, errors.New("the registration has no columns"))
 	}
 	for _, name := range j.Table.PrimaryKey {
@@ -55,9 +56,12 @@ func (j Job) check() error {
 	if len(faults) > 0 {
 		return fmt.Errorf("transform %s of %s: %w", j.File.ID, j.Table.ID, errors.Join(faults...))
 	}
-	if j.File.Kind != dms.KindLoad && j.File.Kind != dms.KindChange {
+	if part := j.File.Part; !part.IsZero() && (j.File.Kind != dms.KindChange || part.ID() != j.File.ID) {
+		return fmt.Errorf("transform %s of %s: it is not the change file that part %s of file %s makes", j.File.ID, j.Table.ID, part, part.FileID)
+	}
+	if j.File.Kind != dms.KindLoad && j.File.Kind != dms.KindChange && !splits {
 		return &Failure{Code: CodeKind, ObjectKey: j.File.Object.Key, Message: "a " + j.File.Kind.String() + " file holds no rows of one table",
-			Expected: "a load or change file", Hint: "transaction files must be split by table first"}
+			Expected: "a load or change file", Hint: "register the folder of transaction files as cdc_path"}
 	}
 	return nil
 }

@@ -7,17 +7,22 @@ import (
 )
 
 // headerlessColumns names the columns of a file without a header by the
-// registered layout that fits its kind, the time in its name and its width.
-func headerlessColumns(job Job, width int) ([]string, error) {
+// registered layout that fits its kind, the time in its name and its width. The
+// number of its first row is for the failure.
+func headerlessColumns(job Job, width int, row int64) ([]string, error) {
 	file := job.File
 	name, why := dms.ParseName(path.Base(file.Object.Key), dms.NameRules{Place: dms.Anywhere})
 	if why != nil {
 		return nil, &Failure{Code: CodeLayout, ObjectKey: file.Object.Key, Message: why.Detail,
 			Expected: "a name that DMS writes", Hint: "skip the file"}
 	}
-	layout, err := job.Table.LayoutFor(file.Kind, name.Time, width)
+	kind := file.Kind
+	if !file.Part.IsZero() {
+		kind = dms.KindTransaction
+	}
+	layout, err := job.Table.LayoutFor(kind, name.Time, width)
 	if err != nil {
-		return nil, &Failure{Code: CodeLayout, ObjectKey: file.Object.Key, Row: 1, Message: err.Error()}
+		return nil, &Failure{Code: CodeLayout, ObjectKey: file.Object.Key, Row: row, Message: err.Error()}
 	}
 	return layout.Columns, nil
 }

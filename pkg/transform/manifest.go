@@ -19,7 +19,10 @@ type Manifest struct {
 	Token       uint64        `json:"token"`
 	Kind        dms.FileKind  `json:"kind"`
 	Order       dms.FileOrder `json:"order"`
-	Input       Input         `json:"input"`
+	// Part is set for the rows of one table in a transaction file; Input is then
+	// the whole file, Counts are those of the table's rows.
+	Part  dms.Part `json:"part,omitzero"`
+	Input Input    `json:"input"`
 	// Schema lists the user columns of rows files as staged: the registered ones,
 	// as wide as the file has them, then those that the file alone brought. Their
 	// field ids hold for this output only.
@@ -38,6 +41,9 @@ type Manifest struct {
 	// MinPosition and MaxPosition bound the positions of all staged rows.
 	MinPosition dms.Position `json:"min_position"`
 	MaxPosition dms.Position `json:"max_position"`
+	// Parts are what a transaction file divides into, in the order of their first
+	// rows. Its manifest has them instead of a schema and staged rows.
+	Parts []dms.TransactionPart `json:"parts,omitempty"`
 }
 
 // Input names the bytes that were read.

@@ -84,14 +84,18 @@ func (m *Manifest) Validate() error {
 	if m.Engine == "" || m.Table.IsZero() || m.FileID == "" || m.Token == 0 || m.SpecVersion == 0 {
 		fault("engine, table, spec_version, file_id or token is missing")
 	}
-	if m.Kind != dms.KindLoad && m.Kind != dms.KindChange {
-		fault("kind %d is neither load nor change", m.Kind)
+	split := m.Kind == dms.KindTransaction
+	if m.Kind != dms.KindLoad && m.Kind != dms.KindChange && !split {
+		fault("kind %d is none of load, change and transaction", m.Kind)
+	}
+	if part := m.Part; !part.IsZero() && (m.Kind != dms.KindChange || part.ID() != m.FileID) {
+		fault("part: the file is not part %s of file %s", part, part.FileID)
 	}
 	if !isSHA256(m.Input.SHA256) {
 		fault("input: sha256 is not 64 hex digits")
 	}
-	if len(m.Schema) == 0 {
-		fault("schema is empty")
+	if (len(m.Schema) == 0) != split {
+		fault("schema has %d columns in the manifest of a %s file", len(m.Schema), m.Kind)
 	}
 	c := m.Counts
 	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) < 0 {
@@ -103,14 +107,36 @@ func (m *Manifest) Validate() error {
 	if rejected := validateFiles("rejected", m.Rejected, fault); rejected != c.Rejected {
 		fault("counts: %d rows were rejected, %d are set aside", c.Rejected, rejected)
 	}
+	m.validateParts(fault)
 	staged := validateFiles("rows", m.Rows, fault) + validateFiles("deletes", m.Deletes, fault)
-	if want := c.RowsRead - c.Rejected + c.KeysMoved - c.DuplicatesDropped; staged != want {
+	want := c.RowsRead - c.Rejected + c.KeysMoved - c.DuplicatesDropped
+	if split {
+		want = 0
+	}
+	if staged != want {
 		fault("counts: %d rows and deletes are staged, the counts leave %d", staged, want)
 	}
 	if m.MinPosition > m.MaxPosition || (staged > 0) != (m.MaxPosition != "") {
 		fault("min_position and max_position do not bound the staged rows")
 	}
 	return errors.Join(faults...)
+}
+
+// validateParts checks that the parts of a transaction file account for its rows.
+func (m *Manifest) validateParts(fault func(string, ...any)) {
+	var rows int64
+	seen := map[dms.FileID]bool{}
+	for i, p := range m.Parts {
+		part := dms.Part{FileID: m.FileID, Schema: p.Schema, Table: p.Table}
+		if p.Schema == "" || p.Table == "" || p.Rows <= 0 || p.FileID != part.ID() || seen[p.FileID] {
+			fault("parts[%d]: schema, table or rows is missing, or its id is not its own", i)
+		}
+		seen[p.FileID] = true
+		rows += p.Rows
+	}
+	if m.Kind == dms.KindTransaction && rows != m.Counts.RowsRead || m.Kind != dms.KindTransaction && len(m.Parts) > 0 {
+		fault("parts: they hold %d rows, the %s file has %d", rows, m.Kind, m.Counts.RowsRead)
+	}
 }
 
 // validateFiles checks one list of staged files and counts its rows.

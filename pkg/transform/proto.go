@@ -1,6 +1,9 @@
 package transform
 
-import blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+import (
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
 
 // Proto gives the form that TransformFailed and TablePaused carry.
 func (f *Failure) Proto() *blotterv1.Failure {
@@ -34,5 +37,6 @@ func (r *Result) Staged() *blotterv1.StagedFile {
 	return &blotterv1.StagedFile{
 		FileId: string(r.Manifest.FileID), Token: r.Manifest.Token,
 		ManifestKey: r.ManifestKey, ManifestSha256: r.ManifestSHA256, Counts: r.Manifest.Counts.Proto(),
+		Parts: wire.TransactionParts(r.Manifest.Parts),
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 // Run stages one file: it reads the raw object in the announced version, checks
 // every row, leaves the last change of each key, and writes Parquet files and,
-// last, a manifest below StagePrefix. It blocks until all is durable.
+// last, a manifest below StagePrefix. It blocks until all is durable. Of a
+// transaction file only the manifest is staged, which names its parts; of a part,
+// which is a change file, only the table's own rows are looked at.
 //
 // A fault of the file, the registration or the object is a *Failure and final;
 // any other error may pass, and the job may be run again. Running a job again
@@ -30,7 +32,11 @@ func Run(ctx context.Context, cfg Config, deps Deps, job Job) (*Result, error) {
 		return done, err
 	}
 	t := newTransform(cfg, deps, job)
-	result, err := t.run(ctx)
+	run := t.run
+	if job.File.Kind == dms.KindTransaction {
+		run = t.split
+	}
+	result, err := run(ctx)
 	if fault := t.keepValue(ctx, err); fault != nil {
 		err = fault // one that may pass: with its value, the failure is told when it has
 	}
@@ -57,6 +63,9 @@ type transform struct {
 }
 
 func newTransform(cfg Config, deps Deps, job Job) *transform {
+	if !job.File.Part.IsZero() {
+		job.Table = job.Table.InTransactions()
+	}
 	t := &transform{cfg: cfg, deps: deps, job: job}
 	t.faults = newFaults(job.File.Object.Key, job.Table.Reports.ShowValues, job.oneByOne())
 	t.dir = &scratch{parent: cfg.ScratchDir}
@@ -214,7 +223,7 @@ func (t *transform) publish(ctx context.Context, in Input) (*Result, error) {
 	m := Manifest{
 		Engine: Engine, Table: t.job.Table.ID, SpecVersion: t.job.Table.Version,
 		FileID: t.job.File.ID, Token: t.job.Token, Kind: t.job.File.Kind, Order: t.job.File.Order,
-		Input: in, Schema: t.rows.columns, Counts: t.counts,
+		Part: t.job.File.Part, Input: in, Schema: t.rows.columns, Counts: t.counts,
 	}
 	var err error
 	if m.Rows, err = t.rows.commit(ctx); err != nil {

@@ -39,14 +39,21 @@ func (b *textBatch) reset() {
 	b.data, b.ends, b.rows = b.data[:0], b.ends[:0], b.rows[:0]
 }
 
-func (b *textBatch) add(r dms.Record) {
+// add copies a row; skip fields after the first one are left out.
+func (b *textBatch) add(r dms.Record, skip int) {
 	n := r.Len()
-	span := textRowSpan{number: r.Row(), field: len(b.ends), start: uint32(len(b.data)), width: n}
+	span := textRowSpan{number: r.Row(), field: len(b.ends), start: uint32(len(b.data)), width: n - skip}
 	if field, bad := r.NotUTF8(); bad {
+		if field > 0 {
+			field = max(field-skip, 0)
+		}
 		span.bad = field + 1
 	}
 	b.rows = append(b.rows, span)
 	for i := range n {
+		if 1 <= i && i <= skip {
+			continue
+		}
 		f := r.Field(i)
 		b.data = append(b.data, f.Text...)
 		b.ends = append(b.ends, fieldEnd{at: uint32(len(b.data)), quoted: f.Quoted})

@@ -54,13 +54,46 @@ func Object(o dms.Object) *blotterv1.ObjectRef {
 func FileOf(f *blotterv1.FileRef) dms.File {
 	return dms.File{
 		ID: dms.FileID(f.GetFileId()), Object: ObjectOf(f.GetObject()),
-		Kind: KindOf(f.GetKind()), Order: dms.FileOrder(f.GetOrder()),
+		Kind: KindOf(f.GetKind()), Order: dms.FileOrder(f.GetOrder()), Part: PartOf(f.GetPart()),
 	}
 }
 
 // FileRef gives a classified file its protobuf form.
 func FileRef(f dms.File) *blotterv1.FileRef {
 	return &blotterv1.FileRef{
-		FileId: string(f.ID), Object: Object(f.Object), Kind: Kind(f.Kind), Order: string(f.Order),
+		FileId: string(f.ID), Object: Object(f.Object), Kind: Kind(f.Kind), Order: string(f.Order), Part: Part(f.Part),
 	}
+}
+
+// PartOf reads which part of a transaction file is meant; nil gives the zero Part.
+func PartOf(p *blotterv1.PartOf) dms.Part {
+	return dms.Part{FileID: dms.FileID(p.GetFileId()), Schema: p.GetSchema(), Table: p.GetTable()}
+}
+
+// Part gives a part its protobuf form; the zero Part gives nil.
+func Part(p dms.Part) *blotterv1.PartOf {
+	if p.IsZero() {
+		return nil
+	}
+	return &blotterv1.PartOf{FileId: string(p.FileID), Schema: p.Schema, Table: p.Table}
+}
+
+// TransactionPartsOf reads the parts of a transaction file.
+func TransactionPartsOf(parts []*blotterv1.TransactionPart) []dms.TransactionPart {
+	var out []dms.TransactionPart
+	for _, p := range parts {
+		out = append(out, dms.TransactionPart{
+			FileID: dms.FileID(p.GetFileId()), Schema: p.GetSchema(), Table: p.GetTable(), Rows: p.GetRows(),
+		})
+	}
+	return out
+}
+
+// TransactionParts gives the parts of a transaction file their protobuf form.
+func TransactionParts(parts []dms.TransactionPart) []*blotterv1.TransactionPart {
+	var out []*blotterv1.TransactionPart
+	for _, p := range parts {
+		out = append(out, &blotterv1.TransactionPart{FileId: string(p.FileID), Schema: p.Schema, Table: p.Table, Rows: p.Rows})
+	}
+	return out
 }

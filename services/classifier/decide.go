@@ -2,6 +2,7 @@ package classifier
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -12,15 +13,15 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// transactions is the pseudo-table that transaction files belong to.
-const transactions = "@txn"
-
 // decide says what an object is; spec is the newest registration of its table.
 func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	object := wire.ObjectOf(e.GetObject())
+	if e.GetPart() != nil {
+		return decidePart(spec, e, object)
+	}
 	rel, below := strings.CutPrefix(object.Key, spec.Prefix+spec.Path)
 	rules := dms.NameRules{Place: dms.InTable}
-	if spec.ID.Table == transactions {
+	if spec.ID.IsTransactions() {
 		rules.Place = dms.InTransactions
 	}
 	if !below {
@@ -31,13 +32,26 @@ func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	if why != nil {
 		return rejected(e, string(why.Reason), why.Detail)
 	}
-	id := dms.FileID(e.GetFileId())
-	return &blotterv1.FileClassified{
-		SpecVersion: spec.Version,
-		File: wire.FileRef(dms.File{
-			ID: id, Object: object, Kind: name.Kind, Order: dms.NewFileOrder(name, object.LastModified, id),
-		}),
+	return classified(spec, dms.File{
+		ID: dms.FileID(e.GetFileId()), Object: object, Kind: name.Kind,
+	}, name)
+}
+
+// decidePart says what the rows of one table in a transaction file are: a change
+// file of the table, in the place that the transaction file's name gives.
+func decidePart(spec registry.Table, e *blotterv1.ObjectArrived, object dms.Object) proto.Message {
+	name, why := dms.ParseName(path.Base(object.Key), dms.NameRules{Place: dms.InTransactions})
+	if why != nil {
+		return rejected(e, string(why.Reason), why.Detail)
 	}
+	return classified(spec, dms.File{
+		ID: dms.FileID(e.GetFileId()), Object: object, Kind: dms.KindChange, Part: wire.PartOf(e.GetPart()),
+	}, name)
+}
+
+func classified(spec registry.Table, f dms.File, name dms.Name) proto.Message {
+	f.Order = dms.NewFileOrder(name, f.Object.LastModified, f.ID)
+	return &blotterv1.FileClassified{SpecVersion: spec.Version, File: wire.FileRef(f)}
 }
 
 func rejected(e *blotterv1.ObjectArrived, reason, detail string) proto.Message {

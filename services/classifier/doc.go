@@ -1,6 +1,7 @@
 // Package classifier decides what an object of a registered table is: a load
 // file, a change file, a transaction file, or none that DMS can have written;
-// and which place it has in the order of files.
+// and which place it has in the order of files. One table's part of a transaction
+// file is a change file of that table.
 //
 // In: ObjectArrived and ListingCompleted of ingest-router. Out: FileClassified,
 // FileRejected, ListingClassified, in the order of the input, so that

@@ -100,6 +100,47 @@ func TestEachObjectIsClassifiedOnce(t *testing.T) {
 	}
 }
 
+// TestAPartIsAChangeFileOfItsTable, in the place of its transaction file: parts
+// come in the order of the files' names, beside the table's own change files.
+func TestAPartIsAChangeFileOfItsTable(t *testing.T) {
+	part := func(key string) *blotterv1.FileRef {
+		whole := arrived(key)
+		of := dms.Part{FileID: dms.FileID(whole.GetFileId()), Schema: "RMS", Table: "REPORTS"}
+		e := decide(registry.Table(spec(t)), &blotterv1.ObjectArrived{
+			FileId: string(of.ID()), Object: whole.GetObject(), Source: "transaction", Part: wire.Part(of),
+		})
+		f := e.(*blotterv1.FileClassified).GetFile()
+		if wire.PartOf(f.GetPart()) != of || f.GetFileId() != string(of.ID()) || f.GetKind() != blotterv1.FileKind_FILE_KIND_CHANGE {
+			t.Errorf("the part is classified as %v", f)
+		}
+		return f
+	}
+	own := decide(registry.Table(spec(t)), arrived("dms/rms/reports/20240304-060000500.csv")).(*blotterv1.FileClassified).GetFile()
+	first, second := part("dms/cdc/CDC_TXN-20240304060000000.csv"), part("dms/cdc/CDC_TXN-20240304060001000.csv.gz")
+	if !(first.GetOrder() < own.GetOrder() && own.GetOrder() < second.GetOrder()) {
+		t.Errorf("orders %s, %s, %s do not ascend", first.GetOrder(), own.GetOrder(), second.GetOrder())
+	}
+}
+
+// TestTransactionFilesBelongBelowTheCDCPath and nothing else does.
+func TestTransactionFilesBelongBelowTheCDCPath(t *testing.T) {
+	table, cdc := registry.Table(spec(t)), "cdc/"
+	table.DMS.CDCPath = &cdc
+	txn, _ := table.OfTransactions()
+	for key, want := range map[string]bool{
+		"dms/cdc/CDC_TXN-20240304060000000.csv": true, "dms/cdc/x/CDC_TXN-20240304060000000.csv.gz": true,
+		"dms/cdc/LOAD00000001.csv": false, "dms/cdc/CDC_TXN-20240304060000000.parquet": false,
+	} {
+		e, ok := decide(txn, arrived(key)).(*blotterv1.FileClassified)
+		if ok != want || ok && e.GetFile().GetKind() != blotterv1.FileKind_FILE_KIND_TRANSACTION {
+			t.Errorf("%s: %v", key, e)
+		}
+	}
+	if e, ok := decide(table, arrived("dms/rms/reports/CDC_TXN-20240304060000000.csv")).(*blotterv1.FileRejected); !ok {
+		t.Errorf("a transaction file in a table's folder: %v", e)
+	}
+}
+
 func TestARegistrationThatMovedRejectsWhatLiesElsewhere(t *testing.T) {
 	e := decide(registry.Table(spec(t)), arrived("other/rms/reports/LOAD00000001.csv"))
 	rejected, ok := e.(*blotterv1.FileRejected)

@@ -23,14 +23,16 @@ import (
 // where, and what to do. It holds no value of a row but Value, which is left out
 // unless the table's reports show values.
 type Report struct {
-	Table       string    `json:"table"`
-	FileID      string    `json:"file_id"`
-	Bucket      string    `json:"bucket"`
-	Key         string    `json:"key"`
-	VersionID   string    `json:"version_id,omitempty"`
-	ETag        string    `json:"etag"`
-	Size        int64     `json:"size"`
-	Modified    time.Time `json:"last_modified"`
+	Table     string    `json:"table"`
+	FileID    string    `json:"file_id"`
+	Bucket    string    `json:"bucket"`
+	Key       string    `json:"key"`
+	VersionID string    `json:"version_id,omitempty"`
+	ETag      string    `json:"etag"`
+	Size      int64     `json:"size"`
+	Modified  time.Time `json:"last_modified"`
+	// Part is set where the failed rows are those of one table in a transaction file.
+	Part        *dms.Part `json:"part,omitempty"`
 	Quarantined time.Time `json:"quarantined"`
 	Code        string    `json:"code"`
 	Message     string    `json:"message"`
@@ -68,6 +70,9 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		return nil, err
 	}
 	report.Value = value
+	if !file.Part.IsZero() {
+		report.Part = &file.Part
+	}
 	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
 	_, err = try(ctx, func() (objects.Info, error) {
 		return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)

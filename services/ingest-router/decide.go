@@ -15,11 +15,12 @@ import (
 // Source says how an object became known.
 type Source string
 
-// The sources. A notification that repeats is an event of its own; a listing
-// repeats what is there by its nature, and says nothing new.
+// The sources. A notification that repeats is an event of its own; the others
+// repeat what is there by their nature, and say nothing new.
 const (
-	FromEvent   Source = "event"
-	FromListing Source = "listing"
+	FromEvent       Source = "event"
+	FromListing     Source = "listing"
+	FromTransaction Source = "transaction" // the split of a transaction file, which may be told again as well
 )
 
 // NoTable is the pseudo-table of objects that belong to none.
@@ -56,9 +57,52 @@ func kindOf(matcher *registry.Matcher, key string) dms.FileKind {
 	return name.Kind
 }
 
-// decideNew says what an object is that was not seen before, or that was held
+// item is what may arrive: one version of an object, or one table's part of a
+// transaction file.
+type item struct {
+	id     dms.FileID
+	object dms.Object
+	part   dms.Part // zero for a whole object
+	db     string   // of a part: the database whose transaction file it is of
+}
+
+// decideNew says what an item is that was not seen before, or that was held
 // because its table was not registered.
-func decideNew(matcher *registry.Matcher, id dms.FileID, o dms.Object, source Source) verdict {
+func decideNew(matcher *registry.Matcher, it item, source Source) verdict {
+	if it.part.IsZero() {
+		return decideObject(matcher, it.id, it.object, source)
+	}
+	return decidePart(matcher, it, source)
+}
+
+// decidePart says whose rows a part holds: those of a table in the database of
+// its transaction file.
+func decidePart(matcher *registry.Matcher, it item, source Source) verdict {
+	file, part := string(it.id), wire.Part(it.part)
+	if it.part.IsControl() {
+		v := ignored(it.id, it.object, dms.NotData{
+			Reason: dms.ReasonControlTable, Detail: "the rows of " + it.part.String() + " belong to a control table of DMS",
+		})
+		v.event.(*blotterv1.ObjectIgnored).Part = part
+		return v
+	}
+	if table, ok := matcher.MatchPart(it.db, it.part); ok {
+		return verdict{
+			table: table, name: "arrived", parts: []string{file}, state: control.ObjectTold,
+			event: &blotterv1.ObjectArrived{FileId: file, Object: wire.Object(it.object), Source: string(source), Part: part},
+		}
+	}
+	return verdict{
+		table: NoTable, name: "held", parts: []string{file}, state: control.ObjectHeld,
+		event: &blotterv1.ObjectHeld{FileId: file, Object: wire.Object(it.object), Reason: reasonUnregistered, Part: part},
+	}
+}
+
+// reasonUnregistered is why an item is held.
+const reasonUnregistered = "unregistered"
+
+// decideObject says what a whole object is.
+func decideObject(matcher *registry.Matcher, id dms.FileID, o dms.Object, source Source) verdict {
 	table, rel, ok := matcher.Match(o.Key)
 	if ok {
 		if _, why := dms.ParseName(rel, dms.NameRules{Place: dms.Anywhere}); why != nil && why.Reason != dms.ReasonNotDMS {
@@ -74,7 +118,7 @@ func decideNew(matcher *registry.Matcher, id dms.FileID, o dms.Object, source So
 	}
 	return verdict{
 		table: NoTable, name: "held", parts: []string{string(id)}, state: control.ObjectHeld,
-		event: &blotterv1.ObjectHeld{FileId: string(id), Object: wire.Object(o), Reason: "unregistered"},
+		event: &blotterv1.ObjectHeld{FileId: string(id), Object: wire.Object(o), Reason: reasonUnregistered},
 	}
 }
 

@@ -3,9 +3,9 @@
 // bucket to find what no event told.
 //
 // In: objects, told by a watcher, an ingress queue or a listing; deletions, told
-// by notifications; TableRegistered of lock-manager. Out: ObjectArrived,
-// ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated, ListingCompleted.
-// What belongs to no table is told under the pseudo-table "_.raw".
+// by notifications; TableRegistered and TransactionSplit of lock-manager. Out:
+// ObjectArrived, ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated,
+// ListingCompleted. What belongs to no table is told under the pseudo-table "_.raw".
 //
 // A notification is read in the forms in which AWS sends it (ParseNotification);
 // what it says of an object is looked up in the bucket before it is believed.
@@ -21,7 +21,9 @@
 // after: a crash in between leaves a pending row, which is published at the
 // next start; the event's id and the log's sequence at the time of the decision
 // tell whether it is in the log already. So every object is told exactly once,
-// however often it is delivered. A deletion has such a row too, named by its own
-// id, and so has a listing, named by its id: that one keeps where the listing
-// began, for one that is asked for again.
+// however often it is delivered. One table's part of a transaction file is told
+// in the same way, with a row of its own: as an object of its table, or as held
+// until that is registered. A deletion has such a row too, named by its own id,
+// and so has a listing, named by its id: that one keeps where the listing began,
+// for one that is asked for again.
 package ingestrouter

@@ -22,27 +22,31 @@ const maxConflicts = 16
 // nothing, an event is told as a repetition.
 func (s *Service) Offer(ctx context.Context, o dms.Object, source Source) (dms.FileID, error) {
 	id := identify(s.matcher.Load(), o)
-	for range maxConflicts {
-		err := s.offerOnce(ctx, id, o, source)
-		if err == nil {
-			return id, nil
-		}
-		if !errors.Is(err, control.ErrConflict) {
-			return id, fmt.Errorf("take in %s: %w", o.Key, err)
-		}
-	}
-	return id, fmt.Errorf("take in %s: %w %d times in a row", o.Key, control.ErrConflict, maxConflicts)
+	return id, s.offer(ctx, item{id: id, object: o}, source)
 }
 
-func (s *Service) offerOnce(ctx context.Context, id dms.FileID, o dms.Object, source Source) error {
-	row, err := s.deps.Objects.Object(ctx, id)
+func (s *Service) offer(ctx context.Context, it item, source Source) error {
+	for range maxConflicts {
+		err := s.offerOnce(ctx, it, source)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, control.ErrConflict) {
+			return fmt.Errorf("take in %s: %w", it.object.Key, err)
+		}
+	}
+	return fmt.Errorf("take in %s: %w %d times in a row", it.object.Key, control.ErrConflict, maxConflicts)
+}
+
+func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
+	row, err := s.deps.Objects.Object(ctx, it.id)
 	switch {
 	case errors.Is(err, control.ErrNotFound):
-		row = control.ObjectRow{FileID: id, Object: o}
+		row = control.ObjectRow{FileID: it.id, Object: it.object, Part: it.part}
 		if source == FromEvent {
 			row.Deliveries = 1
 		}
-		return s.tell(ctx, row, decideNew(s.matcher.Load(), id, o, source))
+		return s.tell(ctx, row, decideNew(s.matcher.Load(), it, source))
 	case err != nil:
 		return fmt.Errorf("read what is known of the object: %w", err)
 	}
@@ -55,12 +59,12 @@ func (s *Service) offerOnce(ctx context.Context, id dms.FileID, o dms.Object, so
 		row.Deliveries++
 	}
 	if row.State == control.ObjectHeld {
-		if v := decideNew(s.matcher.Load(), id, o, source); v.state != control.ObjectHeld {
+		if v := decideNew(s.matcher.Load(), it, source); v.state != control.ObjectHeld {
 			return s.tell(ctx, row, v)
 		}
 		return nil
 	}
-	if source == FromListing {
+	if source != FromEvent {
 		return nil
 	}
 	return s.tell(ctx, row, decideAgain(row, row.Deliveries))
@@ -145,15 +149,22 @@ func (s *Service) resume(ctx context.Context) error {
 
 // takeUp goes on with a row that is pending or held.
 func (s *Service) takeUp(ctx context.Context, row control.ObjectRow) error {
-	if row.State == control.ObjectHeld {
+	switch {
+	case row.State != control.ObjectHeld:
+		_, err := s.publish(ctx, row)
+		if errors.Is(err, control.ErrConflict) {
+			return nil // another replica has said it
+		}
+		return err
+	case row.Part.IsZero():
 		_, err := s.Offer(ctx, row.Object, FromListing)
 		return err
 	}
-	_, err := s.publish(ctx, row)
-	if errors.Is(err, control.ErrConflict) {
-		return nil // another replica has said it
+	whole, err := s.deps.Objects.Object(ctx, row.Part.FileID)
+	if err != nil {
+		return fmt.Errorf("find the transaction file of part %s in %s: %w", row.Part, row.Object.Key, err)
 	}
-	return err
+	return s.offer(ctx, item{id: row.FileID, object: row.Object, part: row.Part, db: whole.Table.DB}, FromTransaction)
 }
 
 // loadsFirst ranks keys so that a load is known before the changes beside it.

@@ -69,6 +69,7 @@ type Deps struct {
 type Service struct {
 	deps    Deps
 	matcher atomic.Pointer[registry.Matcher]
+	learn   sync.Mutex // the newest registrations are not replaced by older ones
 	listing sync.Mutex // one listing at a time in this process
 	scanned atomic.Bool
 }
@@ -89,21 +90,26 @@ func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
-			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"TableRegistered"},
-		}, func(ctx context.Context, _ eventlog.Record) error { return s.Learn(ctx) })
+			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"TableRegistered", "TransactionSplit"},
+		}, s.handle)
 	})
 	return group.Wait()
+}
+
+func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
+	if e, ok := r.Event.(*blotterv1.TransactionSplit); ok {
+		return s.split(ctx, r.Table, e)
+	}
+	return s.Learn(ctx)
 }
 
 // Learn reads the registrations anew and looks again at what was held. Run does
 // it whenever a table is registered; whoever registers and then offers objects
 // at once calls it in between.
 func (s *Service) Learn(ctx context.Context) error {
-	specs, err := s.deps.Specs.Newest(ctx)
-	if err != nil {
-		return fmt.Errorf("read the registrations: %w", err)
+	if err := s.relearn(ctx); err != nil {
+		return err
 	}
-	s.matcher.Store(registry.NewMatcher(specs))
 	return s.resume(ctx)
 }
 

@@ -62,7 +62,12 @@ func (b *bench) register() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	spec, err := registry.AssignIDs(nil, specs[0])
+	b.registerSpec(specs[0])
+}
+
+func (b *bench) registerSpec(next registry.Table) {
+	b.t.Helper()
+	spec, err := registry.AssignIDs(nil, next)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -71,7 +76,7 @@ func (b *bench) register() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	err = b.store.Commit(b.t.Context(), control.Change{Table: reports, State: []byte("{}"), Spec: &control.Spec{Version: 1, JSON: json}})
+	err = b.store.Commit(b.t.Context(), control.Change{Table: spec.ID, State: []byte("{}"), Spec: &control.Spec{Version: 1, JSON: json}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

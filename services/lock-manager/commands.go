@@ -95,7 +95,7 @@ func (s *State) AnsweredCommand(id string) (detail string, ok bool) {
 	return "", false
 }
 
-func (s *State) decideCommand(c Command) ([]proto.Message, error) {
+func (s *State) decideCommand(cfg Config, c Command) ([]proto.Message, error) {
 	if _, ok := s.AnsweredCommand(c.order().ID); ok {
 		return nil, nil
 	}
@@ -116,7 +116,7 @@ func (s *State) decideCommand(c Command) ([]proto.Message, error) {
 		events, detail, err = s.setFlag(c)
 	case Pause:
 		name = "pause"
-		events, detail, err = s.pause(c)
+		events, detail, err = s.pause(cfg, c)
 	case Resume:
 		name = "resume"
 		events, detail, err = s.resume(c)
@@ -186,7 +186,7 @@ func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {
 		s.Table.String() + " changed its flag" + paused, nil
 }
 
-func (s *State) pause(c Pause) ([]proto.Message, string, error) {
+func (s *State) pause(cfg Config, c Pause) ([]proto.Message, string, error) {
 	var events []proto.Message
 	detail := s.Table.String() + " was paused already"
 	if s.Pause == nil || s.Pause.Reason == pauseLate { // the latter is lifted without an operator's word
@@ -195,8 +195,12 @@ func (s *State) pause(c Pause) ([]proto.Message, string, error) {
 	}
 	if g := s.Grant; g != nil && g.Fencing == "" {
 		if c.Force {
-			events = append(events, &blotterv1.FenceRequested{Token: g.Token, Reason: fenceForced})
-			detail += fmt.Sprintf("; its transaction %d is being fenced", g.Token)
+			events = append(events, s.stop(cfg, fenceForced)...)
+			if s.Table.IsTransactions() {
+				detail += fmt.Sprintf("; its transaction %d is stopped", g.Token)
+			} else {
+				detail += fmt.Sprintf("; its transaction %d is being fenced", g.Token)
+			}
 		} else {
 			detail += fmt.Sprintf("; its transaction %d still ends (--force fences it)", g.Token)
 		}

@@ -17,6 +17,7 @@ import (
 const (
 	outcomePublished  = "published"
 	outcomeStaged     = "staged"
+	outcomeSplit      = "split"
 	outcomeMaintained = "maintained"
 	fenceFailed       = "failed"
 	fenceDeadline     = "deadline"
@@ -86,11 +87,11 @@ func (s *State) Step(cfg Config, in Input) ([]proto.Message, error) {
 
 func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 	if in.Command != nil {
-		return s.decideCommand(in.Command)
+		return s.decideCommand(cfg, in.Command)
 	}
 	switch e := in.Event.(type) {
 	case nil:
-		return s.decideTick(in.Time, in.Since), nil
+		return s.decideTick(cfg, in.Time, in.Since), nil
 	case *blotterv1.FileClassified:
 		return s.decideClassified(e.GetFile()), nil
 	case *blotterv1.ListingClassified:
@@ -101,11 +102,11 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.decideTransformed(e.GetStaged()), nil
 	case *blotterv1.TransformFailed:
 		if s.runs(e.GetToken()) && !s.Grant.Publishing {
-			return s.fail(e.GetFileId(), e.GetFailure()), nil
+			return s.fail(cfg, e.GetFileId(), e.GetFailure()), nil
 		}
 	case *blotterv1.PublishFailed:
 		if s.runs(e.GetToken()) && s.Grant.Publishing {
-			return s.fail(e.GetFileId(), e.GetFailure()), nil
+			return s.fail(cfg, e.GetFileId(), e.GetFailure()), nil
 		}
 	case *blotterv1.FilesPublished:
 		return s.decidePublished(e), nil
@@ -170,6 +171,11 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 		return nil
 	}
 	events := []proto.Message{&blotterv1.FileStaged{Staged: staged}}
+	if f.Kind == dms.KindTransaction {
+		return append(events,
+			&blotterv1.TransactionSplit{File: f.ref(), Parts: staged.GetParts()},
+			&blotterv1.LockReleased{Token: s.Grant.Token, Outcome: outcomeSplit})
+	}
 	parts := make([]*blotterv1.StagedPart, 0, len(s.Grant.Files))
 	for _, id := range s.Grant.Files {
 		g := s.Files[id]
@@ -191,12 +197,11 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 	})
 }
 
-// fail has the grant's token fenced in the lake; the grant ends when the fence is
-// there. A failure of one file pauses the table. One of several does not yet:
+// fail stops the grant. A failure of one file pauses the table. One of several does not yet:
 // files before the bad one may be good, and one before it may be bad as well. So
 // the table goes on in order, the suspect by itself; of several bad files it is
 // the lowest that pauses the table, and no good one before it waits.
-func (s *State) fail(fileID string, failure *blotterv1.Failure) []proto.Message {
+func (s *State) fail(cfg Config, fileID string, failure *blotterv1.Failure) []proto.Message {
 	if suspects := s.suspects(fileID); len(suspects) > 0 {
 		return []proto.Message{&blotterv1.FenceRequested{
 			Token: s.Grant.Token, Reason: fenceFailed, SuspectFileIds: suspects, Failure: failure,
@@ -206,7 +211,17 @@ func (s *State) fail(fileID string, failure *blotterv1.Failure) []proto.Message 
 	if f, ok := s.Files[dms.FileID(fileID)]; ok {
 		paused.File = f.ref()
 	}
-	return []proto.Message{paused, &blotterv1.FenceRequested{Token: s.Grant.Token, Reason: fenceFailed}}
+	return append([]proto.Message{paused}, s.stop(cfg, fenceFailed)...)
+}
+
+// stop ends the running grant without its result. Its token must be dead in the
+// lake before the table is free: the grant ends when the fence is there. What
+// transaction files come to is decided here alone, so their grants end at once.
+func (s *State) stop(cfg Config, reason string) []proto.Message {
+	if s.Table.IsTransactions() {
+		return s.ended(cfg, reason, 0)
+	}
+	return []proto.Message{&blotterv1.FenceRequested{Token: s.Grant.Token, Reason: reason}}
 }
 
 // suspects gives the files that a failure of the running grant leaves in doubt:
@@ -246,10 +261,15 @@ func (s *State) decideFenced(cfg Config, now time.Time, e *blotterv1.GrantFenced
 	if g.Maintenance {
 		return s.releaseMaintenance(cfg, now, e.GetSnapshotId())
 	}
-	events := []proto.Message{&blotterv1.LockReleased{
-		Token: g.Token, Outcome: g.Fencing, SnapshotId: e.GetSnapshotId(), TableRows: s.Rows,
-	}}
-	if g.Fencing != fenceDeadline {
+	return s.ended(cfg, g.Fencing, e.GetSnapshotId())
+}
+
+// ended releases the grant that was stopped, and pauses a table that ran out of
+// time too often.
+func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message {
+	g := s.Grant
+	events := []proto.Message{&blotterv1.LockReleased{Token: g.Token, Outcome: reason, SnapshotId: snapshot, TableRows: s.Rows}}
+	if reason != fenceDeadline {
 		return events
 	}
 	if g.Replace && s.Load.Expired+1 >= cfg.MaxExpired {
@@ -270,11 +290,11 @@ func (s *State) decideFenced(cfg Config, now time.Time, e *blotterv1.GrantFenced
 	return events
 }
 
-// decideTick looks at the clock: a grant past its deadline is fenced, a load
+// decideTick looks at the clock: a grant past its deadline is stopped, a load
 // that was quiet long enough is sealed.
-func (s *State) decideTick(now, since time.Time) []proto.Message {
+func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
-		return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceDeadline}}
+		return s.stop(cfg, fenceDeadline)
 	}
 	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
 		s.QuietPeriod > 0 && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {

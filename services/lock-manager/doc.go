@@ -30,6 +30,14 @@
 // replacement. A file that fails among several is granted again by itself, after
 // the good ones before it: only then does it pause the table.
 //
+// # Transaction files
+//
+// The pseudo-table "<db>.@txn" is registered with the first table of a database
+// that names a cdc_path. Its grants stage no rows: when a file is read, its parts
+// are told (TransactionSplit) and the grant ends. Nothing of it reaches the lake,
+// so nothing has to be fenced there. A part comes back as a change file of its
+// own table.
+//
 // # Crash
 //
 // Before the commit nothing happened and the input comes again. After it the

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -38,6 +39,8 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.evolveGranted(e)
 	case *blotterv1.FileStaged:
 		s.evolveStaged(e.GetStaged())
+	case *blotterv1.TransactionSplit:
+		s.with(e.GetFile().GetFileId(), func(f *File) { f.Parts = wire.TransactionPartsOf(e.GetParts()) })
 	case *blotterv1.PublishRequested:
 		s.Grant.Publishing = true
 		s.Grant.Replace = e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE
@@ -203,6 +206,14 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 	case outcomeStaged:
 		for _, id := range g.Files {
 			s.with(string(id), func(f *File) { f.Status, f.Suspect = Staged, false })
+		}
+	case outcomeSplit:
+		for _, id := range g.Files {
+			s.with(string(id), func(f *File) {
+				f.end(Split, at)
+				f.Failure = nil
+				s.LastProcessed = &FileEvent{FileID: f.ID, Key: f.Object.Key, Time: at}
+			})
 		}
 	default:
 		if g.Replace && e.GetOutcome() == fenceDeadline {

@@ -39,6 +39,12 @@ func (w *world) words(s said) string {
 			e.GetGeneration(), e.GetDeadline().AsTime().Format("15:04"), e.GetTransform(), e.GetPublish())
 	case *blotterv1.FileStaged:
 		return fmt.Sprintf("%s, token %d", w.name(e.GetStaged().GetFileId()), e.GetStaged().GetToken())
+	case *blotterv1.TransactionSplit:
+		var parts []string
+		for _, p := range e.GetParts() {
+			parts = append(parts, fmt.Sprintf("%s.%s %d", p.GetSchema(), p.GetTable(), p.GetRows()))
+		}
+		return w.name(e.GetFile().GetFileId()) + ": " + strings.Join(parts, ", ")
 	case *blotterv1.PublishRequested:
 		var parts []string
 		for _, p := range e.GetParts() {

@@ -56,6 +56,8 @@ type Maintain struct{ Order }
 func (s *State) requestMaintenance(c Maintain) ([]proto.Message, string, error) {
 	detail := fmt.Sprintf("%s is maintained as soon as nothing else runs; `blotter table show %s` tells how far it is", s.Table, s.Table)
 	switch {
+	case s.Table.IsTransactions():
+		return nil, "", refuse("%s has no rows, and so nothing to maintain", s.Table)
 	case s.Pause != nil:
 		detail = fmt.Sprintf("%s is paused: it is maintained once it is resumed", s.Table)
 	case s.Load != nil:

@@ -66,10 +66,17 @@ func TestModel(t *testing.T) {
 
 func runModel(t *rapid.T, seen map[string]int) {
 	w := newWorld(eagerConfig(2), seen, drawFiles(t)...)
+	w.play(t)
+}
+
+// play has anything happen to a world, then lets it come to rest.
+func (w *world) play(t *rapid.T) {
 	w.shell = newShell(w.cfg)
 	w.send(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
-	w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
-	w.drawDeletions(t)
+	w.order(func(o Order) Command { return Register{Order: o, Spec: specOf(w.table, 1, registry.FlagLambda)} })
+	if !w.table.IsTransactions() {
+		w.drawDeletions(t)
+	}
 	c := choice{ignoreLate: even(t, 0, 3, "ignoreLate") == 0, skipFirst: rapid.Bool().Draw(t, "skipFirst")}
 	for range even(t, 5, 70, "steps") {
 		w.drawStep(t, c)
@@ -80,6 +87,34 @@ func runModel(t *rapid.T, seen map[string]int) {
 		w.shell.checkEnd(w)
 	}
 	w.fatal(t)
+}
+
+// TestModelOfTransactionFiles: the same of a pseudo-table of transaction files:
+// each is split once and whole, lowest first, or an operator went on without it,
+// and nothing of it reaches the lake.
+func TestModelOfTransactionFiles(t *testing.T) {
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		var files []*rawFile
+		for i := range even(t, 1, 6, "files") {
+			f := txnFile(10*even(t, 0, 20, "name")+i, even(t, -50, 50, "modified"), make([]op, even(t, 0, 3, "parts"))...)
+			f.fault = drawFault(t, unreadable, flaky, hanging)
+			files = append(files, f)
+		}
+		newWorldOf(txnTable, modelConfig(), seen, files...).play(t)
+	})
+	for _, counter := range []string{
+		"split", "released: split", "released: failed", "released: deadline", "released: forced", "redelivery", "stale transform",
+		"held: paused", "paused: failure", "paused: operator", "paused: deadline", "FileSkipped", "FileRetried",
+		"restart", "crash between commit and publication",
+	} {
+		if seen[counter] == 0 && !t.Failed() {
+			t.Errorf("never reached: %s", counter)
+		}
+	}
 }
 
 func (w *world) fatal(t *rapid.T) {
@@ -119,7 +154,11 @@ func drawFiles(t *rapid.T) []*rawFile {
 	}
 	for i := range even(t, 0, 6, "changes") {
 		minute := 10*even(t, 0, 20, "name") + i
-		f := changeFile(minute, even(t, -50, 100*loads+50, "modified"), rows("IUD", 1)...)
+		makeFile := changeFile
+		if even(t, 0, 3, "of a transaction file") == 0 {
+			makeFile = txnPart
+		}
+		f := makeFile(minute, even(t, -50, 100*loads+50, "modified"), rows("IUD", 1)...)
 		f.fault = drawFault(t, unreadable, flaky, hanging, unmergeable, unfoldable, unfoldable, disputed, disputed)
 		files = append(files, f)
 	}
@@ -220,7 +259,7 @@ func (w *world) meddle(t *rapid.T) {
 	w.order(func(o Order) Command {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
-			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: testSpec(version, registry.FlagLambda)}, LoadReopen{o}, Maintain{o},
+			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, registry.FlagLambda)}, LoadReopen{o}, Maintain{o},
 		}[which]
 	})
 }

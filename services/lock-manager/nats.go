@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -164,45 +163,4 @@ func (s *Service) execute(ctx context.Context, name string, req CommandRequest) 
 		return "", err
 	}
 	return s.Command(ctx, table, req.Actor, c)
-}
-
-// registerTable gives a registration its version and field ids, from the one in
-// force, and registers it unless it says nothing new.
-func (s *Service) registerTable(ctx context.Context, table dms.TableID, req CommandRequest) (string, error) {
-	if req.Spec == nil || req.Spec.ID != table {
-		return "", refuse("apply needs the registration of table %s", table)
-	}
-	var prev *registry.Table
-	stored, err := s.deps.Store.Spec(ctx, table, 0)
-	switch {
-	case err == nil:
-		spec, err := registry.ParseTable(stored.JSON)
-		if err != nil {
-			return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
-		}
-		prev = &spec
-	case !errors.Is(err, control.ErrNotFound):
-		return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
-	}
-	spec, err := registry.AssignIDs(prev, *req.Spec)
-	if err != nil {
-		return "", refuse("%v", err)
-	}
-	if prev != nil {
-		spec.Version = prev.Version
-		before, errBefore := prev.JSON()
-		after, errAfter := spec.JSON()
-		if err := errors.Join(errBefore, errAfter); err != nil {
-			return "", err
-		}
-		if string(before) == string(after) {
-			return fmt.Sprintf("%s is registered like this already, version %d", table, prev.Version), nil
-		}
-	}
-	spec.Version++
-	register := Register{Order: req.order(), Spec: spec}
-	if prev != nil {
-		register.NeedsReload = registry.NeedsReload(*prev, spec)
-	}
-	return s.Command(ctx, table, req.Actor, register)
 }

@@ -97,8 +97,6 @@ func (s *State) hold(Config, time.Time) []proto.Message {
 		switch {
 		case s.Pause != nil:
 			reason = "paused"
-		case f.Kind == dms.KindTransaction:
-			reason = "transaction_file"
 		case s.Load != nil && f.Kind == dms.KindChange:
 			reason = "loading"
 		default:
@@ -128,6 +126,9 @@ func (s *State) grantNext(cfg Config, now time.Time) []proto.Message {
 	if s.Load != nil {
 		return s.grantLoad(cfg, now)
 	}
+	if s.Table.IsTransactions() {
+		return s.grantTransaction(cfg, now)
+	}
 	waiting := s.files(func(f *File) bool { return f.Kind == dms.KindChange && f.Status == Waiting })
 	if len(waiting) == 0 {
 		return nil
@@ -152,4 +153,14 @@ func firstOf(waiting []*File, most int, bytes int64) []*File {
 		}
 	}
 	return waiting
+}
+
+// grantTransaction has the next transaction file read and split. One at a time:
+// what its split says of its tables may be large, and stands in the state's outbox.
+func (s *State) grantTransaction(cfg Config, now time.Time) []proto.Message {
+	waiting := s.files(func(f *File) bool { return f.Kind == dms.KindTransaction && f.Status == Waiting })
+	if len(waiting) == 0 {
+		return nil
+	}
+	return s.grant(cfg, now, waiting[:1], false, true)
 }

@@ -115,6 +115,7 @@ func (w *world) checkEnd() {
 		st := w.status(id)
 		switch {
 		case st == Skipped: // an operator said so
+		case w.table.IsTransactions() && st == Split && w.splits[id] == 1 && f.fault != unreadable:
 		case counts && st == Published && f.fault != unreadable && f.fault != unmergeable:
 			effective = append(effective, f)
 		case !counts && (st == Ignored || st == Published && published[id]):
@@ -157,7 +158,7 @@ func fold(files []*rawFile) map[int]int {
 
 // checkReplay folds the whole log, read back from its bytes, from nothing.
 func (w *world) checkReplay() {
-	s := NewState(testTable)
+	s := NewState(w.table)
 	for _, said := range w.log {
 		b, err := proto.Marshal(said.event)
 		if err != nil {

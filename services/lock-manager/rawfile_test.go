@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -12,6 +13,7 @@ import (
 
 var (
 	testTable = dms.TableID{DB: "rms", Table: "reports"}
+	txnTable  = dms.TableID{DB: "rms", Table: dms.TransactionTable}
 	// modelEpoch is when the tests begin; objects are modified in the hours before it.
 	modelEpoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 )
@@ -73,11 +75,46 @@ func changeFile(minute, minutes int, ops ...op) *rawFile {
 	return newRaw(fmt.Sprintf("20260228-%02d%02d00000.csv", minute/60, minute%60), minutes, "v1", ops...)
 }
 
+// txnFile makes the transaction file that was written in the given minute of the day.
+func txnFile(minute, minutes int, ops ...op) *rawFile {
+	return newRaw(fmt.Sprintf("CDC_TXN-20260228%02d%02d00000.csv", minute/60, minute%60), minutes, "v1", ops...)
+}
+
+// txnPart makes the same file's part of the test's table.
+func txnPart(minute, minutes int, ops ...op) *rawFile {
+	f := txnFile(minute, minutes, ops...)
+	part := dms.Part{FileID: f.id(), Schema: "RMS", Table: "REPORTS"}
+	file := wire.FileOf(f.ref)
+	name, _ := dms.ParseName(path.Base(f.key()), dms.NameRules{Place: dms.InTransactions})
+	file.ID, file.Kind, file.Part = part.ID(), dms.KindChange, part
+	file.Order = dms.NewFileOrder(name, file.Object.LastModified, file.ID)
+	f.ref, f.name = wire.FileRef(file), f.name+" "+part.String()
+	return f
+}
+
+// parts are what a transaction file divides into: each operation is of a table of
+// its own.
+func (f *rawFile) parts() []*blotterv1.TransactionPart {
+	if f.ref.GetKind() != blotterv1.FileKind_FILE_KIND_TRANSACTION {
+		return nil
+	}
+	var parts []dms.TransactionPart
+	for i := range f.ops {
+		part := dms.Part{FileID: f.id(), Schema: "rms", Table: fmt.Sprint("t", i+1)}
+		parts = append(parts, dms.TransactionPart{FileID: part.ID(), Schema: part.Schema, Table: part.Table, Rows: 1})
+	}
+	return wire.TransactionParts(parts)
+}
+
 func (f *rawFile) id() dms.FileID      { return dms.FileID(f.ref.GetFileId()) }
 func (f *rawFile) order() string       { return f.ref.GetOrder() }
 func (f *rawFile) key() string         { return f.ref.GetObject().GetKey() }
 func (f *rawFile) modified() time.Time { return f.ref.GetObject().GetLastModified().AsTime() }
 func (f *rawFile) isLoad() bool        { return f.ref.GetKind() == blotterv1.FileKind_FILE_KIND_LOAD }
+
+// isMerged reports whether the file's rows are merged under its own grant.
+func (f *rawFile) isMerged() bool { return f.ref.GetKind() == blotterv1.FileKind_FILE_KIND_CHANGE }
+
 func (f *rawFile) classified() *blotterv1.FileClassified {
 	return &blotterv1.FileClassified{File: f.ref, SpecVersion: 1}
 }
@@ -99,6 +136,7 @@ func (f *rawFile) staged(token uint64) *blotterv1.StagedFile {
 	return &blotterv1.StagedFile{
 		FileId: string(f.id()), Token: token, Counts: f.counts(),
 		ManifestKey: fmt.Sprintf("%s/%d/manifest.json", f.id(), token), ManifestSha256: "sha of " + f.name,
+		Parts: f.parts(),
 	}
 }
 
@@ -114,6 +152,18 @@ func testSpec(version uint64, flag registry.Flag) registry.Table {
 		PrimaryKey: []string{"id"},
 		Columns:    []registry.Column{{ID: 1, Name: "id", Type: registry.Type{Kind: registry.Long}, Required: true}},
 	}
+}
+
+// specOf is a registration of a table of the tests.
+func specOf(table dms.TableID, version uint64, flag registry.Flag) registry.Table {
+	spec := testSpec(version, flag)
+	if table.IsTransactions() {
+		cdc := "cdc/"
+		spec.DMS.CDCPath = &cdc
+		spec, _ = spec.OfTransactions()
+		spec.Version, spec.Flag = version, flag
+	}
+	return spec
 }
 
 // modelConfig has bounds so small that few files reach them.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,7 +14,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -23,7 +26,9 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 // inputs, then ----, then what was said; -update writes the latter anew. Every
 // input is given twice: the second time must say nothing.
 //
+//	table NAME                          begins anew with another table of rms
 //	file NAME@VERSION MINUTES [BYTES]   a raw object, modified so long after noon
+//	part NAME@VERSION                   what reports has of a transaction file, as NAME@VERSION#reports
 //	deliver FILE...                     FileClassified
 //	transformed FILE... | failed FILE   of the running grant; /TOKEN names another
 //	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
@@ -96,8 +101,12 @@ func (sc *scenario) play(script string) string {
 
 func (sc *scenario) input(verb string, args []string) {
 	switch verb {
+	case "table":
+		sc.state = NewState(dms.TableID{DB: "rms", Table: args[0]})
 	case "file":
 		sc.declare(args)
+	case "part":
+		sc.part(args[0])
 	case "deliver":
 		for _, name := range args {
 			sc.event(sc.file(name).classified())
@@ -159,6 +168,17 @@ func (sc *scenario) declare(args []string) {
 		f.ref.Object.Size = int64(sc.number(args[2]))
 	}
 	sc.files.files[string(f.id())] = f
+}
+
+// part declares what the test's table has of a transaction file.
+func (sc *scenario) part(name string) {
+	whole := wire.FileOf(sc.file(name).ref)
+	parsed, _ := dms.ParseName(path.Base(whole.Object.Key), dms.NameRules{Place: dms.InTransactions})
+	part := whole
+	part.Part = dms.Part{FileID: whole.ID, Schema: "rms", Table: "reports"}
+	part.ID, part.Kind = part.Part.ID(), dms.KindChange
+	part.Order = dms.NewFileOrder(parsed, part.Object.LastModified, part.ID)
+	sc.files.files[string(part.ID)] = &rawFile{ref: wire.FileRef(part), name: name + "#reports", ops: sc.file(name).ops}
 }
 
 func (sc *scenario) number(text string) uint64 {
@@ -223,7 +243,7 @@ func (sc *scenario) command(verb, arg string) {
 		engine = blotterv1.Engine_ENGINE_GLUE
 	}
 	commands := map[string]Command{
-		"register": Register{Order: o, Spec: testSpec(sc.state.SpecVersion+1, registry.Flag(arg))},
+		"register": Register{Order: o, Spec: specOf(sc.state.Table, sc.state.SpecVersion+1, registry.Flag(arg))},
 		"flag":     SetFlag{Order: o, Engine: engine},
 		"pause":    Pause{Order: o},
 		"force":    Pause{Order: o, Force: true},
@@ -276,7 +296,10 @@ func (sc *scenario) tell() {
 		for _, mark := range []struct {
 			on   bool
 			text string
-		}{{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"}} {
+		}{
+			{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"},
+			{len(f.Parts) > 0, fmt.Sprintf(" into %d parts", len(f.Parts))},
+		} {
 			if mark.on {
 				marks += mark.text
 			}

@@ -272,3 +272,86 @@ func TestEventsOfOthersMoveTheTable(t *testing.T) {
 		t.Errorf("the log says %v", n)
 	}
 }
+
+const txnRegistration = `database: rms
+source: {prefix: dms/, schema: rms}
+dms: {cdc_path: cdc, delimiter: "|"}
+tables:
+  - {name: reports, primary_key: [id], columns: {id: int not null}}
+  - {name: persons, primary_key: [id], columns: {id: int not null}}
+`
+
+// TestACDCPathRegistersItsPseudoTable, once for all tables of the database, from
+// several processes at once; and nobody registers it otherwise.
+func TestACDCPathRegistersItsPseudoTable(t *testing.T) {
+	b := newShellBench(t)
+	specs, err := registry.Parse([]byte(txnRegistration), "tables.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2*len(specs))
+	for n := range 2 {
+		s, _, _ := b.process()
+		for _, spec := range specs {
+			go func() {
+				id := spec.ID.Table + string(rune('0'+n))
+				_, err := s.Execute(t.Context(), "apply", CommandRequest{ID: id, Actor: "operator:test", Table: spec.ID.String(), Spec: &spec})
+				done <- err
+			}()
+		}
+	}
+	for range 2 * len(specs) {
+		if err := <-done; err != nil && !errors.Is(err, control.ErrConflict) {
+			t.Error(err)
+		}
+	}
+	stored, err := b.store.Spec(t.Context(), txnTable, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	txn, err := registry.ParseTable(stored.JSON)
+	if err != nil || txn.Version != 1 || txn.Location() != "dms/cdc/" || txn.DMS.Delimiter != "|" || len(txn.Columns) > 0 {
+		t.Errorf("the pseudo-table is registered as %+v (%v)", txn, err)
+	}
+	s, _, _ := b.process()
+	if reply := b.execute(s, "apply", CommandRequest{ID: "x", Actor: "operator:test", Table: txnTable.String(), Spec: &txn}); reply.Refused == "" {
+		t.Errorf("the pseudo-table is registered by hand: %v", reply)
+	}
+	moved := specs[0]
+	path := "cdc2/"
+	moved.DMS.CDCPath = &path
+	b.execute(s, "apply", CommandRequest{ID: "y", Actor: "operator:test", Table: moved.ID.String(), Spec: &moved})
+	if stored, err = b.store.Spec(t.Context(), txnTable, 0); err != nil || stored.Version != 2 || !strings.Contains(string(stored.JSON), path) {
+		t.Errorf("the folder moved, and the registration says %s (%v)", stored.JSON, err)
+	}
+}
+
+// TestACrashBeforeTheTableLeavesItsPseudoTable: the command comes again, and
+// finishes what it began.
+func TestACrashBeforeTheTableLeavesItsPseudoTable(t *testing.T) {
+	b := newShellBench(t)
+	specs, err := registry.Parse([]byte(txnRegistration), "tables.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := CommandRequest{ID: "1", Actor: "operator:test", Table: testTable.String(), Spec: &specs[0]}
+	s, before, _ := b.process()
+	before.Store(true)
+	if _, err := s.Execute(t.Context(), "apply", request); !errors.Is(err, errOutOfLife) {
+		t.Fatalf("the command ends with %v", err)
+	}
+	next, _, _ := b.process()
+	if reply := b.execute(next, "apply", request); reply.Refused != "" || !strings.Contains(reply.Detail, "rms.reports registered, version 1") {
+		t.Errorf("the command says %v", reply)
+	}
+	eventlogtest.Run(t, next.Run) // whose sweeper says what the crash left unsaid
+	eventlogtest.Eventually(t, "nothing is unsaid", func() bool {
+		unflushed, err := b.store.Unflushed(t.Context())
+		return err == nil && len(unflushed) == 0
+	})
+	for _, table := range []dms.TableID{testTable, txnTable} {
+		if names := eventlogtest.Names(t, b.log, eventlog.Filter{Table: table, Event: "TableRegistered"}); len(names) != 1 {
+			t.Errorf("%s is registered %d times", table, len(names))
+		}
+	}
+}

@@ -51,14 +51,14 @@ func (sh *shell) restart(cfg Config) {
 // the state machine alone said. An input whose handling died comes again.
 func (sh *shell) apply(w *world, in Input, want []said, refused error) {
 	sh.now = in.Time
-	err := sh.service.apply(context.Background(), testTable, source{cause: "model", actor: "model"}, in)
+	err := sh.service.apply(context.Background(), w.table, source{cause: "model", actor: "model"}, in)
 	for errors.Is(err, errDied) {
 		w.saw("crash between commit and publication")
 		sh.restart(w.cfg)
 		if in.Event == nil && in.Command == nil {
 			in.Event = &blotterv1.FilesPublished{} // a tick does not come again: have the table looked at
 		}
-		err = sh.service.apply(context.Background(), testTable, source{cause: "model", actor: "model"}, in)
+		err = sh.service.apply(context.Background(), w.table, source{cause: "model", actor: "model"}, in)
 	}
 	if (err == nil) != (refused == nil) || err != nil && !errors.Is(err, ErrRefused) {
 		w.problem("the shell answers %v, the state machine %v", err, refused)

@@ -14,7 +14,7 @@ import (
 // Status is how far a file is.
 type Status string
 
-// The statuses of a file. Published, ignored and skipped are ends; a
+// The statuses of a file. Published, split, ignored and skipped are ends; a
 // quarantined file waits for an operator. Deleted is the status of no file: it
 // marks the record of one deletion of a raw object, by which it is known again.
 const (
@@ -22,6 +22,7 @@ const (
 	Granted     Status = "granted"
 	Staged      Status = "staged" // a load file whose load is not yet published
 	Published   Status = "published"
+	Split       Status = "split" // a transaction file whose parts go their tables' ways
 	Quarantined Status = "quarantined"
 	Ignored     Status = "ignored"
 	Skipped     Status = "skipped"
@@ -71,7 +72,9 @@ type File struct {
 	Object dms.Object    `json:"object"`
 	Kind   dms.FileKind  `json:"kind"`
 	Order  dms.FileOrder `json:"order"`
-	Status Status        `json:"status"`
+	// Part is set for the rows of this table in a transaction file.
+	Part   dms.Part `json:"part,omitzero"`
+	Status Status   `json:"status"`
 	// Held: the file stands in the hold queue.
 	Held bool `json:"held,omitempty"`
 	// Late: a load file that came after its load was sealed.
@@ -88,8 +91,10 @@ type File struct {
 	Counts     *blotterv1.RowCounts `json:"counts,omitempty"`
 	Failure    *blotterv1.Failure   `json:"failure,omitempty"`
 	Reason     string               `json:"reason,omitempty"` // of an ignored file
-	Accepted   time.Time            `json:"accepted"`
-	Ended      time.Time            `json:"ended,omitzero"`
+	// Parts are those of a transaction file that was split.
+	Parts    []dms.TransactionPart `json:"parts,omitempty"`
+	Accepted time.Time             `json:"accepted"`
+	Ended    time.Time             `json:"ended,omitzero"`
 }
 
 // StagedFile is where a file's staged output lies.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
 // budget bounds what goes wrong in one walk, so that it ends.
@@ -49,6 +50,7 @@ var walkCounters = []string{
 	"FileSkipped", "FileRetried", "LoadAbandoned", "replacement fenced",
 	"maintenance: publications", "step fenced: deadline", "step fenced: forced", "step fenced: failed",
 	"fence finds the step taken", "maintained in spite of a fence: deadline", "maintenance between files",
+	"split", "released: split", "released: failed", "released: deadline", "released: forced",
 }
 
 // TestWalk: the invariants of design.md hold in every state that small
@@ -71,12 +73,21 @@ func TestWalk(t *testing.T) {
 	load := func(number, minutes int, version string) *rawFile {
 		return loadFile(number, minutes, version, op{'L', 1, number * minutes, 0}, op{'L', 10 * number, minutes, 0})
 	}
+	txn := func(minute int) *rawFile { return txnFile(minute, minute, op{}, op{}) }
+	badTxn := txn(3)
+	badTxn.fault = unreadable
+	part := txnPart(4, 3, op{'I', 4, 4, 4})
 	seen := map[string]int{}
 	for _, scenario := range []struct {
 		name   string
 		budget budget
 		files  []*rawFile
 	}{
+		{"a transaction file", budget{redeliver: 1, rerun: 1, deadline: 1, pause: 1}, []*rawFile{txn(2)}},
+		{"two transaction files", budget{redeliver: 1, deadline: 1}, []*rawFile{txn(2), txn(4)}},
+		{"a bad transaction file and a later one", budget{redeliver: 1, rerun: 1}, []*rawFile{badTxn, txn(4)}},
+		{"a bad transaction file that is skipped", budget{redeliver: 1, pause: 1, skip: true}, []*rawFile{badTxn, txn(4)}},
+		{"a load and a part of a transaction file", budget{redeliver: 1}, []*rawFile{load(1, 1, "a"), change(2, 5), part}},
 		{"a change", budget{redeliver: 1, rerun: 1, slow: 1, deadline: 1}, []*rawFile{change(2, 5)}},
 		{"two changes", budget{redeliver: 1}, []*rawFile{change(2, 5), change(4, 3)}},
 		{"two changes, deadline", budget{deadline: 1, slow: 1}, []*rawFile{change(2, 5), change(4, 3)}},
@@ -102,8 +113,12 @@ func TestWalk(t *testing.T) {
 		}
 		t.Run(scenario.name, func(t *testing.T) {
 			walk := &walk{t: t, visited: map[[sha256.Size]byte]bool{}}
-			w := newWorld(cfg, seen, scenario.files...)
-			w.order(func(o Order) Command { return Register{Order: o, Spec: testSpec(1, registry.FlagLambda)} })
+			table := testTable
+			if scenario.files[0].ref.GetKind() == blotterv1.FileKind_FILE_KIND_TRANSACTION {
+				table = txnTable
+			}
+			w := newWorldOf(table, cfg, seen, scenario.files...)
+			w.order(func(o Order) Command { return Register{Order: o, Spec: specOf(table, 1, registry.FlagLambda)} })
 			w.bag = w.bag[:len(w.bag)-1] // registering again is shown elsewhere
 			walk.visit(w, scenario.budget)
 			t.Logf("%d states, %d ends", len(walk.visited), walk.ends)
@@ -233,7 +248,7 @@ func (m *message) text() string {
 func (w *world) fingerprint(b budget) [sha256.Size]byte {
 	s := w.folded
 	m := s.Maintenance
-	parts := []string{fmt.Sprint(b, w.now.Unix(), w.lake.commits, w.transforms, w.retried, w.floor.Unix(),
+	parts := []string{fmt.Sprint(b, w.now.Unix(), w.lake.commits, w.transforms, w.splits, w.retried, w.floor.Unix(),
 		s.Token, s.Generation, s.FirstModified.Unix(), s.Rows, s.Answered, s.Deleted,
 		m.Publications, m.SinceStep, m.More, m.Requested, m.Failures, m.Next.Unix())}
 	if s.Grant != nil {

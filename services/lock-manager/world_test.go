@@ -20,6 +20,7 @@ import (
 // delivers in any order and again, a clock and an operator. Every action may be
 // taken at any time; problems holds what must not have happened.
 type world struct {
+	table dms.TableID
 	cfg   Config
 	now   time.Time
 	files map[string]*rawFile
@@ -34,6 +35,7 @@ type world struct {
 	jobs []*job     // all that the curator was ever asked
 	hold map[string]bool
 
+	splits     map[string]int // how often each transaction file was split
 	transforms map[string]int // runs of each file
 	retried    map[string]bool
 	sealed     []string // of the load that is sealed
@@ -89,10 +91,15 @@ type said struct {
 	event proto.Message
 }
 
+// newWorld is the world of the test's table; newWorldOf of another one.
 func newWorld(cfg Config, seen map[string]int, files ...*rawFile) *world {
+	return newWorldOf(testTable, cfg, seen, files...)
+}
+
+func newWorldOf(table dms.TableID, cfg Config, seen map[string]int, files ...*rawFile) *world {
 	w := &world{
-		cfg: cfg, now: modelEpoch, files: map[string]*rawFile{}, state: NewState(testTable), folded: NewState(testTable),
-		hold: map[string]bool{}, transforms: map[string]int{}, retried: map[string]bool{}, refused: map[string]bool{},
+		table: table, cfg: cfg, now: modelEpoch, files: map[string]*rawFile{}, state: NewState(table), folded: NewState(table),
+		hold: map[string]bool{}, splits: map[string]int{}, transforms: map[string]int{}, retried: map[string]bool{}, refused: map[string]bool{},
 		deleted: map[string]bool{}, noted: map[string]bool{}, seen: seen,
 	}
 	for _, f := range files {
@@ -218,6 +225,8 @@ func (w *world) react(e proto.Message) {
 		w.noted[e.GetDeletionId()] = true
 	case *blotterv1.FileIgnored:
 		w.refused[e.GetFileId()] = e.GetReason() == "refused"
+	case *blotterv1.TransactionSplit:
+		w.splits[e.GetFile().GetFileId()]++
 	}
 }
 
@@ -338,7 +347,7 @@ func (w *world) clone() *world {
 	c := *w
 	c.state, c.folded, c.lake = cloneState(w.state), cloneState(w.folded), w.lake.clone()
 	c.bag, c.work, c.jobs = clonePointers(w.bag), clonePointers(w.work), clonePointers(w.jobs)
-	c.hold, c.transforms = maps.Clone(w.hold), maps.Clone(w.transforms)
+	c.hold, c.transforms, c.splits = maps.Clone(w.hold), maps.Clone(w.transforms), maps.Clone(w.splits)
 	c.retried, c.refused = maps.Clone(w.retried), maps.Clone(w.refused)
 	c.deleted, c.noted = maps.Clone(w.deleted), maps.Clone(w.noted)
 	c.seals, c.log, c.problems = slices.Clone(w.seals), slices.Clone(w.log), nil

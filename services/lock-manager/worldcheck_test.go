@@ -24,8 +24,10 @@ func (w *world) check(e proto.Message) {
 		w.checkPublishRequested(e)
 	case *blotterv1.LockReleased:
 		w.checkReleased(e)
+	case *blotterv1.TransactionSplit:
+		w.checkSplit(e)
 	case *blotterv1.FenceRequested:
-		if s.Grant == nil || s.Grant.Token != e.GetToken() || s.Grant.Fencing != "" {
+		if s.Grant == nil || s.Grant.Token != e.GetToken() || s.Grant.Fencing != "" || w.table.IsTransactions() {
 			w.problem("fence of token %d, the grant is %+v", e.GetToken(), s.Grant)
 		}
 		w.saw("fence: " + e.GetReason())
@@ -147,7 +149,7 @@ func (w *world) checkGranted(e *blotterv1.LockGranted) {
 			w.problem("grant %d is not in order", e.GetToken())
 		}
 		highest = max(highest, f.order())
-		if w.hold[ref.GetFileId()] || w.status(ref.GetFileId()) != Waiting || f.isLoad() == e.GetPublish() {
+		if w.hold[ref.GetFileId()] || w.status(ref.GetFileId()) != Waiting || f.isMerged() != e.GetPublish() {
 			w.problem("file %s is granted: in the hold queue %v, %s", f.name, w.hold[ref.GetFileId()], w.status(ref.GetFileId()))
 		}
 		if !f.isLoad() && (s.Load != nil || !w.belongs(f)) {
@@ -242,7 +244,7 @@ func (w *world) checkPaused(e *blotterv1.TablePaused) {
 // mayRun reports whether a file that waits could be granted now.
 func (w *world) mayRun(id string, publish bool) bool {
 	f := w.folded.Files[dms.FileID(id)]
-	if f == nil || f.Status != Waiting || w.files[id].isLoad() == publish {
+	if f == nil || f.Status != Waiting || w.files[id].isMerged() != publish {
 		return false
 	}
 	return publish || !f.Late && !f.Superseded && (w.sealed == nil || slices.Contains(w.sealed, id))
@@ -312,7 +314,7 @@ func (w *world) raiseFloor() {
 // that belong to it, and no merge is asked for while a load is open.
 func (w *world) checkPublishRequested(e *blotterv1.PublishRequested) {
 	s := w.folded
-	if !w.granted(e.GetToken()) {
+	if !w.granted(e.GetToken()) || w.table.IsTransactions() {
 		w.problem("publication of token %d, the grant is %+v", e.GetToken(), s.Grant)
 		return
 	}
@@ -379,10 +381,38 @@ func (w *world) granted(token uint64) bool {
 	return w.folded.Grant != nil && w.folded.Grant.Token == token
 }
 
+// checkSplit: a transaction file is split under its grant, once, into all its parts.
+func (w *world) checkSplit(e *blotterv1.TransactionSplit) {
+	id := e.GetFile().GetFileId()
+	f := w.files[id]
+	want := &blotterv1.TransactionSplit{File: f.ref, Parts: f.parts()}
+	if !w.table.IsTransactions() || w.status(id) != Granted || w.splits[id] > 0 || !proto.Equal(e, want) {
+		w.problem("file %s, %s, is split %d times before into %v", f.name, w.status(id), w.splits[id], e.GetParts())
+	}
+	w.saw("split")
+}
+
+// checkStopped: what a grant of transaction files comes to is decided here alone.
+func (w *world) checkStopped(e *blotterv1.LockReleased) {
+	w.saw("released: " + e.GetOutcome())
+	for _, id := range w.folded.Grant.Files {
+		if got := w.splits[string(id)] > 0; got != (e.GetOutcome() == outcomeSplit) {
+			w.problem("token %d is released (%s), file %s split: %v", e.GetToken(), e.GetOutcome(), w.name(string(id)), got)
+		}
+	}
+	if len(w.lake.commits) > 0 {
+		w.problem("a grant of transaction files reached the lake")
+	}
+}
+
 // checkReleased: a token is dead in the lake before it dies in control.
 func (w *world) checkReleased(e *blotterv1.LockReleased) {
 	if !w.granted(e.GetToken()) {
 		w.problem("token %d is released, the grant is %+v", e.GetToken(), w.folded.Grant)
+		return
+	}
+	if w.table.IsTransactions() {
+		w.checkStopped(e)
 		return
 	}
 	c, landed := w.lake.of(e.GetToken())

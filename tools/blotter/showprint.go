@@ -103,7 +103,7 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 
 func (v *tableView) printQuarantined(out io.Writer) {
 	for _, q := range v.QuarantinedFiles {
-		fmt.Fprintf(out, "\nquarantined: %s\n", q.Object.Key)
+		fmt.Fprintf(out, "\nquarantined: %s\n", fullName(q.File))
 		printFailure(out, q.Failure)
 		if q.Folder != "" {
 			fmt.Fprintf(out, "  %-10s %s\n", "copy", q.Folder+"/…/"+path.Base(q.Object.Key)+", report.json beside it")
@@ -185,10 +185,21 @@ func fileRow(f *lockmanager.File) table.Row {
 	return row
 }
 
+// fullName is the key of a file, and of a part whose rows of it are meant.
+func fullName(f *lockmanager.File) string {
+	if f.Part.IsZero() {
+		return f.Object.Key
+	}
+	return fmt.Sprintf("%s (its rows of %s)", f.Object.Key, f.Part)
+}
+
 // fileName is the name of a file, with the folder where that says more.
 func fileName(f *lockmanager.File) string {
 	if f.Kind == dms.KindTransaction {
 		return f.Object.Key
+	}
+	if !f.Part.IsZero() {
+		return fmt.Sprintf("%s (%s)", path.Base(f.Object.Key), f.Part)
 	}
 	return path.Base(f.Object.Key)
 }
@@ -198,6 +209,8 @@ func status(f *lockmanager.File) string {
 	switch {
 	case f.Reason != "":
 		s += ": " + f.Reason
+	case f.Status == lockmanager.Split:
+		s += ": " + count(len(f.Parts), "table")
 	case f.Late && f.Status == lockmanager.Waiting:
 		s += ": late"
 	case f.Held && f.Status == lockmanager.Waiting:

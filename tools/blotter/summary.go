@@ -123,8 +123,8 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 	w.SetColumnConfigs(columns)
 	var total outcome
 	for _, o := range s.tables {
-		w.AppendRow(table.Row{o.Table.Table, o.Published, o.RowsIn, o.rows, o.Duplicates, o.rejected, len(o.quarantined), o.held})
-		total.Published += o.Published
+		w.AppendRow(table.Row{o.Table.Table, o.Published + o.Split, o.RowsIn, o.rows, o.Duplicates, o.rejected, len(o.quarantined), o.held})
+		total.Published += o.Published + o.Split
 		total.RowsIn += o.RowsIn
 		total.rows += o.rows
 		total.Duplicates += o.Duplicates
@@ -147,7 +147,7 @@ func (s *summary) printOpen(out io.Writer) {
 		id := o.Table.Table
 		for _, f := range o.quarantined {
 			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' --retry|--skip%s\n",
-				id, f.Object.Key, failureText(f), id, dir)
+				id, fullName(f), failureText(f), id, dir)
 		}
 		if o.pause != nil && len(o.quarantined) == 0 {
 			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, o.pause.Detail, id, dir)
@@ -164,7 +164,7 @@ func (s *summary) printOpen(out io.Writer) {
 	if n := len(s.unknown); n > 0 {
 		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE%s\n", n, dir)
 		for _, row := range s.unknown[:min(n, maxNamed)] {
-			fmt.Fprintf(out, "  %s\n", row.Object.Key)
+			fmt.Fprintf(out, "  %s\n", heldName(row))
 		}
 		if n > maxNamed {
 			fmt.Fprintf(out, "  and %d more; see: blotter log '%s'%s\n", n-maxNamed, dms.RawTable, dir)
@@ -178,6 +178,14 @@ func rowsAre(n int64) string {
 		return "1 row is"
 	}
 	return fmt.Sprintf("%d rows are", n)
+}
+
+// heldName names a held object; of a transaction file the table whose rows wait.
+func heldName(row control.ObjectRow) string {
+	if row.Part.IsZero() {
+		return row.Object.Key
+	}
+	return fmt.Sprintf("%s in %s", row.Part, row.Object.Key)
 }
 
 // failureText gives a failure in one line: what, where, what to do.

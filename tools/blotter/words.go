@@ -40,18 +40,26 @@ func object(id string, o *blotterv1.ObjectRef) string {
 }
 
 func file(f *blotterv1.FileRef) string {
-	return shortID(f.GetFileId()) + " " + path.Base(f.GetObject().GetKey())
+	return shortID(f.GetFileId()) + " " + path.Base(f.GetObject().GetKey()) + part(f.GetPart())
+}
+
+// part names the table whose rows of a transaction file are meant.
+func part(p *blotterv1.PartOf) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (its rows of %s.%s)", p.GetSchema(), p.GetTable())
 }
 
 // sayObject tells of what ingest-router and classifier say.
 func sayObject(event proto.Message) string {
 	switch e := event.(type) {
 	case *blotterv1.ObjectArrived:
-		return fmt.Sprintf("%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject()), e.GetObject().GetSize(), e.GetSource())
+		return fmt.Sprintf("%s%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject()), part(e.GetPart()), e.GetObject().GetSize(), e.GetSource())
 	case *blotterv1.ObjectIgnored:
-		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason(), e.GetDetail())
+		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason(), e.GetDetail())
 	case *blotterv1.ObjectHeld:
-		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason())
+		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason())
 	case *blotterv1.ObjectDeleted:
 		by := "by request"
 		if e.GetReason() == "expired" {
@@ -101,6 +109,8 @@ func sayFile(event proto.Message) string {
 		return shortID(e.GetFileId())
 	case *blotterv1.FileStaged:
 		return staged(e.GetStaged())
+	case *blotterv1.TransactionSplit:
+		return parts(file(e.GetFile()), count(len(e.GetParts()), "table")+tablesOf(e.GetParts()))
 	case *blotterv1.TransformStarted:
 		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun())
 	case *blotterv1.TransformRunEnded:
@@ -116,6 +126,24 @@ func sayFile(event proto.Message) string {
 		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), "report "+e.GetReportKey())
 	}
 	return ""
+}
+
+// maxTables bounds the tables of a transaction file that are named in a line.
+const maxTables = 5
+
+// tablesOf names the tables of a transaction file and counts their rows.
+func tablesOf(list []*blotterv1.TransactionPart) string {
+	var named []string
+	for _, p := range list[:min(len(list), maxTables)] {
+		named = append(named, fmt.Sprintf("%s.%s %d", p.GetSchema(), p.GetTable(), p.GetRows()))
+	}
+	if more := len(list) - len(named); more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	if len(named) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(named, ", ") + ")"
 }
 
 func staged(s *blotterv1.StagedFile) string {

@@ -104,7 +104,7 @@ func (d *drive) completeBefore(ctx context.Context, i int) error {
 		if !strings.HasPrefix(s.Key, t.Prefix+t.Path) && !s.Transaction() {
 			continue
 		}
-		first := s.Kind == cases.CDC && !d.completed[t.ID] && !d.moreOfLoad(t, i)
+		first := (s.Kind == cases.CDC || s.Transaction()) && !d.completed[t.ID] && !d.moreOfLoad(t, i)
 		if again := s.Kind == cases.FullLoad && d.loading[t.ID][s.Key]; first || again {
 			d.completed[t.ID] = d.completed[t.ID] || first
 			if err := d.complete(ctx, t.ID); err != nil {

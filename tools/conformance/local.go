@@ -158,30 +158,55 @@ func (l *local) Settle(ctx context.Context) error {
 }
 
 // Outcome reads the file's history, or, for an object that never became a file,
-// what the log says of it.
+// what the log says of it. A transaction file has come to what its parts have.
 func (l *local) Outcome(ctx context.Context, id dms.FileID) (cases.Result, error) {
+	result, parts, err := l.history(ctx, id)
+	if err != nil || len(parts) == 0 {
+		return result, err
+	}
+	// Its rows count if any do; one that is set aside is what a person must know of.
+	rank := map[cases.Outcome]int{cases.Quarantined: 4, cases.Applied: 3, cases.Superseded: 2, cases.Held: 1}
+	result = cases.Result{Outcome: cases.Ignored}
+	for _, part := range parts {
+		one, _, err := l.history(ctx, part.FileID)
+		if err != nil {
+			return cases.Result{}, err
+		}
+		if rank[one.Outcome] > rank[result.Outcome] {
+			result.Outcome = one.Outcome
+		}
+		if one.Text != "" {
+			result.Text += fmt.Sprintf("%s.%s: %s; ", part.Schema, part.Table, one.Text)
+		}
+	}
+	return result, nil
+}
+
+// history tells what became of one file, and of which parts a transaction file is.
+func (l *local) history(ctx context.Context, id dms.FileID) (cases.Result, []dms.TransactionPart, error) {
 	object, err := l.process.Store.Object(ctx, id)
 	if err != nil {
-		return cases.Result{}, err
+		return cases.Result{}, nil, err
 	}
 	row, err := l.process.Store.File(ctx, object.Table, id)
 	if errors.Is(err, control.ErrNotFound) {
-		return l.logged(ctx, id)
+		result, err := l.logged(ctx, id)
+		return result, nil, err
 	}
 	if err != nil {
-		return cases.Result{}, err
+		return cases.Result{}, nil, err
 	}
 	f, err := lockmanager.DecodeFile(row.Body)
 	if err != nil {
-		return cases.Result{}, err
+		return cases.Result{}, nil, err
 	}
 	text := f.Reason
 	if failure := f.Failure; failure != nil {
 		text = fmt.Sprintf("%s %s %s %s", failure.GetCode(), failure.GetMessage(), failure.GetExpected(), failure.GetHint())
 	}
 	outcomes := map[lockmanager.Status]cases.Outcome{
-		lockmanager.Published: cases.Applied, lockmanager.Quarantined: cases.Quarantined, lockmanager.Skipped: cases.Quarantined,
-		lockmanager.Ignored: cases.Ignored,
+		lockmanager.Published: cases.Applied, lockmanager.Split: cases.Applied,
+		lockmanager.Quarantined: cases.Quarantined, lockmanager.Skipped: cases.Quarantined, lockmanager.Ignored: cases.Ignored,
 	}
 	outcome, ok := outcomes[f.Status]
 	switch {
@@ -190,7 +215,7 @@ func (l *local) Outcome(ctx context.Context, id dms.FileID) (cases.Result, error
 	case outcome == cases.Ignored && f.Reason == lockmanager.ReasonSuperseded:
 		outcome = cases.Superseded
 	}
-	return cases.Result{Outcome: outcome, Text: text}, nil
+	return cases.Result{Outcome: outcome, Text: text}, f.Parts, nil
 }
 
 func (l *local) logged(ctx context.Context, id dms.FileID) (cases.Result, error) {
@@ -213,13 +238,35 @@ func (l *local) logged(ctx context.Context, id dms.FileID) (cases.Result, error)
 	return cases.Result{}, fmt.Errorf("the log says nothing of file %s", id)
 }
 
-// ResumeSkip resumes the file's table.
+// ResumeSkip resumes the file's table; of a transaction file the tables whose
+// parts are quarantined.
 func (l *local) ResumeSkip(ctx context.Context, id dms.FileID) error {
-	object, err := l.process.Store.Object(ctx, id)
+	_, parts, err := l.history(ctx, id)
 	if err != nil {
 		return err
 	}
-	return l.command(ctx, "resume", lockmanager.CommandRequest{Table: object.Table.String(), Mode: string(lockmanager.ResumeSkip)})
+	ids := []dms.FileID{id}
+	for _, part := range parts {
+		ids = append(ids, part.FileID)
+	}
+	for _, id := range ids {
+		object, err := l.process.Store.Object(ctx, id)
+		if err != nil {
+			return err
+		}
+		row, err := l.process.Store.File(ctx, object.Table, id)
+		if errors.Is(err, control.ErrNotFound) || err == nil && row.State != string(lockmanager.Quarantined) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = l.command(ctx, "resume", lockmanager.CommandRequest{Table: object.Table.String(), Mode: string(lockmanager.ResumeSkip)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LoadComplete completes an open load.

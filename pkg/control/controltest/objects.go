@@ -26,12 +26,14 @@ func object(n int, state control.ObjectState) control.ObjectRow {
 func equalObject(a, b control.ObjectRow) bool {
 	sameTime := a.Object.LastModified.Equal(b.Object.LastModified)
 	a.Object.LastModified, b.Object.LastModified = base, base
-	return sameTime && a.FileID == b.FileID && a.Object == b.Object && a.State == b.State && a.Table == b.Table &&
+	return sameTime && a.FileID == b.FileID && a.Object == b.Object && a.Part == b.Part && a.State == b.State && a.Table == b.Table &&
 		a.After == b.After && bytes.Equal(a.Event, b.Event) && a.Deliveries == b.Deliveries && a.Revision == b.Revision
 }
 
 func objectRoundTrip(t *testing.T, s Store) {
-	rows := []control.ObjectRow{object(1, control.ObjectPending), {FileID: "00", State: control.ObjectHeld}}
+	part := object(2, control.ObjectHeld)
+	part.Part = dms.Part{FileID: "f", Schema: "RMS 1", Table: "Größe/§"}
+	rows := []control.ObjectRow{object(1, control.ObjectPending), {FileID: "00", State: control.ObjectHeld}, part}
 	for _, row := range rows {
 		must(t, s.PutObject(t.Context(), row))
 		got, err := s.Object(t.Context(), row.FileID)
@@ -53,7 +55,7 @@ func objectRevisions(t *testing.T, s Store) {
 	wantConflict(t, "the first revision again", s.PutObject(ctx, row))
 	row.Revision = 2
 	wantConflict(t, "a revision to come", s.PutObject(ctx, row))
-	row.Revision, row.State, row.Event, row.Table = 1, control.ObjectTold, nil, dms.TableID{}
+	row.Revision, row.State, row.Event, row.Table, row.Part = 1, control.ObjectTold, nil, dms.TableID{}, dms.Part{FileID: "f", Schema: "s", Table: "t"}
 	must(t, s.PutObject(ctx, row))
 	wantConflict(t, "a revision that has passed", s.PutObject(ctx, row))
 	got, err := s.Object(ctx, row.FileID)

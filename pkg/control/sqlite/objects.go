@@ -10,7 +10,7 @@ import (
 )
 
 const selectObjects = `SELECT file_id, bucket, key, version_id, etag, size, last_modified,
-	state, db, name, after, event, deliveries, revision FROM objects`
+	state, db, name, after, event, deliveries, revision, part_of, part_schema, part_table FROM objects`
 
 const objectsIn = ` WHERE state = ? ORDER BY id LIMIT ?`
 
@@ -56,7 +56,7 @@ func (s *Store) PutObject(ctx context.Context, row control.ObjectRow) error {
 	args := []any{
 		string(row.FileID), o.Bucket, o.Key, o.VersionID, o.ETag, o.Size, modified,
 		string(row.State), row.Table.DB, row.Table.Table, int64(row.After), event,
-		row.Deliveries, int64(row.Revision),
+		row.Deliveries, int64(row.Revision), string(row.Part.FileID), row.Part.Schema, row.Part.Table,
 	}
 	err = s.db.Write(ctx, func(tx *sqlitefile.Tx) error {
 		n, err := tx.Exec(putObject(row.Revision), args...)
@@ -74,23 +74,24 @@ func (s *Store) PutObject(ctx context.Context, row control.ObjectRow) error {
 func putObject(revision uint64) string {
 	if revision == 0 {
 		return `INSERT INTO objects (file_id, bucket, key, version_id, etag, size, last_modified,
-			state, db, name, after, event, deliveries, revision)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1)
+			state, db, name, after, event, deliveries, revision, part_of, part_schema, part_table)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 + 1, ?15, ?16, ?17)
 			ON CONFLICT DO NOTHING`
 	}
 	return `UPDATE objects SET bucket = ?2, key = ?3, version_id = ?4, etag = ?5, size = ?6,
 		last_modified = ?7, state = ?8, db = ?9, name = ?10, after = ?11, event = ?12,
-		deliveries = ?13, revision = ?14 + 1
+		deliveries = ?13, revision = ?14 + 1, part_of = ?15, part_schema = ?16, part_table = ?17
 		WHERE file_id = ?1 AND revision = ?14`
 }
 
 func scanObject(row scanner) (control.ObjectRow, error) {
 	var r control.ObjectRow
-	var id, modified, state string
+	var id, modified, state, partOf string
 	var after, revision int64
 	o := &r.Object
 	if err := row.Scan(&id, &o.Bucket, &o.Key, &o.VersionID, &o.ETag, &o.Size, &modified,
-		&state, &r.Table.DB, &r.Table.Table, &after, &r.Event, &r.Deliveries, &revision); err != nil {
+		&state, &r.Table.DB, &r.Table.Table, &after, &r.Event, &r.Deliveries, &revision,
+		&partOf, &r.Part.Schema, &r.Part.Table); err != nil {
 		return r, err
 	}
 	t, err := parseStamp(modified)
@@ -98,6 +99,7 @@ func scanObject(row scanner) (control.ObjectRow, error) {
 		return r, err
 	}
 	o.LastModified = t
+	r.Part.FileID = dms.FileID(partOf)
 	r.FileID, r.State = dms.FileID(id), control.ObjectState(state)
 	r.After, r.Revision = uint64(after), uint64(revision)
 	return r, nil

@@ -67,4 +67,9 @@ CREATE TABLE objects (
 	revision      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX objects_state ON objects (state);
+`, `
+-- Set for one table's part of a transaction file; the key is the file's.
+ALTER TABLE objects ADD COLUMN part_of TEXT NOT NULL DEFAULT '';
+ALTER TABLE objects ADD COLUMN part_schema TEXT NOT NULL DEFAULT '';
+ALTER TABLE objects ADD COLUMN part_table TEXT NOT NULL DEFAULT '';
 `}

@@ -102,6 +102,12 @@ func (p Plan) Validate() error {
 	if len(p.Files) == 0 {
 		fault("no file is named")
 	}
+	for _, file := range p.Files {
+		// A job that knew nothing of them would take the rows of all tables.
+		if file.Kind == dms.KindTransaction || !file.Part.IsZero() {
+			fault("%s is a transaction file, which no job takes apart", file.Object.Key)
+		}
+	}
 	if p.ID != NewID(p.Table.ID, p.Token, p.Files...) {
 		fault("the id is not that of table, token and files")
 	}

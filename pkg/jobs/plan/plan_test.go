@@ -65,6 +65,17 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}
 }
 
+// TestNoJobTakesATransactionFile: it would take the rows of all tables in it.
+func TestNoJobTakesATransactionFile(t *testing.T) {
+	for _, file := range []dms.File{
+		{ID: "1", Kind: dms.KindTransaction}, {ID: "2", Kind: dms.KindChange, Part: dms.Part{FileID: "1", Schema: "rms", Table: "a"}},
+	} {
+		if err := (plan.Plan{Files: []dms.File{file}}).Validate(); err == nil || !strings.Contains(err.Error(), "is a transaction file") {
+			t.Errorf("%v: %v", file, err)
+		}
+	}
+}
+
 func TestOutcomeAnswersForEachFile(t *testing.T) {
 	_, staging := jobstest.Buckets(t)
 	staged := &transform.Result{ManifestKey: "k", ManifestSHA256: "h", Manifest: transform.Manifest{FileID: "1", Token: 3,

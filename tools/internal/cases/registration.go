@@ -10,10 +10,6 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
-// transactionPrefix begins the names of transaction files, which hold the rows
-// of several tables and belong to none.
-const transactionPrefix = "CDC_TXN"
-
 // Registrations gives what an operator would register for the case: one
 // registration per table, its own first, as the registration file would parse:
 // without version and field ids, which are assigned on registering. Loads are
@@ -34,11 +30,12 @@ func (c *Case) Registrations() ([]registry.Table, error) {
 }
 
 func (c *Case) registration(t Table) (registry.Table, error) {
-	prefix, folder := c.place(t)
+	prefix, folder := c.above(c.place(t))
 	r := registry.Table{
 		ID:     dms.TableID{DB: t.DB, Table: t.Name},
 		Prefix: prefix,
 		Path:   folder,
+		Schema: c.schema(t),
 		Flag:   registry.FlagLambda,
 		DMS: registry.Settings{
 			Format:            registry.Format(c.DMS.Format),
@@ -66,9 +63,7 @@ func (c *Case) registration(t Table) (registry.Table, error) {
 		required := col.Nullable != nil && !*col.Nullable
 		r.Columns = append(r.Columns, registry.Column{Name: col.Name, Type: typ, Required: required})
 	}
-	if r.DMS.Format == registry.FormatCSV && !r.DMS.Header {
-		r.Layouts = c.layouts(prefix + folder)
-	}
+	r.Layouts = c.layouts(r)
 	return r, nil
 }
 
@@ -88,29 +83,11 @@ func (c *Case) place(t Table) (prefix, folder string) {
 		}
 	}
 	folder = t.DB + "/" + t.Name + "/"
-	for _, s := range c.Steps { // a table that only transaction files feed
-		if cdc := c.DMS.CDCPath; cdc != nil {
-			if at := strings.Index("/"+s.Key, "/"+strings.Trim(*cdc, "/")+"/"); at >= 0 {
-				return s.Key[:at], folder
-			}
-		}
+	if cdc := c.cdcFolder(); cdc != "" { // a table that only transaction files feed
+		return cdc[:strings.LastIndexByte(strings.TrimSuffix(cdc, "/"), '/')+1], folder
 	}
 	return "", folder
 }
-
-// cdcPath gives the path of transaction files below the prefix. A case may
-// spell it with or without the prefix, as DMS itself does in its settings.
-func (c *Case) cdcPath(prefix string) *string {
-	if c.DMS.CDCPath == nil {
-		return nil
-	}
-	p := strings.TrimPrefix(strings.Trim(*c.DMS.CDCPath, "/")+"/", prefix)
-	return &p
-}
-
-// Transaction reports whether the step delivers a transaction file, which holds
-// rows of several tables.
-func (s Step) Transaction() bool { return strings.HasPrefix(path.Base(s.Key), transactionPrefix) }
 
 // kind gives the kind of the step's file.
 func (s Step) kind() dms.FileKind {
@@ -123,20 +100,28 @@ func (s Step) kind() dms.FileKind {
 	return dms.KindChange
 }
 
-// layouts gives the distinct layouts of the files below folder: of load files in
-// the order of the steps, then of change files in the order of the times in their
-// names. A layout of change files that another of its width was before holds from
-// the time at which it came in its place.
-func (c *Case) layouts(folder string) []registry.Layout {
+// layouts gives the distinct layouts of a table's files without names: of load
+// files in the order of the steps, then of change files, and of its rows in
+// transaction files, in the order of the times in their names. A layout that
+// another of its kind and width was before holds from the time at which it came in
+// its place.
+func (c *Case) layouts(t registry.Table) []registry.Layout {
+	headerless := t.DMS.Format == registry.FormatCSV && !t.DMS.Header
 	var loads, changes []registry.Layout
 	for _, s := range c.Steps {
-		if s.Transaction() || len(s.Columns) == 0 || !strings.HasPrefix(s.Key, folder) {
-			continue
-		}
 		l := registry.Layout{Kind: s.kind(), Columns: s.Columns}
 		switch {
-		case l.Kind == dms.KindChange:
-			l.From, _, _ = strings.Cut(path.Base(s.Key), ".")
+		case len(l.Columns) == 0:
+			continue
+		case s.Transaction():
+			l.Columns = ownColumns(t, l.Columns)
+		case !headerless || !strings.HasPrefix(s.Key, t.Location()):
+			continue
+		}
+		switch {
+		case l.Kind != dms.KindLoad:
+			name, _ := dms.ParseName(path.Base(s.Key), dms.NameRules{Place: dms.Anywhere})
+			l.From = name.Time
 			changes = append(changes, l)
 		case !slices.ContainsFunc(loads, func(known registry.Layout) bool { return slices.Equal(known.Columns, l.Columns) }):
 			loads = append(loads, l)
@@ -144,13 +129,18 @@ func (c *Case) layouts(folder string) []registry.Layout {
 	}
 	slices.SortStableFunc(changes, func(a, b registry.Layout) int { return dms.CompareTimes(a.From, b.From) })
 	layouts := loads
-	inForce := map[int][]string{} // by width
+	type place struct {
+		kind  dms.FileKind
+		width int
+	}
+	inForce := map[place][]string{}
 	for _, l := range changes {
-		before, replaced := inForce[len(l.Columns)]
+		at := place{l.Kind, len(l.Columns)}
+		before, replaced := inForce[at]
 		if slices.Equal(before, l.Columns) {
 			continue
 		}
-		if inForce[len(l.Columns)] = l.Columns; !replaced {
+		if inForce[at] = l.Columns; !replaced {
 			l.From = ""
 		}
 		layouts = append(layouts, l)

@@ -162,7 +162,7 @@ func TestCodes(t *testing.T) {
 			known = append(known, c[1])
 		}
 	}
-	for _, c := range regexp.MustCompile("`((?:csv|file|row|value|object)\\.[a-z0-9_]+)`").FindAllStringSubmatch(section, -1) {
+	for _, c := range regexp.MustCompile("`((?:csv|file|row|txn|value|object)\\.[a-z0-9_]+)`").FindAllStringSubmatch(section, -1) {
 		named = append(named, c[1])
 	}
 	slices.Sort(known)

@@ -19,6 +19,7 @@ type Table struct {
 	Arrived     int64 // data files known
 	Staged      int64 // load files that wait for their load's replacement
 	Published   int64 // files whose rows are visible
+	Split       int64 // transaction files whose parts go their tables' ways
 	Ignored     int64 // files that ended without rows: superseded, refused, no data files
 	Skipped     int64 // quarantined files that an operator went on without
 	Quarantined int64 // failures so far, those resumed since included
@@ -32,7 +33,7 @@ type Table struct {
 }
 
 // Ended counts the files of which nothing more is to be expected.
-func (t Table) Ended() int64 { return t.Published + t.Ignored + t.Skipped }
+func (t Table) Ended() int64 { return t.Published + t.Split + t.Ignored + t.Skipped }
 
 // Tally folds events. It may be fed and read by many goroutines.
 type Tally struct {
@@ -63,6 +64,8 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 		row.Ignored++
 	case *blotterv1.FileStaged:
 		row.Staged++
+	case *blotterv1.TransactionSplit:
+		row.Split++
 	case *blotterv1.FileQuarantined:
 		row.Quarantined++
 	case *blotterv1.TablePaused:

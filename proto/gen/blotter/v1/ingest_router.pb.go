@@ -26,7 +26,8 @@ type ObjectArrived struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	// How it became known: "event" or "listing".
+	// How it became known: "event", "listing", or "transaction": by the split of the
+	// transaction file that it is a part of.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// The rows of one table in a transaction file, or rows that an operator mended;
 	// see FileRef.
@@ -107,8 +108,10 @@ type ObjectIgnored struct {
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	// A stable code, such as "control_table", "folder_marker", "not_dms".
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Set where only the rows of one table in a transaction file are ignored.
+	Part          *PartOf `protobuf:"bytes,5,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +172,13 @@ func (x *ObjectIgnored) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *ObjectIgnored) GetPart() *PartOf {
+	if x != nil {
+		return x.Part
+	}
+	return nil
 }
 
 // ObjectHeld: an object below the prefix whose table is not registered. It
@@ -474,12 +484,13 @@ const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12&\n" +
 	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12-\n" +
-	"\amending\x18\x05 \x01(\v2\x13.blotter.v1.MendingR\amending\"\x87\x01\n" +
+	"\amending\x18\x05 \x01(\v2\x13.blotter.v1.MendingR\amending\"\xaf\x01\n" +
 	"\rObjectIgnored\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\x94\x01\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12&\n" +
+	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\x94\x01\n" +
 	"\n" +
 	"ObjectHeld\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
@@ -533,15 +544,16 @@ var file_blotter_v1_ingest_router_proto_depIdxs = []int32{
 	7, // 1: blotter.v1.ObjectArrived.part:type_name -> blotter.v1.PartOf
 	8, // 2: blotter.v1.ObjectArrived.mending:type_name -> blotter.v1.Mending
 	6, // 3: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
-	6, // 4: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
-	7, // 5: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
-	6, // 6: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
-	6, // 7: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	7, // 4: blotter.v1.ObjectIgnored.part:type_name -> blotter.v1.PartOf
+	6, // 5: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
+	7, // 6: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
+	6, // 7: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
+	6, // 8: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_ingest_router_proto_init() }
