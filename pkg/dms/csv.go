@@ -17,7 +17,7 @@ type CSVOptions struct {
 	// Delimiter is one ASCII character, no quote and no line end; 0 is a comma.
 	Delimiter byte
 	// MaxField bounds the bytes of a field; 0 is DefaultMaxField. A record may
-	// have twice as many. The reader holds one record, and twice that while its
+	// have twice as many, and 65,536 fields. The reader holds one record, and twice that while its
 	// buffer grows.
 	MaxField int
 	// EmptyLines makes an empty line a record of one empty field, as it is in a
@@ -107,6 +107,10 @@ func NewCSVReader(r io.Reader, opt CSVOptions) *CSVReader {
 }
 
 const csvBuffer = 256 << 10
+
+// maxFields bounds the fields of a record, as no source has so many columns:
+// each takes more memory than the byte that it may be in the file.
+const maxFields = 1 << 16
 
 // Read gives the next record, io.EOF after the last, a *CSVError for what is no
 // valid CSV, or a fault of the reader below, wrapped. After an error the reader
@@ -214,6 +218,9 @@ func (c *CSVReader) split(text []byte, offset int64) error {
 		i := bytes.IndexByte(text, c.comma)
 		if i < 0 {
 			break
+		}
+		if len(c.fields) == maxFields-1 {
+			return c.fault(CSVRecordSize, maxFields, offset)
 		}
 		c.fields = append(c.fields, Field{Text: text[:i:i]})
 		text = text[i+1:]

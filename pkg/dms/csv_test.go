@@ -2,7 +2,6 @@ package dms
 
 import (
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -249,62 +248,6 @@ func (r *chunkReader) Read(p []byte) (int, error) {
 	n := copy(p, r.data[:min(r.size, len(r.data))])
 	r.data = r.data[n:]
 	return n, nil
-}
-
-// FuzzCSVReader compares with encoding/csv: what both accept they must read
-// alike, but for CRLF in quotes, which encoding/csv turns into LF. What only
-// encoding/csv accepts must be text that is not UTF-8 or too large.
-func FuzzCSVReader(f *testing.F) {
-	for _, s := range []string{
-		"", "\n", "a,b\nc,d\n", "a,\"b\r\nc\"\r\n", "\"a\"\"b\",c\n", "\"a\"b\n", "a\"b\n", "\"a", "\"", "a,b\r", "\"a\"\r",
-		"\ufeffa,b\n", "a,\xff\n", "x,\"\",\n,,\n", "\r\n\r\n", "a\n\n\nb\n", "1,\"{\"\"type\"\": [1, 2]}\"\n", "é,\"日\n本\"\n", "\xff\xfea\x00",
-		"a,b,c\n1,2\n1,2,3,4\n", "\"\n\"\n\"", " \"a\"\n", "a\rb\n", "\r", "\"\"\"\"",
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := fieldsOf(data)
-		whole, wholeErr := readAll(bytes.NewReader(data), CSVOptions{})
-		slow, slowErr := readAll(iotest.OneByteReader(bytes.NewReader(data)), CSVOptions{})
-		if !reflect.DeepEqual(whole, slow) || !reflect.DeepEqual(wholeErr, slowErr) {
-			t.Fatalf("whole %q %v, byte by byte %q %v", whole, wholeErr, slow, slowErr)
-		}
-		ref := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
-		ref.FieldsPerRecord = -1
-		want, refErr := ref.ReadAll()
-		if err != nil {
-			e, ok := AsCSVError(err)
-			if !ok || refErr == nil && e.Code != CSVNotUTF8 {
-				t.Fatalf("refused %q: %v; encoding/csv reads %q", data, err, want)
-			}
-			return
-		}
-		if refErr != nil {
-			t.Fatalf("read %q as %q; encoding/csv: %v", data, got, refErr)
-		}
-		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
-			t.Fatalf("read %q as %q; encoding/csv as %q", data, got, want)
-		}
-	})
-}
-
-func fieldsOf(data []byte) ([][]string, error) {
-	c := NewCSVReader(bytes.NewReader(data), CSVOptions{})
-	var out [][]string
-	for {
-		rec, err := c.Read()
-		if err == io.EOF {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		row := make([]string, rec.Len())
-		for i := range row {
-			row[i] = strings.ReplaceAll(string(rec.Field(i).Text), "\r\n", "\n")
-		}
-		out = append(out, row)
-	}
 }
 
 func benchmarkCSV(b *testing.B, line string) {

@@ -15,7 +15,7 @@ const (
 	CSVUnclosedQuote CSVCode = "csv.unclosed_quote"   // the file ends inside quotes
 	CSVNotUTF8       CSVCode = "csv.not_utf8"
 	CSVFieldSize     CSVCode = "csv.field_size"  // a field beyond CSVOptions.MaxField
-	CSVRecordSize    CSVCode = "csv.record_size" // a record beyond twice that
+	CSVRecordSize    CSVCode = "csv.record_size" // a record beyond twice that, or of too many fields
 )
 
 // CSVError says where a file is no valid CSV. It holds no text of the file.

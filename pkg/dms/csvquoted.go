@@ -182,6 +182,9 @@ func (c *CSVReader) keep(s span, at int) error {
 	if err := c.checkText(text, len(c.spans), c.base+int64(c.start)+int64(at)); err != nil {
 		return err
 	}
+	if len(c.spans) == maxFields {
+		return c.faultAt(CSVRecordSize, at)
+	}
 	c.spans = append(c.spans, s)
 	return nil
 }

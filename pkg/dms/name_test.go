@@ -1,9 +1,7 @@
 package dms
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -113,33 +111,6 @@ func TestCompareTimes(t *testing.T) {
 
 // FuzzParseName: no name makes it panic, and what it accepts has an order of
 // printable ASCII, and the kind that its place allows.
-func FuzzParseName(f *testing.F) {
-	for _, s := range []string{
-		"LOAD00000001.csv", "SEGMENT3_LOAD0000000A.csv.gz", "p=1/LOAD1.parquet", "2022/10/23/20221023-013830913.csv", "20141029-1134010000.csv",
-		"CDC_TXN-20201117153046033.csv", "awsdms_status/LOAD1.csv", "_SUCCESS", "", "/", "a/", "LOAD.csv", "SEGMENT.csv", "CDC_TXN-.csv", "-.csv", "x\xff/LOAD1.csv",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, rel string) {
-		for _, place := range []Place{InTable, InTransactions, Anywhere} {
-			name, why := ParseName(rel, NameRules{Place: place})
-			if why != nil {
-				if why.Reason == "" || why.Detail == "" || name != (Name{}) {
-					t.Fatalf("%q: %+v, %+v", rel, name, why)
-				}
-				continue
-			}
-			if (name.Kind == KindLoad) != (name.Time == "") || place == InTransactions != (name.Kind == KindTransaction) && place != Anywhere {
-				t.Fatalf("%q: %+v", rel, name)
-			}
-			order := NewFileOrder(name, time.Unix(1, 0), "0123456789abcdef0123456789abcdef")
-			if strings.ContainsFunc(string(order), func(r rune) bool { return r <= ' ' || r > '~' }) || strings.Count(string(order), "/") != 2 {
-				t.Fatalf("%q: order %q", rel, order)
-			}
-		}
-	})
-}
-
 func TestDecodeNotificationKey(t *testing.T) {
 	for in, want := range map[string]string{
 		"dms/rms/reports/LOAD00000001.csv":                                  "dms/rms/reports/LOAD00000001.csv",

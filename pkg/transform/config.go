@@ -12,7 +12,8 @@ import (
 // for the same lake keeps them the same.
 type Config struct {
 	// MemoryBytes bounds the rows that are held for sorting. Beyond it sorted runs
-	// go to scratch files. Decoding and encoding need some 50 MB on top, and one
+	// go to scratch files. Decoding and encoding need some 50 MB on top (and of
+	// a Parquet file what the pages of one row group need, at most 256 MiB), and one
 	// row must fit. It does not change the output.
 	MemoryBytes int64
 	// ScratchDir is the folder for scratch files; empty is the system's. They are

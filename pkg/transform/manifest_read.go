@@ -19,6 +19,10 @@ import (
 // maxManifestBytes bounds what is read of a manifest.
 const maxManifestBytes = 64 << 20
 
+// maxManifestRows bounds every count of rows, so that none of their sums can
+// wrap around.
+const maxManifestRows = 1 << 40
+
 // StagePrefix is the folder, with "/" at its end, of what is staged for one
 // file under one token: <db>/<table>/<file_id>/<token>/. The names are
 // percent-escaped where they hold a "/".
@@ -101,6 +105,9 @@ func (m *Manifest) Validate() error {
 	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) < 0 {
 		fault("counts: one is negative")
 	}
+	if max(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) > maxManifestRows {
+		fault("counts: one is beyond what any file holds")
+	}
 	if c.RowsRead != c.Inserts+c.Updates+c.Deletes+c.Rejected {
 		fault("counts: %d rows read, but %d inserts, %d updates, %d deletes and %d rejected", c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.Rejected)
 	}
@@ -146,6 +153,9 @@ func validateFiles(name string, files []StagedParquet, fault func(string, ...any
 	for i, f := range files {
 		if f.Key == "" || !isSHA256(f.SHA256) || f.Bytes <= 0 || f.Rows <= 0 {
 			fault("%s[%d]: key, sha256, bytes or rows is missing", name, i)
+		}
+		if f.Rows > maxManifestRows {
+			fault("%s[%d]: more rows than any file holds", name, i)
 		}
 		if (f.MinKey == "") != (f.MaxKey == "") || f.MinKey > f.MaxKey {
 			fault("%s[%d]: min_key and max_key are no range", name, i)

@@ -24,6 +24,7 @@ type parquetSource struct {
 	file   *parquet.File // nil for an object without content
 	fields []fileColumn
 	names  []string
+	guard  parquetGuard
 }
 
 // watchedObject tells faults of the bucket from faults of the content.
@@ -49,6 +50,10 @@ func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err err
 	size := object.Info().Size
 	if size == 0 {
 		return s, nil
+	}
+	s.guard = parquetGuard{r: s.object, size: size, limit: maxGroupMemory}
+	if err := s.guard.footer(); err != nil {
+		return nil, s.damage(err)
 	}
 	if s.file, err = parquet.OpenFile(s.object, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true)); err != nil {
 		return nil, s.damage(err)
@@ -96,9 +101,13 @@ func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do fu
 		return f
 	}
 	row := &valueRow{fields: s.fields}
-	for _, group := range s.file.RowGroups() {
+	groups := s.file.Metadata().RowGroups
+	for i, group := range s.file.RowGroups() {
 		if group.NumRows() == 0 {
 			continue // it may have no pages at all
+		}
+		if err := s.guard.group(&groups[i], s.file.Schema().Fields()); err != nil {
+			return s.damage(err)
 		}
 		if err := s.group(ctx, group, row, do); err != nil {
 			return err
