@@ -149,12 +149,12 @@ func put(t *testing.T, raw *local.Bucket, spec registry.Table, key string, write
 // TestSameRowsAsGo: a large load and a large change file are staged by both engines
 // as the same rows, provenance included, whether Spark spreads them or not.
 func TestSameRowsAsGo(t *testing.T) {
-	const rangeBytes = 64 << 20
+	const rangeBytes = 16 << 20
 	for name, shuffle := range map[string]int64{"in place": 1 << 40, "by ranges": 0} {
 		t.Run(name, func(t *testing.T) {
 			session := open(t, func(c *localspark.Config) {
 				c.ShuffleBytes = shuffle
-				c.Limits.RangeBytes = min(rangeBytes, int64(*loadRows)*40)
+				c.Limits.RangeBytes = min(rangeBytes, int64(*loadRows)*8)
 			})
 			raw, _ := jobstest.Buckets(t)
 			folder := raw.(*local.Bucket)
