@@ -53,6 +53,10 @@ type Emit func(place, change []byte) error
 // has no rows of its own, the result is not nil and takes the place of a Reading.
 // Errors are those of Run; after one, what was handed out is worth nothing.
 func Read(ctx context.Context, cfg Config, deps Deps, job Job, rangeBytes int64, emit Emit) (*Reading, *Result, error) {
+	if job.File.Kind == dms.KindTransaction {
+		result, err := Run(ctx, cfg, deps, job)
+		return nil, result, err
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("transform: %w", err)
 	}
@@ -222,7 +226,7 @@ func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, r
 	m := Manifest{
 		Engine: engine, Table: job.Table.ID, SpecVersion: job.Table.Version,
 		FileID: job.File.ID, Token: job.Token, Kind: job.File.Kind, Order: job.File.Order,
-		Input: reading.Input, Schema: StagedColumns(reading.Table), Counts: reading.Counts,
+		Part: job.File.Part, Input: reading.Input, Schema: StagedColumns(reading.Table), Counts: reading.Counts,
 		Rows: []StagedParquet{}, Deletes: []StagedParquet{}, Rejected: reading.Rejected,
 	}
 	for i, r := range ranges {
