@@ -53,6 +53,8 @@ type transform struct {
 	faults  *faults
 	dir     *scratch
 	sorter  *sorter
+	sink    func(record) error // takes the changes that are read
+	part    string             // of the names of staged files; empty unless they are staged by ranges
 	counts  Counts
 	long    []bool
 	rejects *rejects // nil: a bad row fails the file
@@ -76,6 +78,9 @@ func newTransform(cfg Config, deps Deps, job Job) *transform {
 func (t *transform) plan(table registry.Table) {
 	t.table, t.lay = table, newLayout(table, t.job.File.Kind)
 	t.sorter = newSorter(t.lay, t.cfg, t.dir)
+	if t.sink == nil {
+		t.sink = t.sorter.add
+	}
 	t.long = make([]bool, len(t.lay.cols))
 }
 
@@ -111,7 +116,7 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 		if failure != nil {
 			return Input{}, t.located(src.cause(failure))
 		}
-		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sorter.add)
+		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sink)
 		if t.job.oneByOne() {
 			if t.rejects, err = newRejects(ctx, t, src, bound); err != nil {
 				return Input{}, err
@@ -165,6 +170,16 @@ func (t *transform) stage(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sort rows: %w", err)
 	}
+	if err := t.encode(ctx, sorted); err != nil {
+		return err
+	}
+	t.counts.DuplicatesDropped = t.sorter.dropped
+	return nil
+}
+
+// encode writes sorted changes, each key once, to files that are complete
+// afterwards but not yet visible.
+func (t *transform) encode(ctx context.Context, sorted stream) error {
 	t.rows, t.deletes = t.newStagers()
 	for {
 		r, err := sorted.next()
@@ -183,7 +198,6 @@ func (t *transform) stage(ctx context.Context) error {
 			return err
 		}
 	}
-	t.counts.DuplicatesDropped = t.sorter.dropped
 	return errors.Join(t.rows.close(ctx), t.deletes.close(ctx))
 }
 
@@ -200,7 +214,7 @@ func (t *transform) note(r record) {
 func (t *transform) newStagers() (rows, deletes *stager) {
 	table, file := t.table, t.job.File
 	prefix := StagePrefix(table.ID, file.ID, t.job.Token)
-	rows = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "rows", keyed: len(t.lay.key) > 0,
+	rows = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "rows" + t.part, keyed: len(t.lay.key) > 0,
 		columns: StagedColumns(table), prov: table.Provenance}
 	for i, c := range rows.columns {
 		rows.sources = append(rows.sources, userColumn{lay: t.lay, i: i, required: c.Required})
@@ -208,7 +222,7 @@ func (t *transform) newStagers() (rows, deletes *stager) {
 	}
 	rows.sources = append(rows.sources, provenanceSources(t.lay, file)...)
 
-	deletes = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "deletes", keyed: true,
+	deletes = &stager{cfg: t.cfg, bucket: t.deps.Staging, name: prefix + "deletes" + t.part, keyed: true,
 		columns: requiredColumns(KeyColumns(table)), prov: table.Provenance}
 	for _, i := range t.lay.key {
 		deletes.sources = append(deletes.sources, userColumn{lay: t.lay, i: i, required: true})

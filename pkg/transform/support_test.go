@@ -79,6 +79,9 @@ func (b *bench) run(f dms.File) (*Result, error) {
 	if b.staging.open != 0 {
 		b.t.Errorf("%d writers were neither committed nor aborted", b.staging.open)
 	}
+	if err == nil && !result.Reused || isFailure(err) {
+		b.sameElsewhere(f, result, err)
+	}
 	return result, err
 }
 

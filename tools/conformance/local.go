@@ -30,19 +30,24 @@ const actor = "operator:conformance"
 // server, SQLite, folders.
 type local struct {
 	process *roles.Process
+	flag    registry.Flag // of all tables
 	raw     string
 	stop    func() error
 	failed  <-chan struct{}
 }
 
 func newLocal(ctx context.Context, dir string) (Pipeline, error) {
-	cfg := roles.DefaultConfig()
+	return openLocal(ctx, dir, registry.FlagLambda, roles.DefaultConfig())
+}
+
+// openLocal opens the system with one flag for all tables.
+func openLocal(ctx context.Context, dir string, flag registry.Flag, cfg roles.Config) (Pipeline, error) {
 	cfg.Dir = dir
 	p, err := roles.Open(ctx, cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		return nil, err
 	}
-	l := &local{process: p, raw: filepath.Join(dir, "raw")}
+	l := &local{process: p, flag: flag, raw: filepath.Join(dir, "raw")}
 	l.stop, l.failed = p.Start(context.WithoutCancel(ctx))
 	return l, nil
 }
@@ -53,6 +58,7 @@ func (l *local) Close() error { return errors.Join(l.stop(), l.process.Close()) 
 // Register applies the registrations.
 func (l *local) Register(ctx context.Context, tables []registry.Table) error {
 	for _, t := range tables {
+		t.Flag = l.flag
 		if err := l.command(ctx, "apply", lockmanager.CommandRequest{Table: t.ID.String(), Spec: &t}); err != nil {
 			return err
 		}

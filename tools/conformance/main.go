@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/openblotter/blotter/tools/internal/spark"
 )
 
 // The exit statuses.
@@ -23,8 +25,14 @@ const (
 )
 
 func main() {
+	spark.RowsIfAsked()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], engines(), os.Stdout, os.Stderr)
+	s := &sparkEngine{}
+	status := run(ctx, os.Args[1:], engines(s), os.Stdout, os.Stderr)
+	if err := s.close(); err != nil {
+		fmt.Fprintf(os.Stderr, "conformance: %v\n", err)
+		status = exitUsage
+	}
 	stop()
 	os.Exit(status)
 }

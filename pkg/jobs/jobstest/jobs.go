@@ -47,8 +47,8 @@ func table() registry.Table {
 	}
 }
 
-// put writes an object to raw and makes a job of it.
-func put(t *testing.T, raw objects.Bucket, key, content string) jobs.Job {
+// PutJob puts a file of the suite's table into raw and makes a job of it.
+func PutJob(t *testing.T, raw objects.Bucket, key, content string) jobs.Job {
 	t.Helper()
 	info := write(t, raw, key, content)
 	name, why := dms.ParseName(key[strings.LastIndexByte(key, '/')+1:], dms.NameRules{})
@@ -85,13 +85,13 @@ func write(t *testing.T, b objects.Bucket, key, content string) objects.Info {
 // job of it.
 func LoadJob(t *testing.T, raw objects.Bucket) jobs.Job {
 	t.Helper()
-	return put(t, raw, "dms/rms/reports/LOAD00000001.csv",
+	return PutJob(t, raw, "dms/rms/reports/LOAD00000001.csv",
 		"2024-01-15 07:00:00,1,NEW\n2024-01-15 07:00:00,2,NEW\n2024-01-15 07:00:00,1,OPEN\n")
 }
 
 // changeJob: an insert, an update of it, and a delete.
 func changeJob(t *testing.T, raw objects.Bucket) jobs.Job {
 	t.Helper()
-	return put(t, raw, "dms/rms/reports/20240115-070100000.csv",
+	return PutJob(t, raw, "dms/rms/reports/20240115-070100000.csv",
 		"I,2024-01-15 07:00:30,5,NEW\nU,2024-01-15 07:00:31,5,SENT\nD,2024-01-15 07:00:32,9,\n")
 }

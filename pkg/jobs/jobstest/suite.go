@@ -140,7 +140,7 @@ func testSameBytes(t *testing.T, h *harness) {
 }
 
 func testBadRow(t *testing.T, h *harness) {
-	job := put(t, h.raw, "dms/rms/reports/20240115-070200000.csv", "I,2024-01-15 07:00:30,5,NEW\nI,2024-01-15 07:00:31,,NEW\n")
+	job := PutJob(t, h.raw, "dms/rms/reports/20240115-070200000.csv", "I,2024-01-15 07:00:30,5,NEW\nI,2024-01-15 07:00:31,,NEW\n")
 	_, err := h.runner.Run(t.Context(), job)
 	var failure *transform.Failure
 	if !errors.As(err, &failure) {

@@ -1,10 +1,9 @@
-// Package plan is what a Spark job is told, and what it answers: one JSON
-// document each, in the staging bucket.
+// Package plan is what a Spark job is told: one JSON document, plan.json in the
+// folder of the output (transform.StagePrefix), the same for the same job.
 //
-// A dispatcher puts the Plan (Put) and starts a run with two arguments, the
-// plan's URI and its ID. The run stages every file of the plan and leaves an
-// Outcome beside it, once each file is staged or refused for good; a run that
-// ends without one met a fault that may pass. A run of a plan that has an outcome
-// does nothing more. So a plan may be run any number of times, one after the
-// other or at once.
+// A run has two arguments, where the plan lies and whose it is: the folder names
+// table, file and token. The run leaves beside the plan, for each of its files, the
+// manifest of what it staged or the failure that refuses it (transform.WriteFailure);
+// one that ends with neither met a fault that may pass. So a plan may be run any
+// number of times, one after the other or at once.
 package plan

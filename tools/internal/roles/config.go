@@ -36,6 +36,10 @@ type Config struct {
 	Glue        gluedispatcher.Config
 	Transform   transform.Config
 	Lake        lake.Config
+
+	// GlueRunner makes the runner for tables with flag G, between the raw and the
+	// staging folder; nil: in this process, as for L.
+	GlueRunner func(raw, staging *local.Bucket) jobs.Runner
 }
 
 // DefaultConfig gives the settings of one machine; Dir is left to the caller.

@@ -48,7 +48,8 @@ type Process struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	staging *local.Bucket
-	runner  jobs.Runner
+	runner  jobs.Runner // of tables with flag L
+	glue    jobs.Runner // of those with flag G
 	server  *natsserver.Server
 	nc      *nats.Conn
 	closers []func() error
@@ -244,6 +245,10 @@ func (p *Process) openBuckets(context.Context) error {
 	transforms := p.cfg.Transform
 	transforms.ScratchDir = scratch
 	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, transforms)
+	p.glue = p.runner
+	if p.cfg.GlueRunner != nil {
+		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging)
+	}
 	return nil
 }
 

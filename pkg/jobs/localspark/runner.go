@@ -1,0 +1,145 @@
+package localspark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
+	"github.com/openblotter/blotter/pkg/jobs/rows"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/pkg/wire"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Name is where the jobs of this package run.
+const Name = "spark"
+
+// Session is the one Spark that Runners share. It may be used by many goroutines.
+type Session struct {
+	cfg    Config
+	logger *slog.Logger
+	slots  *semaphore.Weighted
+
+	mu      sync.Mutex // held while a session starts
+	current *session
+	closed  bool
+}
+
+// NewSession checks the configuration; Spark starts with the first job.
+func NewSession(cfg Config, logger *slog.Logger) (*Session, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure the local Spark: %w", err)
+	}
+	return &Session{cfg: cfg, logger: logger, slots: semaphore.NewWeighted(int64(cfg.Jobs))}, nil
+}
+
+// Close ends Spark and fails what runs.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.current != nil {
+		s.current.close()
+	}
+	return nil
+}
+
+// alive gives the session, or a new one in the place of one that died.
+func (s *Session) alive(ctx context.Context) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the local Spark is closed")
+	}
+	if s.current != nil && s.current.alive() {
+		return s.current, nil
+	}
+	var err error
+	s.current, err = start(ctx, s.cfg, s.logger)
+	return s.current, err
+}
+
+// run runs a plan, once there is room for it.
+func (s *Session) run(ctx context.Context, p plan.Plan) error {
+	if err := s.slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer s.slots.Release(1)
+	session, err := s.alive(ctx)
+	if err != nil {
+		return err
+	}
+	return session.run(ctx, p.Staging.URI+"/"+p.Key(), p.Stage)
+}
+
+// Runner runs jobs between two folders on a shared Spark.
+type Runner struct {
+	session *Session
+	staging objects.Bucket
+	maker   plan.Maker
+}
+
+// New makes a runner between two local buckets.
+func New(session *Session, raw, staging *local.Bucket) *Runner {
+	return &Runner{session: session, staging: staging, maker: plan.Maker{
+		Raw: rows.FolderPlace(raw), Staging: rows.FolderPlace(staging), Limits: session.cfg.Limits,
+	}}
+}
+
+// Name gives "spark".
+func (*Runner) Name() string { return Name }
+
+// Run transforms the file. Past the deadline of the job it ends with
+// context.DeadlineExceeded; a zero deadline is none.
+func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
+	if !job.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, job.Deadline)
+		defer cancel()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := r.maker.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File))
+	if staged, err := r.left(ctx, p); staged != nil || err != nil {
+		return staged, err
+	}
+	if err := plan.Put(ctx, r.staging, p); err != nil {
+		return nil, err
+	}
+	if err := r.session.run(ctx, p); err != nil {
+		return nil, fmt.Errorf("run plan %s: %w", p.Stage, err)
+	}
+	staged, err := r.left(ctx, p)
+	if staged == nil && err == nil {
+		err = fmt.Errorf("run plan %s: it ended with neither manifest nor failure", p.Stage)
+	}
+	return staged, err
+}
+
+// left gives what a run of the plan left: the proof of what it staged, or the
+// *transform.Failure that refuses the file; neither if none has come to its end.
+func (r *Runner) left(ctx context.Context, p plan.Plan) (*blotterv1.StagedFile, error) {
+	result, err := transform.FindStaged(ctx, r.staging, p.Job(0))
+	if err != nil {
+		return nil, err
+	}
+	if result != nil {
+		return result.Staged(), nil
+	}
+	failure, err := transform.ReadFailure(ctx, r.staging, p.Table.ID, p.Files[0].ID, p.Token)
+	if failure != nil {
+		return nil, failure
+	}
+	return nil, err
+}
+
+var _ jobs.Runner = (*Runner)(nil)

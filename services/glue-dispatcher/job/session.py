@@ -1,0 +1,117 @@
+"""One long-lived local Spark, for jobs of one machine.
+
+    session.py [--cores N] [--scratch FOLDER] [--shuffle-bytes N] -- ROWS...
+
+ROWS is the command of the program for rows. Requests come on standard input, one
+JSON object a line; answers go to standard output likewise, in any order:
+
+    {"run": 7, "plan": URI, "stage": FOLDER}  ->  {"run": 7} once it is at its end,
+                                                  {"run": 7, "error": TEXT} if it failed
+    {"cancel": 7}                             ->  the run's own answer comes early
+
+{"ready": true} is the first answer. The end of the input ends the session.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+
+from pyspark import InheritableThread
+from pyspark.sql import SparkSession
+
+import blotter_job
+
+
+class Session:
+    """Runs plans, each in its own thread and job group."""
+
+    def __init__(self, spark: SparkSession, rows: tuple[str, ...], shuffle_bytes: int, answers):
+        self._spark = spark
+        self._rows = rows
+        self._shuffle_bytes = shuffle_bytes
+        self._answers = answers
+        self._lock = threading.Lock()
+        self._cancelled: set[int] = set()
+
+    def answer(self, **document) -> None:
+        with self._lock:
+            self._answers.write(json.dumps(document) + "\n")
+            self._answers.flush()
+
+    def take(self, request: dict) -> None:
+        if "cancel" in request:
+            self._cancelled.add(request["cancel"])
+            self._spark.sparkContext.cancelJobGroup(str(request["cancel"]))
+            return
+        InheritableThread(target=self._run, args=(request,), daemon=True).start()
+
+    def _run(self, request: dict) -> None:
+        number = request["run"]
+        try:
+            self._spark.sparkContext.setJobGroup(str(number), request["stage"], True)
+            data, plan = blotter_job.load_plan(request["plan"], request["stage"])
+            if number in self._cancelled:
+                raise RuntimeError("cancelled")
+            rows = blotter_job.Rows(data, command=self._rows)
+            blotter_job.stage_plan(self._spark, plan, rows, self._shuffle_bytes)
+        except Exception as fault:  # whatever it is, its run ends and says so
+            self.answer(run=number, error=_last_line(fault))
+        else:
+            self.answer(run=number)
+        finally:
+            self._cancelled.discard(number)
+
+
+def _last_line(fault: Exception) -> str:
+    """What a person wants to know of a fault: Spark tells it with a page of traces."""
+    text = str(fault)
+    for line in text.splitlines():
+        if "RowsError: " in line:
+            return line.split("RowsError: ", 1)[1].strip()
+    return f"{type(fault).__name__}: {text.strip().splitlines()[0] if text.strip() else ''}"
+
+
+def build(arguments: argparse.Namespace) -> SparkSession:
+    """Spark on this machine alone; it listens on the loopback only."""
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = os.path.dirname(os.path.abspath(__file__))  # tasks import the job
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.log.level": "ERROR",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.scheduler.mode": "FAIR",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    if arguments.scratch:
+        settings["spark.local.dir"] = arguments.scratch
+    builder = SparkSession.builder.master(f"local[{arguments.cores}]").appName("blotter")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--scratch", default="")
+    parser.add_argument("--shuffle-bytes", type=int, default=blotter_job.SHUFFLE_BYTES)
+    parser.add_argument("rows", nargs="+")
+    arguments = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what Spark prints is no answer
+    spark = build(arguments)
+    session = Session(spark, tuple(arguments.rows), arguments.shuffle_bytes, answers)
+    session.answer(ready=True)
+    for line in sys.stdin:
+        session.take(json.loads(line))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+package spark_test
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/jobstest"
+	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/registry"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
+	"github.com/openblotter/blotter/tools/internal/spark"
+)
+
+// TestTableMovesBetweenEngines: whether a table's files are transformed by L, by
+// G, or by each in turn, its rows are the same, provenance included.
+func TestTableMovesBetweenEngines(t *testing.T) {
+	session := open(t, nil)
+	spec := evidence(t)
+	raw, _ := jobstest.Buckets(t)
+	folder := raw.(*local.Bucket)
+	keys := []string{"dms/rms/evidence/LOAD00000001.csv"}
+	put(t, folder, spec, keys[0], func(w *bufio.Writer) { writeLoad(w, 2000) })
+	for i := range 5 {
+		keys = append(keys, fmt.Sprintf("dms/rms/evidence/20240115-08000%d000.csv", i))
+		put(t, folder, spec, keys[i+1], func(w *bufio.Writer) { writeChanges(w, 300*(i+1), 2000) })
+	}
+	want := drive(t, session, folder.Dir(), spec, keys, func(int) registry.Flag { return registry.FlagLambda })
+	if len(want) == 0 {
+		t.Fatal("no row was published")
+	}
+	for name, flag := range map[string]func(int) registry.Flag{
+		"G":       func(int) registry.Flag { return registry.FlagGlue },
+		"in turn": func(i int) registry.Flag { return []registry.Flag{registry.FlagGlue, registry.FlagLambda}[i%2] },
+	} {
+		got := drive(t, session, folder.Dir(), spec, keys, flag)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d rows, with L alone %d; first that differ: %v", name, len(got), len(want), firstDifference(got, want))
+		}
+	}
+}
+
+func firstDifference(a, b []string) [2]string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return [2]string{a[i], b[i]}
+		}
+	}
+	return [2]string{}
+}
+
+// drive runs the whole system over the files, one after the other, each with the
+// flag given, and reads the table.
+func drive(t *testing.T, session *spark.Session, files string, spec registry.Table, keys []string, flag func(int) registry.Flag) []string {
+	t.Helper()
+	cfg := roles.DefaultConfig()
+	cfg.Dir = t.TempDir()
+	copyRaw(t, files, filepath.Join(cfg.Dir, "raw"))
+	cfg.GlueRunner = func(raw, staging *local.Bucket) jobs.Runner { return localspark.New(session.Session, raw, staging) }
+	p, err := roles.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, _ := p.Start(t.Context())
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := system{t, p, spec.ID}
+	spec.Version = 0
+	s.order("apply", lockmanager.CommandRequest{Spec: &spec})
+	for i, key := range keys {
+		s.order("flag", lockmanager.CommandRequest{Flag: string(flag(i))})
+		s.deliver(key)
+		if i == 0 {
+			s.order("load-complete", lockmanager.CommandRequest{})
+		}
+	}
+	return s.rows()
+}
+
+// system is one whole system and its table.
+type system struct {
+	t     *testing.T
+	p     *roles.Process
+	table dms.TableID
+}
+
+func (s system) settle() {
+	s.t.Helper()
+	if err := s.p.Settle(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s system) order(name string, r lockmanager.CommandRequest) {
+	s.t.Helper()
+	r.ID, r.Actor, r.Reason, r.Table = fmt.Sprintf("%s-%d", name, s.seq()), "operator:test", "test", s.table.String()
+	reply, err := s.p.LockManager.Execute(s.t.Context(), name, r)
+	if err != nil || reply.Refused != "" {
+		s.t.Fatalf("%s: %v %s", name, err, reply.Refused)
+	}
+	s.settle()
+}
+
+// seq makes the ids of orders differ: the log is longer each time.
+func (s system) seq() uint64 {
+	last, err := s.p.Log.Last(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return last
+}
+
+func (s system) deliver(key string) {
+	s.t.Helper()
+	info, err := s.p.Raw.Stat(s.t.Context(), key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	o := dms.Object{Bucket: s.p.Raw.Name(), Key: key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified.UTC()}
+	if _, err := s.p.IngestRouter.Offer(s.t.Context(), o, ingestrouter.FromEvent); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+}
+
+// rows gives the table as lines, provenance included.
+func (s system) rows() []string {
+	s.t.Helper()
+	set, err := s.p.Lake.Rows(s.t.Context(), s.table)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var out []string
+	for row, err := range set.All(s.t.Context()) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		line := fmt.Sprint(row.File, row.Number, row.Position)
+		for i, v := range row.Values {
+			line += "|"
+			if !v.IsNull() {
+				line += lake.FormatValue(set.Columns[i].Type, v)
+			}
+		}
+		out = append(out, line)
+	}
+	return out
+}

@@ -1,0 +1,75 @@
+package spark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/rows"
+	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/services/glue-dispatcher/job"
+)
+
+// rowsCommand is the first argument of a program that is to be the program for rows.
+const rowsCommand = "spark-rows"
+
+// RowsIfAsked makes this program the program for rows, and ends it, if Spark
+// started it as such. Every program that opens a Session calls it first.
+func RowsIfAsked() {
+	if len(os.Args) < 2 || os.Args[1] != rowsCommand {
+		return
+	}
+	os.Exit(rows.Program{
+		Open: rows.OpenFolder, Config: transform.DefaultConfig(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+	}.Run(context.Background(), os.Args[2:]))
+}
+
+// Session is a local Spark with the job's scripts in a folder of its own.
+type Session struct {
+	*localspark.Session
+	dir string
+}
+
+// Open makes a session; change may change its configuration. Spark itself starts
+// with the first job.
+func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Config)) (_ *Session, err error) {
+	python, err := Python(ctx)
+	if err != nil {
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	s := &Session{}
+	if s.dir, err = os.MkdirTemp("", "blotter-spark-"); err != nil {
+		return nil, fmt.Errorf("make a folder for Spark: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(s.dir))
+		}
+	}()
+	scripts := filepath.Join(s.dir, "job")
+	if err := os.CopyFS(scripts, job.Files); err != nil {
+		return nil, fmt.Errorf("lay out the job's scripts: %w", err)
+	}
+	cfg := localspark.DefaultConfig()
+	cfg.Command = []string{python, filepath.Join(scripts, "session.py")}
+	cfg.Rows = []string{exe, rowsCommand}
+	cfg.Scratch = s.dir
+	if change != nil {
+		change(&cfg)
+	}
+	s.Session, err = localspark.NewSession(cfg, logger)
+	return s, err
+}
+
+// Close ends Spark and removes what it left.
+func (s *Session) Close() error {
+	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
+}
