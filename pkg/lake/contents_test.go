@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func TestContents(t *testing.T) {
 		c.MetadataFiles < 4 || c.Orphans.Young != 1 || c.Orphans.Old != 0 || !c.Snapshots[3].Current || c.Snapshots[3].Token != "4" {
 		t.Errorf("got %+v", c)
 	}
-	base := c.DataFiles[0]
+	base := slices.MaxFunc(c.DataFiles, func(a, b lake.DataFileInfo) int { return cmp.Compare(a.Rows, b.Rows) })
 	if base.Rows != 100 || base.Deleted != 6 || base.DeleteFiles != 3 || base.Overlaps != 3 || !base.Sorted {
 		t.Errorf("the load's file is %+v", base)
 	}
