@@ -1,6 +1,10 @@
 // Command bench measures the whole product as a user runs it: it writes a full
 // load of made-up rows, has the real binary take it in with `up --until-idle`,
 // and prints wall time, CPU time and peak memory.
+//
+// With -maintained DIR it makes, in a new folder, two tables with the same rows
+// for a reader to compare: bench.churned got many change batches and was
+// maintained since, bench.fresh was loaded. .ci/readers/speed reads them.
 package main
 
 import (
@@ -34,7 +38,13 @@ func run(ctx context.Context) (err error) {
 	columns := flag.Int("columns", 20, "columns of the table")
 	rounds := flag.Int("rounds", 3, "how often to measure")
 	seed := flag.Uint64("seed", 1, "seed of the rows")
+	maintained := flag.String("maintained", "", "make tables for a reader to compare in this folder, instead")
+	batches := flag.Int("batches", 200, "with -maintained: change batches")
+	changes := flag.Int("changes", 500, "with -maintained: changes of one batch")
 	flag.Parse()
+	if *maintained != "" {
+		return buildMaintained(ctx, churnPlan{dir: *maintained, rows: *rows, batches: *batches, changes: *changes, seed: *seed})
+	}
 	dir, err := os.MkdirTemp("", "blotter-bench-")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)

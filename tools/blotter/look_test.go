@@ -28,6 +28,7 @@ func TestLookRunningAndStopped(t *testing.T) {
 			s.golden("cat_provenance", s.must("cat", "rms.reports", "--provenance"))
 			checkLog(t, s, string(broken))
 			checkJSON(t, s)
+			checkContents(t, s)
 			checkErrors(t, s)
 		})
 	}
@@ -61,6 +62,23 @@ func checkLog(t *testing.T, s *testSystem, broken string) {
 		}
 		if strings.Contains(out, "surplus") {
 			t.Errorf("%v shows a value of a row:\n%s", c.args, out)
+		}
+	}
+}
+
+func checkContents(t *testing.T, s *testSystem) {
+	t.Helper()
+	var v filesView
+	if err := json.Unmarshal([]byte(s.must("table", "files", "rms.reports", "--json")), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Rows != 5 || len(v.DataFiles) != 1 || v.DataFiles[0].Rows != 5 || len(v.Snapshots) < 2 || len(v.Due) > 0 {
+		t.Errorf("table files --json: %+v", v)
+	}
+	out := s.must("table", "files", "rms.reports", "--limit", "1")
+	for _, want := range []string{"rms.reports: 5 rows, ", "in 1 data file and 0 delete files", "snapshots, newest first (1 of ", "too young", "no maintenance is due"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("table files lacks %q:\n%s", want, out)
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/natsserver"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -321,7 +323,24 @@ func (w *world) check(specs []registry.Table) {
 	if quarantined != 1 {
 		t.Errorf("%d files quarantined, expected 1", quarantined)
 	}
+	if steps := maintenanceSteps(records); steps[lake.MaintainCompact] == 0 || steps["failed"] > 0 {
+		t.Errorf("maintenance took the steps %v", steps)
+	}
 	t.Logf("%d deaths, %d events", w.site.plan.total(), len(records))
+}
+
+// maintenanceSteps counts the steps by what they did.
+func maintenanceSteps(records []eventlog.Record) map[string]int {
+	steps := map[string]int{}
+	for _, r := range records {
+		switch e := r.Event.(type) {
+		case *blotterv1.TableMaintained:
+			steps[e.GetStep()]++
+		case *blotterv1.MaintenanceFailed:
+			steps["failed"]++
+		}
+	}
+	return steps
 }
 
 // checkFiles: all files of a table are published, but for the broken one.

@@ -143,10 +143,19 @@ func (n *node) openBuckets(ctx context.Context, s *site) (failed objects.Bucket,
 		return nil, nil, err
 	}
 	n.closers = append(n.closers, catalog.Close)
-	n.lake, err = lake.Open(ctx, lake.DefaultConfig(), lake.Deps{
+	n.lake, err = lake.Open(ctx, lakeConfig(), lake.Deps{
 		Catalog: catalog, IO: warehouse, Staging: buckets["staging"], Logger: testLogger(), Step: n.lakeStep,
 	})
 	return buckets["failed"], jobslocal.New(buckets["raw"], buckets["staging"], transform.DefaultConfig()), err
+}
+
+// lakeConfig has small tables wear out, so that their maintenance is due all the
+// time.
+func lakeConfig() lake.Config {
+	cfg := lake.DefaultConfig()
+	cfg.SmallTableRows, cfg.RewriteFraction = 0, 1
+	cfg.Maintenance.MaxSmallFiles, cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxManifests = 1, 1, 2
+	return cfg
 }
 
 // sharing has the replicas of a service share its partitions.
@@ -183,6 +192,7 @@ func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed ob
 	}
 	cfg := lockmanager.DefaultConfig()
 	cfg.Tick, cfg.BatchFiles, cfg.LoadFiles = 100*time.Millisecond, 2, 2
+	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween = 2, 3, 1
 	n.locks, err = lockmanager.New(cfg, lockmanager.Deps{Log: log, Store: n.store, Hold: queue, Now: now, Logger: testLogger()})
 	if err != nil {
 		return err

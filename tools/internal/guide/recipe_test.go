@@ -181,6 +181,11 @@ var commandSpan = regexp.MustCompile("`blotter ([^`]+)`")
 // TestCommands: every command that the text names exists, with its flags.
 func TestCommands(t *testing.T) {
 	_, prose := readGuide(t)
+	checkCommands(t, prose)
+}
+
+func checkCommands(t *testing.T, prose string) {
+	t.Helper()
 	found := commandSpan.FindAllStringSubmatch(strings.ReplaceAll(prose, "\n", " "), -1)
 	if len(found) == 0 {
 		t.Fatal("the guide names no command")
