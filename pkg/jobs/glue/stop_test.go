@@ -168,13 +168,13 @@ func TestNewsEndTheWait(t *testing.T) {
 		_, err := b.follow(t.Context())
 		ended <- err
 	}()
-	eventually(t, func() bool { return slices.Equal(b.server.States(), []string{"SUCCEEDED"}) })
-	b.heard.mu.Lock()
-	started := slices.Clone(b.heard.started)
-	b.heard.mu.Unlock()
-	if len(started) != 1 {
-		t.Fatalf("the starts told are %v", started)
-	}
+	var started []string
+	eventually(t, func() bool {
+		b.heard.mu.Lock()
+		defer b.heard.mu.Unlock()
+		started = slices.Clone(b.heard.started)
+		return len(started) == 1 && slices.Equal(b.server.States(), []string{"SUCCEEDED"})
+	})
 	run, err := glue.RunOf([]byte(`{"version":"0","detail-type":"Glue Job State Change","source":"aws.glue",
 		"detail":{"jobName":"` + jobNamed + `","severity":"INFO","state":"SUCCEEDED","jobRunId":"` + started[0] + `"}}`))
 	if err != nil {

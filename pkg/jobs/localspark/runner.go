@@ -12,7 +12,6 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/jobs/rows"
-	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/pkg/wire"
@@ -68,7 +67,7 @@ func (s *Session) alive(ctx context.Context) (*session, error) {
 }
 
 // run runs a plan, once there is room for it.
-func (s *Session) run(ctx context.Context, p plan.Plan) error {
+func (s *Session) run(ctx context.Context, uri, stage string) error {
 	if err := s.slots.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -77,13 +76,13 @@ func (s *Session) run(ctx context.Context, p plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	return session.run(ctx, p.Staging.URI+"/"+p.Key(), p.Stage)
+	return session.run(ctx, uri, stage)
 }
 
 // Runner runs jobs between two folders on a shared Spark.
 type Runner struct {
 	session *Session
-	staging objects.Bucket
+	staging *local.Bucket
 	maker   plan.Maker
 }
 
@@ -115,7 +114,7 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	if err := plan.Put(ctx, r.staging, p); err != nil {
 		return nil, err
 	}
-	if err := r.session.run(ctx, p); err != nil {
+	if err := r.session.run(ctx, rows.FolderURI(r.staging, p.Key()), p.Stage); err != nil {
 		return nil, fmt.Errorf("run plan %s: %w", p.Stage, err)
 	}
 	staged, err := r.left(ctx, p)

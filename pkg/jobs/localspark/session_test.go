@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,7 +74,7 @@ func stub(script string) {
 			say(map[string]any{"run": r.Cancel, "error": "cancelled"})
 		default:
 			answer := map[string]any{"run": r.Run}
-			if err := runPlan(strings.TrimPrefix(r.Plan, "file://")); err != nil {
+			if err := runPlan(r.Plan); err != nil {
 				answer["error"] = err.Error()
 			}
 			say(answer)
@@ -94,9 +95,13 @@ func nextLine(script string) string {
 }
 
 // runPlan stages the one file of a plan.
-func runPlan(path string) error {
+func runPlan(uri string) error {
 	ctx := context.Background()
-	data, err := os.ReadFile(path)
+	u, err := url.Parse(uri)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(u.Path)
 	if err != nil {
 		return err
 	}
@@ -229,6 +234,17 @@ func TestAnswersAgain(t *testing.T) {
 	job.Deadline = time.Now().Add(time.Hour)
 	if _, err := h.Run(t.Context(), job); err != nil {
 		t.Errorf("again: %v", err)
+	}
+}
+
+// TestNamesThatAddressesEscape: a table may have a space, a plus or a percent sign in
+// its name.
+func TestNamesThatAddressesEscape(t *testing.T) {
+	h := newHarness(t, "works")
+	job := jobstest.LoadJob(t, h.raw)
+	job.Table.ID.Table = "50% of case notes+2024#1?"
+	if _, err := h.Run(t.Context(), job); err != nil {
+		t.Error(err)
 	}
 }
 

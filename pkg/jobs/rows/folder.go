@@ -15,6 +15,12 @@ func FolderPlace(b *local.Bucket) plan.Place {
 	return plan.Place{Name: b.Name(), URI: (&url.URL{Scheme: "file", Path: b.Dir()}).String()}
 }
 
+// FolderURI gives the address of an object in a local bucket, every byte that means
+// something in an address escaped.
+func FolderURI(b *local.Bucket, key string) string {
+	return (&url.URL{Scheme: "file", Path: b.Dir() + "/" + key}).String()
+}
+
 // OpenFolder opens the local bucket that FolderPlace named.
 func OpenFolder(_ context.Context, p plan.Place, readOnly bool) (objects.Bucket, func() error, error) {
 	u, err := url.Parse(p.URI)
