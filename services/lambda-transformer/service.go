@@ -2,16 +2,23 @@ package lambdatransformer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// ServiceName is the service's name in subjects, consumers and permissions.
-const ServiceName = "lambda-transformer"
+// ServiceName is the service's name in subjects, consumers and permissions;
+// FencesName that of the consumers over which it hears of fences.
+const (
+	ServiceName = "lambda-transformer"
+	FencesName  = ServiceName + "-fences"
+)
 
 // Log is what the service needs of the event log.
 type Log interface {
@@ -19,41 +26,91 @@ type Log interface {
 	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
 }
 
-// Deps are what the service works with; all are needed.
+// Deps are what the service works with; all but Lambda are needed.
 type Deps struct {
-	Log    Log
+	Log Log
+	// Runner runs in process.
 	Runner jobs.Runner
+	// Lambda runs on Lambda; nil where there is none.
+	Lambda jobs.Remote
 	Specs  jobs.Specs
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// Service is the shell around the dispatcher. Several may run at once.
+// Service is the shell around the dispatchers. Several may run at once.
 type Service struct {
-	log        Log
-	dispatcher *jobs.Dispatcher
+	deps     Deps
+	parallel int              // grants that are worked on at once
+	local    *jobs.Dispatcher // in process
+	lambda   *jobs.Dispatcher // nil where there is no Lambda
 }
 
 // New makes the service; Run starts it.
-func New(cfg jobs.DispatchConfig, deps Deps) (*Service, error) {
-	dispatcher, err := jobs.NewDispatcher(jobs.Dispatcher{
-		Config: cfg, Service: ServiceName, Runner: deps.Runner, Log: deps.Log,
-		Specs: deps.Specs, Now: deps.Now, Logger: deps.Logger,
-	})
-	if err != nil {
-		return nil, err
+func New(cfg Config, deps Deps) (*Service, error) {
+	s := &Service{deps: deps, parallel: cfg.InProcess.Parallel + cfg.Lambda.Parallel}
+	d := jobs.Dispatcher{
+		Config: cfg.InProcess, Service: ServiceName, Runner: deps.Runner,
+		Log: deps.Log, Specs: deps.Specs, Now: deps.Now, Logger: deps.Logger,
 	}
-	return &Service{log: deps.Log, dispatcher: dispatcher}, nil
+	var err error
+	if s.local, err = jobs.NewDispatcher(d); err != nil {
+		return nil, fmt.Errorf("in process: %w", err)
+	}
+	if deps.Lambda == nil {
+		return s, nil
+	}
+	d.Config, d.Runner = cfg.Lambda, deps.Lambda
+	if s.lambda, err = jobs.NewDispatcher(d); err != nil {
+		return nil, fmt.Errorf("on Lambda: %w", err)
+	}
+	return s, nil
 }
 
 // Run transforms what is granted until ctx ends or something fails for good.
 func (s *Service) Run(ctx context.Context) error {
-	return s.log.Consume(ctx, eventlog.ConsumerConfig{
-		Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"LockGranted"},
-	}, func(ctx context.Context, r eventlog.Record) error {
-		if grant, ok := r.Event.(*blotterv1.LockGranted); ok && mine(grant) {
-			return s.dispatcher.Grant(ctx, r, grant)
-		}
-		return nil
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
+			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"LockGranted"}, Parallel: s.parallel,
+		}, s.grant)
 	})
+	group.Go(func() error {
+		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
+			Service: FencesName, From: []string{"lock-manager"}, Events: []string{"FenceRequested"}, Parallel: s.parallel,
+		}, s.fence)
+	})
+	return group.Wait()
+}
+
+func (s *Service) grant(ctx context.Context, r eventlog.Record) error {
+	grant, ok := r.Event.(*blotterv1.LockGranted)
+	if !ok || !mine(grant) {
+		return nil
+	}
+	spec, err := s.deps.Specs.Spec(ctx, r.Table, grant.GetSpecVersion())
+	if err != nil {
+		return err
+	}
+	switch placeOf(grant, spec, s.lambda != nil) {
+	case onLambda:
+		return s.lambda.Grant(ctx, r, grant)
+	case inProcess:
+		return s.local.Grant(ctx, r, grant)
+	}
+	return nil
+}
+
+func (s *Service) fence(ctx context.Context, r eventlog.Record) error {
+	fence, ok := r.Event.(*blotterv1.FenceRequested)
+	if !ok {
+		return nil
+	}
+	if err := s.local.Fence(ctx, r, fence); err != nil {
+		return err
+	}
+	if s.lambda == nil {
+		return nil
+	}
+	return s.lambda.Fence(ctx, r, fence)
 }

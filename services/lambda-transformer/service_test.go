@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -78,7 +79,8 @@ func said(t *testing.T, runner jobs.Runner, grants ...*blotterv1.LockGranted) []
 	}
 	for range 2 {
 		l, _ := eventlogtest.Open(t, url)
-		s, err := New(jobs.DispatchConfig{Parallel: 2, Attempts: 3, Backoff: time.Millisecond}, Deps{
+		d := jobs.DispatchConfig{Parallel: 2, Attempts: 3, Backoff: time.Millisecond}
+		s, err := New(Config{InProcess: d, Lambda: d}, Deps{
 			Log: l, Runner: runner, Specs: noSpecs{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -161,5 +163,59 @@ func TestOnlyItsOwnGrantsAreRun(t *testing.T) {
 	}
 	if len(tokens) != 2 || tokens[3] != 2 || tokens[4] != 1 {
 		t.Errorf("files transformed by token: %v, expected 2 of token 3 and 1 of token 4", tokens)
+	}
+}
+
+func TestPlaceOf(t *testing.T) {
+	job := registry.Table{Job: registry.Job{Lambda: "transform"}}
+	for name, test := range map[string]struct {
+		grant  *blotterv1.LockGranted
+		spec   registry.Table
+		lambda bool
+		want   place
+	}{
+		"a function":                {grant(1), job, true, onLambda},
+		"no function":               {grant(1), registry.Table{}, true, inProcess},
+		"a function, but no Lambda": {grant(1), job, false, inProcess},
+		"another engine":            {&blotterv1.LockGranted{Engine: blotterv1.Engine_ENGINE_GLUE, Transform: true}, job, true, nowhere},
+		"staged already":            {&blotterv1.LockGranted{Engine: blotterv1.Engine_ENGINE_LAMBDA}, job, true, nowhere},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := placeOf(test.grant, test.spec, test.lambda); got != test.want {
+				t.Errorf("it is %d, expected %d", got, test.want)
+			}
+		})
+	}
+}
+
+// TestAFenceEndsTheWork: the grant's lane comes free, and nothing more is said.
+func TestAFenceEndsTheWork(t *testing.T) {
+	url := eventlogtest.Server(t)
+	log, _ := eventlogtest.Open(t, url)
+	publish := func(id string, event proto.Message) {
+		t.Helper()
+		_, err := log.PublishOnce(t.Context(), eventlog.Event{
+			Table: reports, Service: "lock-manager", ID: eventlog.ID("lock-manager", reports, id), Time: time.Now(), Message: event,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	runner := &fakeRunner{hang: true}
+	d := jobs.DispatchConfig{Parallel: 2, Attempts: 3, Backoff: time.Millisecond}
+	s, err := New(Config{InProcess: d, Lambda: d}, Deps{
+		Log: log, Runner: runner, Specs: noSpecs{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlogtest.Run(t, s.Run)
+	publish("grant", grant(1, "a"))
+	eventlogtest.Eventually(t, "the transform runs", func() bool { return runner.runs.Load() == 1 })
+	publish("fence", &blotterv1.FenceRequested{Token: 1, Reason: "forced"})
+	eventlogtest.Idle(t, log, ServiceName)
+	eventlogtest.Idle(t, log, FencesName)
+	if got := eventlogtest.Names(t, log, eventlog.Filter{Table: reports, Service: ServiceName}); !slices.Equal(got, []string{"TransformStarted"}) {
+		t.Errorf("it says %v", got)
 	}
 }

@@ -182,7 +182,7 @@ func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed ob
 	now := func() time.Time { return time.Now().UTC() }
 	specs := control.NewSpecs(n.store)
 	dispatch := jobs.DispatchConfig{Parallel: 2, Attempts: 2, Backoff: time.Millisecond}
-	lambda, err := lambdatransformer.New(dispatch, lambdatransformer.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
+	lambda, err := lambdatransformer.New(lambdatransformer.Config{InProcess: dispatch, Lambda: dispatch}, lambdatransformer.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type Config struct {
 
 	Log         eventlog.Config
 	LockManager lockmanager.Config
-	Lambda      jobs.DispatchConfig
+	Lambda      lambdatransformer.Config
 	Glue        gluedispatcher.Config
 	Transform   transform.Config
 	Lake        lake.Config
