@@ -157,12 +157,15 @@ func (c *chunkGuard) header(at, end int64) (*format.PageHeader, int, error) {
 	}
 }
 
+// plainDictionary is the dictionary encoding of Parquet 1.0, which DMS writes.
+const plainDictionary = format.PlainDictionary //nolint:staticcheck // deprecated for writers alone
+
 // check looks into one page.
 func (c *chunkGuard) check(h *format.PageHeader, data []byte) error {
 	switch h.Type {
 	case format.DictionaryPage:
 		d := h.DictionaryPageHeader
-		if !d.Valid || d.V.NumValues < 0 || d.V.Encoding != format.Plain && d.V.Encoding != format.PlainDictionary {
+		if !d.Valid || d.V.NumValues < 0 || d.V.Encoding != format.Plain && d.V.Encoding != plainDictionary {
 			return errors.New("its dictionary is not plain")
 		}
 		plain, err := c.unpack.unpack(c.meta.Codec, data, c.limit)
@@ -247,7 +250,7 @@ func (c *chunkGuard) values(encoding format.Encoding, b []byte, n int64) error {
 	switch encoding {
 	case format.Plain, format.ByteStreamSplit:
 		return nil // as many as there are bytes for
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		if len(b) == 0 {
 			return nil
 		}
