@@ -158,7 +158,7 @@ func (s *site) start(t *testing.T) (stop func()) {
 func (s *site) said(t *testing.T, want ...string) []eventlog.Record {
 	t.Helper()
 	eventlogtest.Idle(t, s.log, ServiceName)
-	eventlogtest.Idle(t, s.log, FencesName)
+	eventlogtest.Idle(t, s.log, jobs.FencesName(ServiceName))
 	records := eventlogtest.Read(t, s.log, eventlog.Filter{Table: reports, Service: ServiceName})
 	var got []string
 	for _, r := range records {

@@ -7,24 +7,18 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// ServiceName is the service's name in subjects, consumers and permissions;
-// FencesName that of the consumers over which it hears of fences.
-const (
-	ServiceName = "glue-dispatcher"
-	FencesName  = ServiceName + "-fences"
-)
+// ServiceName is the service's name in subjects, consumers and permissions.
+const ServiceName = "glue-dispatcher"
 
 // Log is what the service needs of the event log.
 type Log interface {
 	jobs.Publisher
-	Consume(ctx context.Context, cfg eventlog.ConsumerConfig, handle eventlog.Handler) error
+	jobs.Consumer
 	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
 }
 
@@ -71,23 +65,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 
 // Run works until ctx ends or something fails for good.
 func (s *Service) Run(ctx context.Context) error {
-	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
-			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"LockGranted"}, Parallel: s.parallel,
-		}, s.grant)
-	})
-	group.Go(func() error {
-		return s.deps.Log.Consume(running, eventlog.ConsumerConfig{
-			Service: FencesName, From: []string{"lock-manager"}, Events: []string{"FenceRequested"}, Parallel: s.parallel,
-		}, s.fence)
-	})
-	return group.Wait()
+	return jobs.Follow(ctx, s.deps.Log, ServiceName, s.parallel, s.grant, s.local, s.glue)
 }
 
-func (s *Service) grant(ctx context.Context, r eventlog.Record) error {
-	grant, ok := r.Event.(*blotterv1.LockGranted)
-	if !ok || !mine(grant) {
+func (s *Service) grant(ctx context.Context, r eventlog.Record, grant *blotterv1.LockGranted) error {
+	if !mine(grant) {
 		return nil
 	}
 	spec, err := s.deps.Specs.Spec(ctx, r.Table, grant.GetSpecVersion())
@@ -101,22 +83,6 @@ func (s *Service) grant(ctx context.Context, r eventlog.Record) error {
 		return s.local.Grant(ctx, r, grant)
 	}
 	return nil
-}
-
-// fence ends the work on a grant wherever it is: the table's registration may have
-// moved it since.
-func (s *Service) fence(ctx context.Context, r eventlog.Record) error {
-	fence, ok := r.Event.(*blotterv1.FenceRequested)
-	if !ok {
-		return nil
-	}
-	if err := s.local.Fence(ctx, r, fence); err != nil {
-		return err
-	}
-	if s.glue == nil {
-		return nil
-	}
-	return s.glue.Fence(ctx, r, fence)
 }
 
 // fenced looks in the log, behind a grant, for the fence of its token: it may have

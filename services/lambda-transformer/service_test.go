@@ -214,7 +214,7 @@ func TestAFenceEndsTheWork(t *testing.T) {
 	eventlogtest.Eventually(t, "the transform runs", func() bool { return runner.runs.Load() == 1 })
 	publish("fence", &blotterv1.FenceRequested{Token: 1, Reason: "forced"})
 	eventlogtest.Idle(t, log, ServiceName)
-	eventlogtest.Idle(t, log, FencesName)
+	eventlogtest.Idle(t, log, jobs.FencesName(ServiceName))
 	if got := eventlogtest.Names(t, log, eventlog.Filter{Table: reports, Service: ServiceName}); !slices.Equal(got, []string{"TransformStarted"}) {
 		t.Errorf("it says %v", got)
 	}
