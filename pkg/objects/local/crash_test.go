@@ -125,12 +125,15 @@ func TestKilledWhileWriting(t *testing.T) {
 	if testing.Short() {
 		rounds = 2
 	}
-	total := 0
 	for range rounds {
 		dir := t.TempDir()
 		cmd, out := start(t, dir, "loop")
-		var committed []string
-		kill := time.AfterFunc(time.Duration(30+rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		// However slow its start was, it dies between two commits or in one.
+		if !out.Scan() {
+			t.Fatalf("the writer says nothing: %v", out.Err())
+		}
+		committed := []string{out.Text()}
+		kill := time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		for out.Scan() {
 			committed = append(committed, out.Text())
 		}
@@ -157,13 +160,9 @@ func TestKilledWhileWriting(t *testing.T) {
 		if temps(t, dir) != 0 {
 			t.Errorf("%d temporary files are left", temps(t, dir))
 		}
-		total += len(committed)
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if total == 0 {
-		t.Error("no writer came to commit anything")
 	}
 }
 
