@@ -20,6 +20,9 @@ func (s *Service) registerTable(ctx context.Context, table dms.TableID, req Comm
 	if table.IsTransactions() {
 		return "", refuse("%s is registered by itself, with a table of its database that names a cdc_path", table)
 	}
+	if err := req.Spec.Validate(); err != nil {
+		return "", refuse("%v", err)
+	}
 	if err := s.registerTransactions(ctx, req); err != nil {
 		return "", err
 	}

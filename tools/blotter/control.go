@@ -46,8 +46,9 @@ func newApply() *cobra.Command {
 		Use:   "apply -f FILE",
 		Short: "Register tables, or bring a new version of their registration into force",
 		Long: `Register the tables of a file, or bring a new version of their registration into
-force. Nothing is applied if anything in the file is wrong. A table that is
-registered like this already stays as it is.`,
+force. Nothing is applied if anything in the file is wrong, or cannot stand beside
+the tables that are registered. A table that is registered like this already stays
+as it is.`,
 		Example: `  blotter apply -f rms.yaml --reason "new table citations"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +57,9 @@ registered like this already stays as it is.`,
 				return err
 			}
 			return order(cmd, true, func(ctx context.Context, c *client) error {
+				if err := checkWithFolder(ctx, dirOf(cmd), specs); err != nil {
+					return err
+				}
 				for _, spec := range specs {
 					detail, err := c.command(ctx, "apply", lockmanager.CommandRequest{
 						Table: spec.ID.String(), Spec: &spec, Reason: reason,

@@ -176,6 +176,9 @@ func (r *runner) work(ctx context.Context) error {
 }
 
 func (r *runner) register(ctx context.Context) error {
+	if err := checkTogether(ctx, r.process.Store, r.specs); err != nil {
+		return err
+	}
 	for _, spec := range r.specs {
 		reply, err := r.process.LockManager.Execute(ctx, "apply", lockmanager.CommandRequest{
 			ID: nuid.Next(), Actor: operator(), Reason: "up --tables", Table: spec.ID.String(), Spec: &spec,

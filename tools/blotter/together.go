@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// checkTogether refuses registrations that cannot stand beside those in force:
+// each file of registrations is checked by itself when it is read, but two tables
+// in one folder may come from two files, or with days between.
+func checkTogether(ctx context.Context, store control.Store, specs []registry.Table) error {
+	inForce, err := control.NewSpecs(store).Newest(ctx)
+	if err != nil {
+		return fmt.Errorf("read the registrations in force: %w", err)
+	}
+	known := make(map[dms.TableID]bool, len(specs))
+	for _, spec := range specs {
+		if known[spec.ID] {
+			return fmt.Errorf("table %s stands in two of the files", spec.ID)
+		}
+		known[spec.ID] = true
+	}
+	// What is applied takes the place of what is in force; the pseudo-tables of
+	// transaction files follow from the others.
+	all := slices.DeleteFunc(inForce, func(t registry.Table) bool { return known[t.ID] || t.ID.IsTransactions() })
+	if err := registry.CheckTogether(append(all, specs...)); err != nil {
+		return fmt.Errorf("the tables cannot be registered side by side, nothing is applied: %w", err)
+	}
+	return nil
+}
+
+// checkWithFolder is checkTogether with what is in force in a folder, if a system
+// has used it.
+func checkWithFolder(ctx context.Context, dir string, specs []registry.Table) (err error) {
+	store, err := readStore(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return checkTogether(ctx, store, specs)
+}
