@@ -39,7 +39,9 @@ func (v *tableView) print(out io.Writer, limit int) {
 	}
 	fact("last processed", "%s", lastFile(v.LastProcessed))
 	fact("last failed", "%s", lastFile(v.LastFailed))
-	fact("maintenance", "%s", v.maintenance())
+	if !v.Table.IsTransactions() {
+		fact("maintenance", "%s", v.maintenance())
+	}
 	v.printLoad(out, limit)
 	v.printQuarantined(out)
 	v.printFiles(out, "granted", len(v.Granted), v.Granted)

@@ -162,7 +162,7 @@ func (s *summary) printOpen(out io.Writer) {
 		}
 	}
 	if n := len(s.unknown); n > 0 {
-		fmt.Fprintf(out, "\n%d objects belong to no registered table and are held; register it with: blotter apply -f FILE%s\n", n, dir)
+		fmt.Fprintf(out, "\nheld, of no registered table: %s; register it with: blotter apply -f FILE%s\n", count(n, "object"), dir)
 		for _, row := range s.unknown[:min(n, maxNamed)] {
 			fmt.Fprintf(out, "  %s\n", heldName(row))
 		}
