@@ -41,7 +41,8 @@ type Specs interface {
 
 // Dispatcher runs the transforms of a grant and says how they went, in the name
 // of one service: TransformStarted, then FileTransformed or TransformFailed, each
-// once for file and token; and of a Remote's runs TransformRunEnded, once each.
+// once for file and token; and of a Remote's runs TransformRunEnded, once each and
+// never before a TransformStarted.
 type Dispatcher struct {
 	Config  DispatchConfig
 	Service string
@@ -53,6 +54,10 @@ type Dispatcher struct {
 	// Fenced reports whether the log, behind the grant r, has a fence for its
 	// token, which another replica may have heard. nil: what Fence was told is all.
 	Fenced func(ctx context.Context, r eventlog.Record, token uint64) (bool, error)
+	// Granted gives the grant of a token that the log holds before its fence, the zero
+	// Record if there is none. What was said of the runs that a fence stops is looked
+	// for from there on; nil: in all of the table's log.
+	Granted func(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error)
 
 	slots  *semaphore.Weighted
 	grants *grants
@@ -127,7 +132,7 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 		return err
 	}
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), watcher{d, r})
+		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), stopWatcher{d, r})
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err != nil && ctx.Err() == nil {
 		d.Logger.ErrorContext(ctx, "a run of a fenced grant was not stopped, it ends at its own deadline",
@@ -225,7 +230,53 @@ func (w watcher) Started(ctx context.Context, file string, token uint64, run str
 }
 
 // Ended implements Watch.
-func (w watcher) Ended(ctx context.Context, end RunEnd) error {
+func (w watcher) Ended(ctx context.Context, end RunEnd) error { return w.d.ended(ctx, w.r, end) }
+
+// stopWatcher says what it hears of runs that a fence stops. Whoever started one may
+// have been stopped, or have died, before he said so: its start is told with its end.
+type stopWatcher struct {
+	d     *Dispatcher
+	fence eventlog.Record
+}
+
+// Started implements Watch.
+func (w stopWatcher) Started(ctx context.Context, file string, token uint64, run string) error {
+	r, err := w.behindGrant(ctx, token)
+	if err != nil {
+		return err
+	}
+	return w.d.started(ctx, r, file, token, run)
+}
+
+// Ended implements Watch.
+func (w stopWatcher) Ended(ctx context.Context, end RunEnd) error {
+	r, err := w.behindGrant(ctx, end.Token)
+	if err != nil {
+		return err
+	}
+	if end.Run != "" {
+		if err := w.d.started(ctx, r, end.FileID, end.Token, end.Run); err != nil {
+			return err
+		}
+	}
+	return w.d.ended(ctx, r, end)
+}
+
+// behindGrant gives the fence as what is said answers it, but standing where the
+// grant does: from there on the log may hold the same already.
+func (w stopWatcher) behindGrant(ctx context.Context, token uint64) (eventlog.Record, error) {
+	r := w.fence
+	r.Seq = 0
+	if w.d.Granted == nil {
+		return r, nil
+	}
+	grant, err := w.d.Granted(ctx, w.fence, token)
+	r.Seq = grant.Seq
+	return r, err
+}
+
+// ended says how a run ended.
+func (d *Dispatcher) ended(ctx context.Context, r eventlog.Record, end RunEnd) error {
 	event := &blotterv1.TransformRunEnded{
 		FileId: end.FileID, Token: end.Token, Run: end.Run, Attempt: uint32(end.Attempt), State: end.State, Code: end.Code,
 		ExecutionSeconds: end.Execution.Seconds(), DpuSeconds: end.DPUSeconds,
@@ -236,7 +287,7 @@ func (w watcher) Ended(ctx context.Context, end RunEnd) error {
 	if !end.Completed.IsZero() {
 		event.Completed = timestamppb.New(end.Completed)
 	}
-	return w.d.say(ctx, w.r, end.FileID, end.Token, "run-ended", event, strconv.Itoa(end.Attempt), end.Run)
+	return d.say(ctx, r, end.FileID, end.Token, "run-ended", event, strconv.Itoa(end.Attempt), end.Run)
 }
 
 // say publishes an event that is named by file, token and what else there is.

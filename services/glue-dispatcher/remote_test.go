@@ -208,7 +208,8 @@ func TestARunOutlivesItsProcess(t *testing.T) {
 	}
 }
 
-// TestAFenceStopsTheRun: and nothing is said of the file any more.
+// TestAFenceStopsTheRun: and nothing is said of the file any more. The fence may
+// come before the start was told; it is told then too.
 func TestAFenceStopsTheRun(t *testing.T) {
 	s := newSite(t, &fakeGlue{})
 	s.grant(t, 3)
@@ -218,6 +219,25 @@ func TestAFenceStopsTheRun(t *testing.T) {
 	records := s.said(t, "TransformStarted", "TransformRunEnded")
 	if e := records[1].Event.(*blotterv1.TransformRunEnded); e.GetState() != "STOPPED" {
 		t.Errorf("it ended %v", e)
+	}
+}
+
+// TestTheStartOfAStoppedRunIsTold: its process died before it had said it, or was
+// stopped by the fence.
+func TestTheStartOfAStoppedRunIsTold(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.grant(t, 3)
+	s.glue.run(3)
+	s.fence(t, 3)
+	for range 2 {
+		stop := s.start(t)
+		eventlogtest.Idle(t, s.log, jobs.FencesName(ServiceName))
+		stop()
+	}
+	s.start(t)
+	records := s.said(t, "TransformStarted", "TransformRunEnded")
+	if e := records[0].Event.(*blotterv1.TransformStarted); e.GetRun() != "jr_1" || e.GetFileId() != aFile || e.GetToken() != 3 {
+		t.Errorf("it started %v", e)
 	}
 }
 

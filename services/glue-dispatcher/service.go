@@ -56,7 +56,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Glue == nil {
 		return s, nil
 	}
-	d.Config, d.Runner, d.Fenced = cfg.Glue, deps.Glue, s.fenced
+	d.Config, d.Runner, d.Fenced, d.Granted = cfg.Glue, deps.Glue, s.fenced, s.granted
 	if s.glue, err = jobs.NewDispatcher(d); err != nil {
 		return nil, fmt.Errorf("on Glue: %w", err)
 	}
@@ -99,4 +99,18 @@ func (s *Service) fenced(ctx context.Context, grant eventlog.Record, token uint6
 		}
 	}
 	return false, nil
+}
+
+// granted finds the grant of a token before its fence. It reads all grants of the
+// table, one by one: fences that find a run are rare.
+func (s *Service) granted(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error) {
+	for r, err := range s.deps.Log.Read(ctx, eventlog.Filter{Table: fence.Table, Service: "lock-manager", Event: "LockGranted"}) {
+		if err != nil {
+			return eventlog.Record{}, fmt.Errorf("look for the grant of token %d: %w", token, err)
+		}
+		if grant, ok := r.Event.(*blotterv1.LockGranted); ok && grant.GetToken() == token {
+			return r, nil
+		}
+	}
+	return eventlog.Record{}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/jobs"
@@ -26,7 +27,7 @@ type spark struct {
 	t            *testing.T
 	raw, staging objects.Bucket
 	rangeBytes   int64
-	pieces       int // that were moved
+	pieces       atomic.Int64 // that were moved
 }
 
 func (*spark) Name() string { return "spark in a test" }
@@ -89,7 +90,7 @@ func (s *spark) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, e
 		return nil, errors.New(fault)
 	}
 	pieces, summary := blocks(out)
-	s.pieces += len(pieces)
+	s.pieces.Add(int64(len(pieces)))
 	slices.SortFunc(pieces, func(a, b piece) int { return bytes.Compare(a.place, b.place) })
 	input := withLength(summary)
 	for _, p := range pieces {
@@ -153,8 +154,8 @@ func TestHugeRowsGoInPieces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if least := 3 * len(huge) / rows.PieceBytes; s.pieces < least {
-		t.Errorf("%d pieces, at least %d are needed", s.pieces, least)
+	if n, least := s.pieces.Load(), int64(3*len(huge)/rows.PieceBytes); n < least {
+		t.Errorf("%d pieces, at least %d are needed", n, least)
 	}
 	m, err := transform.ReadManifest(t.Context(), staging, staged.GetManifestKey(), staged.GetManifestSha256())
 	if err != nil {
