@@ -103,8 +103,8 @@ func TestThreeNodes(t *testing.T) {
 func wrongSequence(t *testing.T, l *Log) {
 	t.Helper()
 	publish(t, l, arrived(reports, 0))
-	chain := chainSubject(reports, "ingest-router")
-	_, err := l.js.Publish(t.Context(), Subject(reports, "ingest-router", "ObjectArrived"), nil,
+	chain := l.partitions.chain(reports, "ingest-router")
+	_, err := l.js.Publish(t.Context(), l.partitions.Subject(reports, "ingest-router", "ObjectArrived"), nil,
 		jetstream.WithExpectLastSequenceForSubject(0, chain))
 	if !errors.Is(classify(err), ErrConflict) {
 		t.Errorf("a wrong sequence is %v", err)

@@ -12,6 +12,10 @@ import (
 type Config struct {
 	// Stream is the name of the stream.
 	Stream string
+	// Partitions of the stream when it is created; one that exists keeps its own
+	// number. More spread the tables over more replicas of a service; a server
+	// takes some 15 ms to stop each consumer.
+	Partitions Partitions
 	// Replicas of the stream: 1 embedded, 3 in a cluster.
 	Replicas int
 	// MaxBytes bounds the stream. A full stream refuses new events rather than
@@ -41,6 +45,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Stream:          "BLOTTER",
+		Partitions:      16,
 		Replicas:        3,
 		MaxBytes:        16 << 30,
 		DuplicateWindow: 10 * time.Minute,
@@ -57,6 +62,8 @@ func DefaultConfig() Config {
 func EmbeddedConfig() Config {
 	c := DefaultConfig()
 	c.Replicas = 1
+	// One process reads all partitions, and its lanes are per table.
+	c.Partitions = 4
 	c.AckWait = 5 * time.Second
 	return c
 }
@@ -70,6 +77,7 @@ func (c Config) Validate() error {
 		}
 	}
 	fault(checkName(c.Stream) != nil, "stream name %q: expected letters, digits, '-' and '_'", c.Stream)
+	fault(c.Partitions < 1 || c.Partitions > maxPartitions, "%d partitions: expected 1 to %d", c.Partitions, maxPartitions)
 	fault(c.Replicas < 1 || c.Replicas > 5, "%d replicas: expected 1 to 5", c.Replicas)
 	fault(c.MaxBytes <= 0, "max bytes must be positive")
 	fault(c.DuplicateWindow < 100*time.Millisecond, "a duplicate window of %v: expected 100ms or more", c.DuplicateWindow)
@@ -81,8 +89,8 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// partitionsKey is stream metadata: a stream with another number of partitions
-// is unusable to us, and nothing else on the server would tell.
+// partitionsKey is the stream metadata that remembers the number of partitions:
+// every subject holds one, and nothing else on the server tells how many there are.
 const partitionsKey = "blotter-partitions"
 
 // stream is the configuration of the log. Nothing in it discards what was
@@ -104,6 +112,6 @@ func (c Config) stream() jetstream.StreamConfig {
 		DenyPurge:    true,
 		Compression:  jetstream.S2Compression,
 		AllowDirect:  false,
-		Metadata:     map[string]string{partitionsKey: fmt.Sprint(Partitions)},
+		Metadata:     map[string]string{partitionsKey: fmt.Sprint(int(c.Partitions))},
 	}
 }

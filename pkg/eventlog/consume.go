@@ -44,7 +44,7 @@ type ConsumerConfig struct {
 	Ready func()
 }
 
-func (c ConsumerConfig) validate() error {
+func (c ConsumerConfig) validate(n Partitions) error {
 	var faults []error
 	if err := checkName(c.Service); err != nil {
 		faults = append(faults, err)
@@ -58,8 +58,8 @@ func (c ConsumerConfig) validate() error {
 		}
 	}
 	for _, p := range c.Partitions {
-		if p < 0 || p >= Partitions {
-			faults = append(faults, fmt.Errorf("partition %d is not between 0 and %d", p, Partitions-1))
+		if p < 0 || p >= int(n) {
+			faults = append(faults, fmt.Errorf("partition %d is not between 0 and %d", p, n-1))
 		}
 	}
 	if len(faults) == 0 {
@@ -80,12 +80,12 @@ type Handler func(ctx context.Context, rec Record) error
 // any more. Events that were delivered and not acknowledged are delivered again
 // at the next start.
 func (l *Log) Consume(ctx context.Context, cfg ConsumerConfig, handle Handler) error {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.validate(l.partitions); err != nil {
 		return Permanent(err)
 	}
 	partitions := cfg.Partitions
 	if len(partitions) == 0 {
-		for p := range Partitions {
+		for p := range int(l.partitions) {
 			partitions = append(partitions, p)
 		}
 	}

@@ -208,7 +208,7 @@ func TestHeartbeatsKeepALongHandlersEvent(t *testing.T) {
 	if d := time.Since(began); d < 3*cfg.AckWait {
 		t.Fatalf("the handler took %v only", d)
 	}
-	cons, err := l.stream.Consumer(t.Context(), ConsumerName("classifier", Partition(reports)))
+	cons, err := l.stream.Consumer(t.Context(), ConsumerName("classifier", l.partitions.Of(reports)))
 	if err != nil {
 		t.Fatal(err)
 	}

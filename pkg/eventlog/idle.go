@@ -36,7 +36,7 @@ func (l *Log) Idle(ctx context.Context, services []string) (bool, error) {
 func (l *Log) resting(ctx context.Context, services []string) ([]*jetstream.ConsumerInfo, error) {
 	waiting := make(map[string]bool)
 	for _, s := range services {
-		for p := range Partitions {
+		for p := range int(l.partitions) {
 			waiting[ConsumerName(s, p)] = true
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,10 +21,12 @@ type Log struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
-	cfg    Config
-	log    *slog.Logger
-	faults Faults
-	chains *chains
+	// partitions are those of the stream, whatever cfg says.
+	partitions Partitions
+	cfg        Config
+	log        *slog.Logger
+	faults     Faults
+	chains     *chains
 	// handling is how long handlers took, by service, event and success.
 	handling metric.Float64Histogram
 }
@@ -63,7 +65,8 @@ func Connect(url, name string, log *slog.Logger) (*nats.Conn, error) {
 }
 
 // Open binds to the stream. It creates the stream if it is missing; an existing
-// one must have the settings of cfg, else the error names every difference. nc
+// one must have the settings of cfg but for the number of partitions, else the
+// error names every difference. nc
 // stays the caller's to close, after all use of the Log has ended.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
@@ -92,7 +95,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log,
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, denied(nc, err))
 	}
-	if err := verify(want, l.stream.CachedInfo().Config); err != nil {
+	got := l.stream.CachedInfo().Config
+	if err := verify(want, got); err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, err)
+	}
+	if l.partitions, err = partitionsOf(got); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, err)
 	}
 	return l, nil
@@ -133,12 +140,20 @@ func verify(want, got jetstream.StreamConfig) error {
 	check("deny delete", want.DenyDelete, got.DenyDelete)
 	check("deny purge", want.DenyPurge, got.DenyPurge)
 	check("allow direct", want.AllowDirect, got.AllowDirect)
-	for _, k := range slices.Sorted(maps.Keys(want.Metadata)) {
-		check(k, want.Metadata[k], got.Metadata[k])
-	}
 	if len(faults) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %w; change the configuration, or the stream with `nats stream edit`",
 		ErrSettings, errors.Join(faults...))
+}
+
+// partitionsOf reads how many partitions a stream has.
+func partitionsOf(stream jetstream.StreamConfig) (Partitions, error) {
+	text := stream.Metadata[partitionsKey]
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPartitions {
+		return 0, fmt.Errorf("%w: its metadata %s is %q, expected 1 to %d: it was not made by Blotter",
+			ErrSettings, partitionsKey, text, maxPartitions)
+	}
+	return Partitions(n), nil
 }

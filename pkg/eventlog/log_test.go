@@ -20,6 +20,11 @@ func TestOpenCreatesAndVerifiesTheStream(t *testing.T) {
 	openLog(t, url, cfg)
 	openLog(t, url, cfg) // again, on what is there
 
+	more := cfg
+	more.Partitions *= 2
+	if l := openLog(t, url, more); l.partitions != cfg.Partitions {
+		t.Errorf("%d partitions, expected those of the stream: %d", l.partitions, cfg.Partitions)
+	}
 	cfg.MaxBytes++
 	cfg.DuplicateWindow = time.Second
 	_, _, err := process(t.Context(), url, cfg)
@@ -48,7 +53,7 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 
 func TestConfigValidateReportsAllFaults(t *testing.T) {
 	err := Config{Stream: "a b"}.Validate()
-	for _, want := range []string{"stream name", "replicas", "max bytes", "duplicate window", "consumers", "ack wait", "call timeout", "retry", "known ids"} {
+	for _, want := range []string{"stream name", "partitions", "replicas", "max bytes", "duplicate window", "consumers", "ack wait", "call timeout", "retry", "known ids"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

@@ -25,7 +25,7 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 	if err != nil {
 		return Permanent(fmt.Errorf("flush the outbox of %s: %w", table, err))
 	}
-	c := l.chains.get(chainSubject(table, service))
+	c := l.chains.get(l.partitions.chain(table, service))
 	if err := c.acquire(ctx); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 			outbox = outbox[1:]
 			continue
 		}
-		msg, _, err := message(ctx, service, outbox[0])
+		msg, _, err := l.message(ctx, service, outbox[0])
 		if err != nil {
 			return err
 		}

@@ -38,11 +38,11 @@ func (l *Log) PublishOnce(ctx context.Context, e Event) (seq uint64, err error) 
 // PublishEnvelope is PublishOnce for an envelope that was made, and perhaps
 // stored, before; after is what Event.After is.
 func (l *Log) PublishEnvelope(ctx context.Context, service string, after uint64, env *blotterv1.Envelope) (uint64, error) {
-	msg, table, err := message(ctx, service, env)
+	msg, table, err := l.message(ctx, service, env)
 	if err != nil {
 		return 0, err
 	}
-	c := l.chains.get(chainSubject(table, service))
+	c := l.chains.get(l.partitions.chain(table, service))
 	if err := c.acquire(ctx); err != nil {
 		return 0, err
 	}
@@ -118,7 +118,7 @@ func (l *Log) checkDuplicate(ctx context.Context, seq uint64, subject, id string
 }
 
 // message builds the message of an envelope; its errors are permanent.
-func message(ctx context.Context, service string, env *blotterv1.Envelope) (*nats.Msg, dms.TableID, error) {
+func (l *Log) message(ctx context.Context, service string, env *blotterv1.Envelope) (*nats.Msg, dms.TableID, error) {
 	table, err := dms.ParseTableID(env.GetTable())
 	if err != nil {
 		return nil, table, Permanent(fmt.Errorf("publish event %s: %w", env.GetId(), err))
@@ -134,7 +134,7 @@ func message(ctx context.Context, service string, env *blotterv1.Envelope) (*nat
 	if err != nil {
 		return nil, table, Permanent(err)
 	}
-	msg := nats.NewMsg(Subject(table, service, name))
+	msg := nats.NewMsg(l.partitions.Subject(table, service, name))
 	msg.Data = data
 	msg.Header[eventHeader] = []string{string(env.GetEvent().MessageName())}
 	telemetry.Inject(ctx, msg.Header)

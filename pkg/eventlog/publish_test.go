@@ -253,7 +253,7 @@ func TestLookBehindBelowWhatIsKnown(t *testing.T) {
 		}
 		seqs[n] = publish(t, l, e)
 	}
-	c := l.chains.get(chainSubject(reports, "ingest-router"))
+	c := l.chains.get(l.partitions.chain(reports, "ingest-router"))
 	if len(c.ids) == events || c.from == 0 {
 		t.Fatalf("nothing was pruned: %d ids from %d", len(c.ids), c.from)
 	}

@@ -29,7 +29,7 @@ type Filter struct {
 // log's end when it begins, or never if f.Follow is set; an error is yielded last.
 // Breaking off is fine at any place. It disturbs no consumer.
 func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filterSubjects(f)}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: l.partitions.filters(f)}
 	switch {
 	case f.FromSeq > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.FromSeq

@@ -22,33 +22,36 @@ import (
 // the same wherever it is used: replicated servers key their check of expected
 // sequences on the literal text.
 
-// Partitions is how many partitions the tables are spread over. It is fixed for
-// the life of a stream.
-const Partitions = 16
-
 const (
 	root = "blotter"
 	any1 = "*"
 )
 
-// Partition is the partition of a table: FNV-1a (32 bit) of "<db>.<table>"
-// modulo Partitions.
-func Partition(table dms.TableID) int {
+// Partitions is how many partitions the tables are spread over: each service has
+// a consumer for each. It is fixed for the life of a stream, which remembers it.
+type Partitions int
+
+// maxPartitions keeps the consumers of all services, and reads beside them, below
+// Config.MaxConsumers.
+const maxPartitions = 64
+
+// Of is the partition of a table: FNV-1a (32 bit) of "<db>.<table>" modulo n.
+func (n Partitions) Of(table dms.TableID) int {
 	h := fnv.New32a()
 	h.Write([]byte(table.String()))
-	return int(h.Sum32() % Partitions)
+	return int(h.Sum32() % uint32(n)) //nolint:gosec // 1 to maxPartitions
 }
 
 // Subject is where a service publishes one type of event of a table. event is
 // the message's own name, without its package, such as "FilesPublished".
-func Subject(table dms.TableID, service, event string) string {
-	return strings.Join([]string{root, strconv.Itoa(Partition(table)),
+func (n Partitions) Subject(table dms.TableID, service, event string) string {
+	return strings.Join([]string{root, strconv.Itoa(n.Of(table)),
 		escape(table.DB), escape(table.Table), escape(service), escape(event)}, ".")
 }
 
-// chainSubject is the filter of all events of one service and table.
-func chainSubject(table dms.TableID, service string) string {
-	return strings.Join([]string{root, strconv.Itoa(Partition(table)),
+// chain is the filter of all events of one service and table.
+func (n Partitions) chain(table dms.TableID, service string) string {
+	return strings.Join([]string{root, strconv.Itoa(n.Of(table)),
 		escape(table.DB), escape(table.Table), escape(service), any1}, ".")
 }
 
@@ -83,12 +86,12 @@ func distinct(names []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// filterSubjects gives the narrowest subject that holds all that f asks for, and
+// filters gives the narrowest subject that holds all that f asks for, and
 // none where f asks for everything: the server then need not match each message.
 // Nor does it where f names a service alone. Of a log of many tables the server
 // takes some 50 µs to find each next message of a service, and the reader 5 µs
 // to pass over one: that pays for events that are rare.
-func filterSubjects(f Filter) []string {
+func (n Partitions) filters(f Filter) []string {
 	if f.Table.IsZero() && f.Event == "" {
 		return nil
 	}
@@ -100,7 +103,7 @@ func filterSubjects(f Filter) []string {
 	}
 	partition, db, table := any1, any1, any1
 	if !f.Table.IsZero() {
-		partition, db, table = strconv.Itoa(Partition(f.Table)), escape(f.Table.DB), escape(f.Table.Table)
+		partition, db, table = strconv.Itoa(n.Of(f.Table)), escape(f.Table.DB), escape(f.Table.Table)
 	}
 	return []string{strings.Join([]string{root, partition, db, table, token(f.Service), token(f.Event)}, ".")}
 }

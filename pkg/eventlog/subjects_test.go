@@ -10,17 +10,19 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 )
 
+const sixteen = Partitions(16)
+
 func TestSubjectsAreAsWrittenDown(t *testing.T) {
 	for _, c := range []struct {
 		got, want string
 	}{
-		{Subject(reports, "curator", "FilesPublished"), "blotter.0.rms.reports.curator.FilesPublished"},
-		{chainSubject(reports, "curator"), "blotter.0.rms.reports.curator.*"},
-		{Subject(dms.TableID{DB: "_", Table: "raw"}, "ingest-router", "ObjectIgnored"), "blotter.6._.raw.ingest-router.ObjectIgnored"},
-		{chainSubject(dms.TableID{DB: "rms", Table: "@txn"}, "classifier"), "blotter.7.rms.@txn.classifier.*"},
+		{sixteen.Subject(reports, "curator", "FilesPublished"), "blotter.0.rms.reports.curator.FilesPublished"},
+		{sixteen.chain(reports, "curator"), "blotter.0.rms.reports.curator.*"},
+		{sixteen.Subject(dms.TableID{DB: "_", Table: "raw"}, "ingest-router", "ObjectIgnored"), "blotter.6._.raw.ingest-router.ObjectIgnored"},
+		{sixteen.chain(dms.TableID{DB: "rms", Table: "@txn"}, "classifier"), "blotter.7.rms.@txn.classifier.*"},
 		{ConsumerName("lock-manager", 3), "lock-manager-p3"},
-		{filterSubjects(Filter{Service: "curator", Event: "FilesPublished"})[0], "blotter.*.*.*.curator.FilesPublished"},
-		{filterSubjects(Filter{Table: reports, Event: "LockGranted"})[0], "blotter.0.rms.reports.*.LockGranted"},
+		{sixteen.filters(Filter{Service: "curator", Event: "FilesPublished"})[0], "blotter.*.*.*.curator.FilesPublished"},
+		{sixteen.filters(Filter{Table: reports, Event: "LockGranted"})[0], "blotter.0.rms.reports.*.LockGranted"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
@@ -39,7 +41,7 @@ func TestAConsumerReadsOnlyWhatItNames(t *testing.T) {
 		t.Errorf("the filters are %v, want %v", got, want)
 	}
 	for _, only := range []map[string][]string{{"b": nil}, {"c": {"Y"}}} {
-		if err := (ConsumerConfig{Service: "s", From: []string{"a", "b"}, Only: only}).validate(); err == nil {
+		if err := (ConsumerConfig{Service: "s", From: []string{"a", "b"}, Only: only}).validate(sixteen); err == nil {
 			t.Errorf("only %v is taken", only)
 		}
 	}
@@ -50,12 +52,12 @@ func TestEverySubjectIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := dms.TableID{DB: name.Draw(t, "db"), Table: name.Draw(t, "table")}
 		service, event := name.Draw(t, "service"), name.Draw(t, "event")
-		s := Subject(table, service, event)
+		s := sixteen.Subject(table, service, event)
 		if strings.Count(s, ".") != 5 || strings.ContainsAny(s, " *>\t\r\n") {
 			t.Fatalf("%q is no subject of six tokens", s)
 		}
 		a, err := ParseSubject(s)
-		if err != nil || a.Table != table || a.Service != service || a.Event != event || a.Partition != Partition(table) {
+		if err != nil || a.Table != table || a.Service != service || a.Event != event || a.Partition != sixteen.Of(table) {
 			t.Fatalf("%q was read as %+v (%v)", s, a, err)
 		}
 	})

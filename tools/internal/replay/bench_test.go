@@ -69,7 +69,7 @@ func benchLog(b *testing.B, n int) *eventlog.Log {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := js.PublishAsync(eventlog.Subject(id, lockmanager.ServiceName, eventlog.EventName(e)), data, jetstream.WithStallWait(30*time.Second)); err != nil {
+			if _, err := js.PublishAsync(eventlog.EmbeddedConfig().Partitions.Subject(id, lockmanager.ServiceName, eventlog.EventName(e)), data, jetstream.WithStallWait(30*time.Second)); err != nil {
 				b.Fatal(err)
 			}
 		}
