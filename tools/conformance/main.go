@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, engines map[string]Factory, stdout,
 	orders := flags.Int("orders", 0, "deliver a case in at most this many orders; 0: in all that it asks for")
 	only := flags.String("run", "", "run only cases whose name matches this regular expression")
 	verbose := flags.Bool("v", false, "tell of every order")
-	parallel := flags.Int("parallel", 2, "run this many cases at once")
+	parallel := flags.Int("parallel", 2*runtime.NumCPU(), "run this many cases at once; they wait for the disk more than they work")
 	timeout := flags.Duration("timeout", 2*time.Minute, "the time that one order of one case may take")
 	keep := flags.String("keep", "", "keep what failing orders left below this folder")
 	if err := flags.Parse(args); err != nil {
