@@ -2,6 +2,9 @@
 // load of made-up rows, has the real binary take it in with `up --until-idle`,
 // and prints wall time, CPU time and peak memory.
 //
+// With -memory it stages a load file, as CSV, gzip and Parquet, each in a process
+// of its own, prints how much memory that took, and fails above a bound.
+//
 // With -maintained DIR it makes, in a new folder, two tables with the same rows
 // for a reader to compare: bench.churned got many change batches and was
 // maintained since, bench.fresh was loaded. .ci/readers/speed reads them.
@@ -13,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -25,26 +29,95 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) (err error) {
-	rows := flag.Int("rows", 1_000_000, "rows of the load")
-	columns := flag.Int("columns", 20, "columns of the table")
-	rounds := flag.Int("rounds", 3, "how often to measure")
-	seed := flag.Uint64("seed", 1, "seed of the rows")
-	maintained := flag.String("maintained", "", "make tables for a reader to compare in this folder, instead")
-	batches := flag.Int("batches", 200, "with -maintained: change batches")
-	changes := flag.Int("changes", 500, "with -maintained: changes of one batch")
-	flag.Parse()
-	if *maintained != "" {
-		return buildMaintained(ctx, churnPlan{dir: *maintained, rows: *rows, batches: *batches, changes: *changes, seed: *seed})
+// options are the command line.
+type options struct {
+	rows, columns, rounds int
+	seed                  uint64
+	memory                bool
+	size, bound           byteSize
+	formats               formatList
+	maintained            string
+	batches, changes      int
+}
+
+const usage = `Measures Blotter on made-up rows; run it in the root of the project.
+
+  bench [-rows N] [-columns N] [-rounds N]
+      has the whole product take in a full load: wall time, CPU time, peak memory
+  bench -memory [-size 1GiB] [-bound 512MiB] [-formats csv,gzip,parquet]
+      stages one load file of each form, in a process of its own, with the settings
+      that a transform has anyhow: rows, seconds, MB/s (of the rows as CSV), peak
+      memory; exits with 1 if a peak is above the bound. It takes about 2.5
+      times the size of the disk that temporary files lie on
+  bench -maintained DIR [-rows N] [-batches N] [-changes N]
+      makes two tables with the same rows in a new folder, for a reader to compare:
+      bench.churned got change batches and was maintained, bench.fresh was loaded
+
+`
+
+func parse(args []string, out io.Writer) (options, error) {
+	o := options{size: 1 << 30, bound: 512 << 20, formats: loadFormats}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.Usage = func() {
+		fmt.Fprint(out, usage)
+		flags.PrintDefaults()
 	}
+	flags.IntVar(&o.rows, "rows", 1_000_000, "rows of the load")
+	flags.IntVar(&o.columns, "columns", 20, "columns of the load")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often to measure the load")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of the rows")
+	flags.BoolVar(&o.memory, "memory", false, "measure the memory of a transform")
+	flags.Var(&o.size, "size", "with -memory: the load file's rows as CSV")
+	flags.Var(&o.bound, "bound", "with -memory: the peak that is allowed")
+	flags.Var(&o.formats, "formats", "with -memory: the forms of the load file")
+	flags.StringVar(&o.maintained, "maintained", "", "make tables for a reader to compare in this folder")
+	flags.IntVar(&o.batches, "batches", 200, "with -maintained: change batches")
+	flags.IntVar(&o.changes, "changes", 500, "with -maintained: changes of one batch")
+	err := flags.Parse(args)
+	switch {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("%q is no option; -help tells of them", flags.Arg(0))
+	case o.memory && o.maintained != "":
+		err = errors.New("-memory and -maintained do not go together")
+	}
+	return o, err
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if task, ok := os.LookupEnv(stageVariable); ok {
+		return stageAsTold(ctx, task)
+	}
+	o, err := parse(args, os.Stderr)
+	switch {
+	case err != nil:
+		return err
+	case o.memory:
+		program, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find this program: %w", err)
+		}
+		return measureMemory(ctx, memoryPlan{size: o.size, bound: o.bound, formats: o.formats, seed: o.seed, program: program}, out)
+	case o.maintained != "":
+		return buildMaintained(ctx, churnPlan{dir: o.maintained, rows: o.rows, batches: o.batches, changes: o.changes, seed: o.seed})
+	}
+	return measureLoad(ctx, o)
+}
+
+// measureLoad has the whole product take in a full load, some times.
+func measureLoad(ctx context.Context, o options) (err error) {
 	dir, err := os.MkdirTemp("", "blotter-bench-")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
@@ -54,12 +127,12 @@ func run(ctx context.Context) (err error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./tools/blotter").CombinedOutput(); err != nil {
 		return fmt.Errorf("build blotter (run this in the root of the project): %w\n%s", err, out)
 	}
-	load, err := write(dir, *rows, *columns, *seed)
+	load, err := write(dir, o.rows, o.columns, o.seed)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d rows × %d columns, %d distinct keys, %.0f MB of CSV\n", load.Rows, *columns, load.Keys, float64(load.Bytes)/1e6)
-	for n := range *rounds {
+	fmt.Printf("%d rows × %d columns, %d distinct keys, %.0f MB of CSV\n", load.Rows, o.columns, load.Keys, float64(load.Bytes)/1e6)
+	for n := range o.rounds {
 		if err := measure(ctx, binary, dir, n+1); err != nil {
 			return err
 		}
@@ -104,11 +177,11 @@ func measure(ctx context.Context, binary, dir string, round int) error {
 	if err != nil {
 		return fmt.Errorf("run blotter: %w\n%s", err, out)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return errors.New("this system does not tell the memory of a process")
+	peak, err := peakMemory(cmd.ProcessState)
+	if err != nil {
+		return err
 	}
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	fmt.Printf("round %d: %.2f s wall, %.2f s CPU, %d MB peak\n", round, wall.Seconds(), cpu.Seconds(), usage.Maxrss/1024)
+	fmt.Printf("round %d: %.2f s wall, %.2f s CPU, %s peak\n", round, wall.Seconds(), cpu.Seconds(), &peak)
 	return nil
 }
