@@ -12,28 +12,30 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 )
 
-// crashRegistration has a table for each engine, one with a broken file, and one
-// without a key.
+// crashRegistration has a table for each engine, one with a broken file, one
+// without a key, and two that are changed by transaction files: a part of one of
+// moves is broken, and of tallies bad rows are set aside one by one.
 const crashRegistration = `database: rms
 source: {prefix: dms/, schema: rms}
-dms: {op_column: Op, change_seq_column: seq, null: "", op_in_full_load: false}
+dms: {op_column: Op, change_seq_column: seq, null: "", op_in_full_load: false, cdc_path: cdc}
 tables:
   - {name: reports, flag: L, primary_key: [id], columns: {id: int not null, note: string}}
   - {name: persons, flag: G, primary_key: [id], columns: {id: int not null, note: string}}
   - {name: broken, flag: L, primary_key: [id], columns: {id: int not null, note: string}}
   - {name: audit, flag: G, primary_key: [], columns: {id: int not null, note: string}}
+  - {name: moves, flag: L, primary_key: [id], columns: {id: int not null, note: string}}
+  - {name: tallies, flag: G, on_bad_row: quarantine, primary_key: [id], columns: {id: int not null, note: string}}
 `
 
 // crashFile is one object that is delivered.
 type crashFile struct {
-	table    string
+	folder   string // below the prefix
 	name     string
 	content  string
 	modified time.Time
-	broken   bool
 }
 
-func (f crashFile) key() string { return "dms/rms/" + f.table + "/" + f.name }
+func (f crashFile) key() string { return "dms/" + f.folder + "/" + f.name }
 
 // crashData makes files, and knows what must come of them.
 type crashData struct {
@@ -56,6 +58,54 @@ var crashStart = time.Date(2024, 3, 4, 6, 0, 0, 0, time.UTC)
 // changes of a table are in order by name and by sequence.
 func (d *crashData) generation(table string, n int) []crashFile {
 	begun := crashStart.Add(time.Duration(n) * time.Hour)
+	files := d.load(table, n, begun)
+	for change := 1; change <= crashChanges; change++ {
+		at := begun.Add(time.Duration(change) * time.Minute)
+		f := crashFile{folder: "rms/" + table, name: at.Format("20060102-150405") + "000.csv", modified: at}
+		if table == "broken" && change == crashBroken {
+			f.content = "I,not a number,x,1\n"
+		} else {
+			f.content = strings.Join(d.changes(table, 4), "")
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// transactions loads the tables that are changed together, and changes them by
+// transaction files.
+func (d *crashData) transactions() []crashFile {
+	var files []crashFile
+	for _, table := range crashTogether {
+		files = append(files, d.load(table, 0, crashStart)...)
+	}
+	for change := 1; change <= crashChanges; change++ {
+		var b strings.Builder
+		for range 3 {
+			for _, table := range crashTogether {
+				if table == "moves" && change == crashBroken {
+					b.WriteString("I,moves,rms,not a number,x,1\n")
+					continue
+				}
+				for _, line := range d.changes(table, 2) {
+					op, rest, _ := strings.Cut(line, ",")
+					fmt.Fprintf(&b, "%s,%s,rms,%s", op, table, rest)
+				}
+			}
+		}
+		if change == crashBroken {
+			b.WriteString("U,tallies,rms,not a number,x,2\n")
+		}
+		at := crashStart.Add(time.Duration(change) * time.Minute)
+		files = append(files, crashFile{
+			folder: "cdc", name: at.Format("CDC_TXN-20060102150405") + "000.csv", content: b.String(), modified: at,
+		})
+	}
+	return files
+}
+
+// load makes a load of two files; what the table held before is gone with it.
+func (d *crashData) load(table string, n int, begun time.Time) []crashFile {
 	d.rows[table] = map[string]string{}
 	d.all[table] = nil
 	var files []crashFile
@@ -67,19 +117,9 @@ func (d *crashData) generation(table string, n int) []crashFile {
 			d.keep(table, fmt.Sprint(id), note)
 		}
 		files = append(files, crashFile{
-			table: table, name: fmt.Sprintf("LOAD%08X.csv", part), content: b.String(),
+			folder: "rms/" + table, name: fmt.Sprintf("LOAD%08X.csv", part), content: b.String(),
 			modified: begun.Add(time.Duration(part) * time.Second),
 		})
-	}
-	for change := 1; change <= 5; change++ {
-		at := begun.Add(time.Duration(change) * time.Minute)
-		f := crashFile{table: table, name: at.Format("20060102-150405") + "000.csv", modified: at}
-		if f.broken = table == "broken" && change == 3; f.broken {
-			f.content = "I,not a number,x,1\n"
-		} else {
-			f.content = d.changes(table)
-		}
-		files = append(files, f)
 	}
 	return files
 }
@@ -89,23 +129,24 @@ func (d *crashData) keep(table, id, note string) {
 	d.all[table] = append(d.all[table], id+","+note)
 }
 
-func (d *crashData) changes(table string) string {
-	var b strings.Builder
-	for range 4 {
+// changes makes lines that change a table, and remembers what they make of it.
+func (d *crashData) changes(table string, lines int) []string {
+	var out []string
+	for range lines {
 		d.seq++
 		id, op := fmt.Sprint(10+d.rng.IntN(20)), "IUUD"[d.rng.IntN(4)]
 		if table == "audit" {
 			op = 'I'
 		}
 		note := fmt.Sprintf("change %d", d.seq)
-		fmt.Fprintf(&b, "%c,%s,%s,%035d\n", op, id, note, d.seq)
+		out = append(out, fmt.Sprintf("%c,%s,%s,%035d\n", op, id, note, d.seq))
 		if op == 'D' {
 			delete(d.rows[table], id)
 		} else {
 			d.keep(table, id, note)
 		}
 	}
-	return b.String()
+	return out
 }
 
 // expected gives the rows of a table as CSV.
@@ -139,6 +180,15 @@ func (f crashFile) put(t *testing.T, dir string) {
 	}
 }
 
+// Each load is followed by so many change files; this one of them is broken in
+// the tables that have a broken one.
+const crashChanges, crashBroken = 5, 3
+
+// crashTogether are the tables that are changed by transaction files.
+var crashTogether = []string{"moves", "tallies"}
+
+// crashTables are those that have files of their own.
 var crashTables = []dms.TableID{
 	{DB: "rms", Table: "audit"}, {DB: "rms", Table: "broken"}, {DB: "rms", Table: "persons"}, {DB: "rms", Table: "reports"},
+	{DB: "rms", Table: "moves"}, {DB: "rms", Table: "tallies"},
 }
