@@ -106,6 +106,10 @@ type File struct {
 	Kind   FileKind
 	Order  FileOrder
 	// Part names the rows of one table in a transaction file: Object is then the
-	// whole transaction file. It is zero for any other file.
+	// whole transaction file. It is zero for any other file, but for mended rows of
+	// such a part.
 	Part Part `json:",omitzero"`
+	// Mending is set for rows that an operator mended: Object is then the mended
+	// file.
+	Mending Mending `json:",omitzero"`
 }

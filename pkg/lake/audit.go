@@ -45,6 +45,14 @@ func (f *stagedFile) kill(row int64) {
 
 func (f *stagedFile) live() int64 { return f.Rows - f.dead.count() }
 
+// positions is the kind of file of which the positions of the rows are made.
+func (p *part) positions() dms.FileKind {
+	if !p.manifest.Mending.IsZero() {
+		return p.manifest.Mending.Kind
+	}
+	return p.manifest.Kind
+}
+
 // fault builds an AuditError about a part.
 func (p *part) fault(code, object string, row int64, format string, args ...any) *AuditError {
 	return &AuditError{Code: code, FileID: p.manifest.FileID, Object: object, Row: row, Message: fmt.Sprintf(format, args...)}

@@ -108,8 +108,9 @@ func (c *stagedCursor) check() error {
 	case row.IsNull() || c.row < 1:
 		return c.part.fault(CodeProvenance, f.Key, c.rows.row+1, "it names no row of its file as its origin")
 	}
-	if wantLoad := c.part.manifest.Kind == dms.KindLoad; len(c.pos) == 0 || (c.pos[0] == '0') != wantLoad {
-		return c.part.fault(CodePosition, f.Key, c.rows.row+1, "its position is not that of a row of a %s file", c.part.manifest.Kind)
+	kind := c.part.positions()
+	if wantLoad := kind == dms.KindLoad; len(c.pos) == 0 || (c.pos[0] == '0') != wantLoad {
+		return c.part.fault(CodePosition, f.Key, c.rows.row+1, "its position is not that of a row of a %s file", kind)
 	}
 	c.prev = append(c.prev[:0], c.key...)
 	return nil

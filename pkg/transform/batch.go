@@ -167,11 +167,12 @@ func (c positionColumn) values(dst []parquet.Value, scratch []byte, b *recordBat
 func provenanceSources(lay *layout, file dms.File) []columnSource {
 	text := func(s string) columnSource { return constantColumn{value: parquet.ByteArrayValue([]byte(s))} }
 	sources := []columnSource{text(string(file.ID)), rowColumn{}}
+	kind, order := file.Place()
 	switch {
-	case file.Kind == dms.KindLoad:
-		return append(sources, text(string(dms.LoadPosition(file.Order))))
+	case kind == dms.KindLoad:
+		return append(sources, text(string(dms.LoadPosition(order))))
 	case lay.orderLen == 0:
-		return append(sources, text("1/"+string(file.Order)))
+		return append(sources, text("1/"+string(order)))
 	}
-	return append(sources, positionColumn{lay: lay, kind: file.Kind, order: file.Order})
+	return append(sources, positionColumn{lay: lay, kind: kind, order: order})
 }

@@ -39,7 +39,9 @@ type converter struct {
 	moves  bool // the file has before-images of key columns
 	// rejects takes rows at fault one by one; nil: one such row fails the file.
 	rejects *rejects
-	emit    func(record) error
+	// told is given what is wrong with each row at fault; nil: nobody asks.
+	told func([]Failure)
+	emit func(record) error
 }
 
 func newConverter(t registry.Table, kind dms.FileKind, lay *layout, bind *binding, f *faults, emit func(record) error) *converter {
@@ -109,6 +111,9 @@ func (c *converter) failed() bool {
 func (c *converter) reject(r fileRow) error {
 	faults := c.faults.endRow()
 	c.counts.RowsRead++
+	if c.told != nil {
+		c.told(faults)
+	}
 	if c.rejects == nil {
 		return nil
 	}

@@ -226,7 +226,7 @@ func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, r
 	m := Manifest{
 		Engine: engine, Table: job.Table.ID, SpecVersion: job.Table.Version,
 		FileID: job.File.ID, Token: job.Token, Kind: job.File.Kind, Order: job.File.Order,
-		Part: job.File.Part, Input: reading.Input, Schema: StagedColumns(reading.Table), Counts: reading.Counts,
+		Part: job.File.Part, Mending: job.File.Mending.Original(), Input: reading.Input, Schema: StagedColumns(reading.Table), Counts: reading.Counts,
 		Rows: []StagedParquet{}, Deletes: []StagedParquet{}, Rejected: reading.Rejected,
 	}
 	for i, r := range ranges {

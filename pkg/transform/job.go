@@ -24,6 +24,21 @@ type Job struct {
 type Deps struct {
 	Raw     objects.Bucket
 	Staging objects.Bucket
+	// Failed holds mended files; nil where they, too, are read from Raw or none is.
+	Failed objects.Bucket
+}
+
+// bucketOf gives the bucket that a file's object lies in.
+func (d Deps) bucketOf(f dms.File) (objects.Bucket, error) {
+	if f.Mending.IsZero() {
+		return d.Raw, nil
+	}
+	for _, bucket := range []objects.Bucket{d.Failed, d.Raw} {
+		if bucket != nil && bucket.Name() == f.Object.Bucket {
+			return bucket, nil
+		}
+	}
+	return nil, fmt.Errorf("transform %s: bucket %s, in which its mended rows lie, is not at hand", f.ID, f.Object.Bucket)
 }
 
 // Result is a staged file.
@@ -35,8 +50,12 @@ type Result struct {
 	Reused bool
 }
 
-// oneByOne reports whether rows at fault are set aside one by one.
-func (j Job) oneByOne() bool { return j.Table.OnBadRow == registry.OnBadRowQuarantine }
+// oneByOne reports whether rows at fault are set aside one by one. Mended rows are
+// not: one that is bad again fails its mended file, whose rows can be mended once
+// more.
+func (j Job) oneByOne() bool {
+	return j.Table.OnBadRow == registry.OnBadRowQuarantine && j.File.Mending.IsZero()
+}
 
 // check refuses a job that no registration or classifier makes.
 func (j Job) check() error {
@@ -56,7 +75,11 @@ func (j Job) check() error {
 	if len(faults) > 0 {
 		return fmt.Errorf("transform %s of %s: %w", j.File.ID, j.Table.ID, errors.Join(faults...))
 	}
-	if part := j.File.Part; !part.IsZero() && (j.File.Kind != dms.KindChange || part.ID() != j.File.ID) {
+	own := j.File.ID
+	if !j.File.Mending.IsZero() {
+		own = j.File.Mending.FileID
+	}
+	if part := j.File.Part; !part.IsZero() && (j.File.Kind != dms.KindChange || part.ID() != own) {
 		return fmt.Errorf("transform %s of %s: it is not the change file that part %s of file %s makes", j.File.ID, j.Table.ID, part, part.FileID)
 	}
 	if j.File.Kind != dms.KindLoad && j.File.Kind != dms.KindChange && !splits {

@@ -21,8 +21,10 @@ type Manifest struct {
 	Order       dms.FileOrder `json:"order"`
 	// Part is set for the rows of one table in a transaction file; Input is then
 	// the whole file, Counts are those of the table's rows.
-	Part  dms.Part `json:"part,omitzero"`
-	Input Input    `json:"input"`
+	Part dms.Part `json:"part,omitzero"`
+	// Mending is set for mended rows: positions are made of its kind and order.
+	Mending dms.Mending `json:"mending,omitzero"`
+	Input   Input       `json:"input"`
 	// Schema lists the user columns of rows files as staged: the registered ones,
 	// as wide as the file has them, then those that the file alone brought. Their
 	// field ids hold for this output only.

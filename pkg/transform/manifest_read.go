@@ -95,6 +95,9 @@ func (m *Manifest) Validate() error {
 	if part := m.Part; !part.IsZero() && (m.Kind != dms.KindChange || part.ID() != m.FileID) {
 		fault("part: the file is not part %s of file %s", part, part.FileID)
 	}
+	if !m.Mending.IsZero() && (m.Kind != dms.KindChange || m.Mending.Kind == 0 || m.Mending.Order == "") {
+		fault("mending: mended rows come as a change file, and name kind and order of the file they belong to")
+	}
 	if !isSHA256(m.Input.SHA256) {
 		fault("input: sha256 is not 64 hex digits")
 	}

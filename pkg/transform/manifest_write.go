@@ -50,7 +50,8 @@ func FindStaged(ctx context.Context, bucket objects.Bucket, job Job) (*Result, e
 		return nil, fmt.Errorf("manifest %s: %w: %w", key, ErrCorrupt, err)
 	}
 	if m.Table != job.Table.ID || m.FileID != job.File.ID || m.Token != job.Token || m.SpecVersion != job.Table.Version ||
-		m.Kind != job.File.Kind || m.Order != job.File.Order || m.Part != job.File.Part {
+		m.Kind != job.File.Kind || m.Order != job.File.Order || m.Part != job.File.Part ||
+		m.Mending != job.File.Mending.Original() {
 		return nil, fmt.Errorf("manifest %s: %w: it is of another job", key, ErrCorrupt)
 	}
 	return &Result{Manifest: m, ManifestKey: key, ManifestSHA256: hashBytes(data), Reused: true}, nil

@@ -33,6 +33,9 @@ type RejectedHeader struct {
 	FileID dms.FileID    `json:"file_id"`
 	Kind   dms.FileKind  `json:"kind"`
 	Order  dms.FileOrder `json:"order"`
+	// Part is set where the rows are those of one table in a transaction file.
+	Part  dms.Part `json:"part,omitzero"`
+	Token uint64   `json:"token"` // under which the file was staged
 	// Columns are those of the file, in its order.
 	Columns []RejectedColumn `json:"columns"`
 	// Delimiter divides the fields of RejectedRow.Record, and Null is the bare
@@ -101,7 +104,8 @@ type rejects struct {
 // there are none.
 func newRejects(ctx context.Context, t *transform, src source, bound *binding) (*rejects, error) {
 	s := t.table.DMS
-	header := RejectedHeader{Table: t.job.Table.ID, FileID: t.job.File.ID, Kind: t.job.File.Kind, Order: t.job.File.Order, Delimiter: ","}
+	file := t.job.File
+	header := RejectedHeader{Table: t.job.Table.ID, FileID: file.ID, Kind: file.Kind, Order: file.Order, Part: file.Part, Token: t.job.Token, Delimiter: ","}
 	if s.Format == registry.FormatCSV {
 		header.Delimiter, header.Null = s.Delimiter, s.Null
 	}

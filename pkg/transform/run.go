@@ -48,6 +48,8 @@ type transform struct {
 	cfg     Config
 	deps    Deps
 	job     Job
+	kind    dms.FileKind   // of which positions are made, see dms.File.Place
+	order   dms.FileOrder  // the same
 	table   registry.Table // as the file has it, see refine
 	lay     *layout
 	faults  *faults
@@ -69,6 +71,7 @@ func newTransform(cfg Config, deps Deps, job Job) *transform {
 		job.Table = job.Table.InTransactions()
 	}
 	t := &transform{cfg: cfg, deps: deps, job: job}
+	t.kind, t.order = job.File.Place()
 	t.faults = newFaults(job.File.Object.Key, job.Table.Reports.ShowValues, job.oneByOne())
 	t.dir = &scratch{parent: cfg.ScratchDir}
 	return t
@@ -76,7 +79,7 @@ func newTransform(cfg Config, deps Deps, job Job) *transform {
 
 // plan makes ready for rows of a table.
 func (t *transform) plan(table registry.Table) {
-	t.table, t.lay = table, newLayout(table, t.job.File.Kind)
+	t.table, t.lay = table, newLayout(table, t.kind)
 	t.sorter = newSorter(t.lay, t.cfg, t.dir)
 	if t.sink == nil {
 		t.sink = t.sorter.add
@@ -97,7 +100,11 @@ func (t *transform) run(ctx context.Context) (*Result, error) {
 
 // read takes in and checks the whole object.
 func (t *transform) read(ctx context.Context) (Input, error) {
-	object, err := openObject(ctx, t.deps.Raw, t.job.File.Object)
+	bucket, err := t.deps.bucketOf(t.job.File)
+	if err != nil {
+		return Input{}, err
+	}
+	object, err := openObject(ctx, bucket, t.job.File.Object)
 	if err != nil {
 		return Input{}, err
 	}
@@ -112,11 +119,11 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 	}
 	t.plan(refine(t.job.Table, src))
 	if names := src.columns(); names != nil {
-		bound, failure := bind(t.table, t.job.File.Kind, names)
+		bound, failure := bind(t.table, t.kind, names)
 		if failure != nil {
 			return Input{}, t.located(src.cause(failure))
 		}
-		c := newConverter(t.table, t.job.File.Kind, t.lay, bound, t.faults, t.sink)
+		c := newConverter(t.table, t.kind, t.lay, bound, t.faults, t.sink)
 		if t.job.oneByOne() {
 			if t.rejects, err = newRejects(ctx, t, src, bound); err != nil {
 				return Input{}, err
@@ -237,7 +244,7 @@ func (t *transform) publish(ctx context.Context, in Input) (*Result, error) {
 	m := Manifest{
 		Engine: Engine, Table: t.job.Table.ID, SpecVersion: t.job.Table.Version,
 		FileID: t.job.File.ID, Token: t.job.Token, Kind: t.job.File.Kind, Order: t.job.File.Order,
-		Part: t.job.File.Part, Input: in, Schema: t.rows.columns, Counts: t.counts,
+		Part: t.job.File.Part, Mending: t.job.File.Mending.Original(), Input: in, Schema: t.rows.columns, Counts: t.counts,
 	}
 	var err error
 	if m.Rows, err = t.rows.commit(ctx); err != nil {
@@ -264,7 +271,7 @@ func (t *transform) position(r record) (dms.Position, error) {
 	if r == nil {
 		return "", nil
 	}
-	p, err := t.lay.appendPosition(nil, r, t.job.File.Kind, t.job.File.Order)
+	p, err := t.lay.appendPosition(nil, r, t.kind, t.order)
 	return dms.Position(p), err
 }
 

@@ -29,6 +29,13 @@ type source interface {
 
 // openSource opens the content of an object in the table's format.
 func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config) (source, error) {
+	if !job.File.Mending.IsZero() {
+		in, err := openInput(ctx, object, job.File.Object.Key)
+		if err != nil {
+			return nil, err
+		}
+		return newMendedSource(in, job, cfg.MaxFieldBytes)
+	}
 	if job.Table.DMS.Format == registry.FormatParquet {
 		return newParquetSource(object, job)
 	}

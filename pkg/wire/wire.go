@@ -55,6 +55,7 @@ func FileOf(f *blotterv1.FileRef) dms.File {
 	return dms.File{
 		ID: dms.FileID(f.GetFileId()), Object: ObjectOf(f.GetObject()),
 		Kind: KindOf(f.GetKind()), Order: dms.FileOrder(f.GetOrder()), Part: PartOf(f.GetPart()),
+		Mending: MendingOf(f.GetMending()),
 	}
 }
 
@@ -62,6 +63,26 @@ func FileOf(f *blotterv1.FileRef) dms.File {
 func FileRef(f dms.File) *blotterv1.FileRef {
 	return &blotterv1.FileRef{
 		FileId: string(f.ID), Object: Object(f.Object), Kind: Kind(f.Kind), Order: string(f.Order), Part: Part(f.Part),
+		Mending: Mending(f.Mending),
+	}
+}
+
+// MendingOf reads whose rows were mended; nil gives the zero Mending.
+func MendingOf(m *blotterv1.Mending) dms.Mending {
+	return dms.Mending{
+		FileID: dms.FileID(m.GetFileId()), Kind: KindOf(m.GetKind()), Order: dms.FileOrder(m.GetOrder()),
+		Token: m.GetToken(), Rows: dms.RowSet(m.GetRows()), Dropped: dms.RowSet(m.GetDropped()),
+	}
+}
+
+// Mending gives a mending its protobuf form; the zero Mending gives nil.
+func Mending(m dms.Mending) *blotterv1.Mending {
+	if m.IsZero() {
+		return nil
+	}
+	return &blotterv1.Mending{
+		FileId: string(m.FileID), Kind: Kind(m.Kind), Order: string(m.Order), Token: m.Token,
+		Rows: string(m.Rows), Dropped: string(m.Dropped),
 	}
 }
 

@@ -16,7 +16,10 @@ import (
 // decide says what an object is; spec is the newest registration of its table.
 func decide(spec registry.Table, e *blotterv1.ObjectArrived) proto.Message {
 	object := wire.ObjectOf(e.GetObject())
-	if e.GetPart() != nil {
+	switch {
+	case e.GetMending() != nil:
+		return decideMended(spec, e, object)
+	case e.GetPart() != nil:
 		return decidePart(spec, e, object)
 	}
 	rel, below := strings.CutPrefix(object.Key, spec.Prefix+spec.Path)
@@ -47,6 +50,16 @@ func decidePart(spec registry.Table, e *blotterv1.ObjectArrived, object dms.Obje
 	return classified(spec, dms.File{
 		ID: dms.FileID(e.GetFileId()), Object: object, Kind: dms.KindChange, Part: wire.PartOf(e.GetPart()),
 	}, name)
+}
+
+// decideMended says what mended rows are: a change file right behind the file that
+// they belong to, whatever the kind of that is.
+func decideMended(spec registry.Table, e *blotterv1.ObjectArrived, object dms.Object) proto.Message {
+	id, mending := dms.FileID(e.GetFileId()), wire.MendingOf(e.GetMending())
+	return &blotterv1.FileClassified{SpecVersion: spec.Version, File: wire.FileRef(dms.File{
+		ID: id, Object: object, Kind: dms.KindChange, Order: dms.MendedOrder(mending.Order, id),
+		Part: wire.PartOf(e.GetPart()), Mending: mending,
+	})}
 }
 
 func classified(spec registry.Table, f dms.File, name dms.Name) proto.Message {

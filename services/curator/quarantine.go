@@ -75,6 +75,10 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 	}
 	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
 	_, err = try(ctx, func() (objects.Info, error) {
+		if !file.Mending.IsZero() { // it lies here already
+			report.Copy = file.Object.Key
+			return s.deps.Failed.Stat(ctx, file.Object.Key)
+		}
 		return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
 	})
 	switch {

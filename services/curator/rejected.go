@@ -36,7 +36,7 @@ type RejectedReport struct {
 	Rejected []RejectedObject `json:"rejected"`
 	// Ways are the ways in which rows are bad, by the first row of each.
 	Ways []RejectedWay `json:"ways"`
-	See  []string      `json:"see"` // the commands that show them
+	See  []string      `json:"see"` // the commands that show them and bring them in
 }
 
 // RejectedObject is one Parquet file of rejected rows.
@@ -113,6 +113,7 @@ func (s *Service) keepPart(ctx context.Context, spec registry.Table, part *blott
 		Token: staged.GetToken(), Rows: m.Counts.Rejected,
 		See: []string{
 			fmt.Sprintf("blotter rejected export '%s' --file %s -o rows.csv", spec.ID, file.ID),
+			fmt.Sprintf("blotter rejected replay '%s' rows.csv --file %s --reason '…'   # once the rows are mended", spec.ID, file.ID),
 		},
 	}
 	for _, r := range m.Rejected {

@@ -80,7 +80,7 @@ func TestRejectedRowsAreKeptAndTold(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &report); err != nil {
 				t.Fatal(err)
 			}
-			if report.Key != rawKey || report.Rows != 2 || len(report.Ways) != 2 || report.Ways[0].FirstRow != 2 || len(report.See) != 1 {
+			if report.Key != rawKey || report.Rows != 2 || len(report.Ways) != 2 || report.Ways[0].FirstRow != 2 || len(report.See) != 2 {
 				t.Errorf("the report is not complete:\n%s", text)
 			}
 			if strings.Contains(text, "secret") != showValues {

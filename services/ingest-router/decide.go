@@ -33,6 +33,7 @@ type verdict struct {
 	parts []string
 	event fileEvent
 	state control.ObjectState // once the event is told
+	actor string              // who brought it about; empty: the service
 }
 
 // fileEvent is an event about one version of an object.

@@ -22,6 +22,10 @@ const NotifySubject = "command.ingest-router.notify"
 // notifyTimeout bounds the work on one notification.
 const notifyTimeout = time.Minute
 
+// ReplaySubject is where mended rows are brought in, with a ReplayRequest as JSON;
+// the answer is a Replayed.
+const ReplaySubject = "command.ingest-router.replay"
+
 // Serve answers requests on nc as a NATS micro service, which `nats service ls`
 // and `nats req` show and use. It returns when ctx ends.
 func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
@@ -51,8 +55,32 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint notify: %w", err)
 	}
+	err = svc.AddEndpoint("replay", micro.HandlerFunc(func(r micro.Request) { s.answerReplay(ctx, r) }),
+		micro.WithEndpointSubject(ReplaySubject),
+		micro.WithEndpointMetadata(map[string]string{
+			"effect": "brings in rows that were set aside and are mended",
+			"sample": `{"actor":"operator:me","reason":"typing error","table":"rms.reports","key":"rms/reports/…/mended-….jsonl"}`,
+		}))
+	if err != nil {
+		return fmt.Errorf("add the endpoint replay: %w", err)
+	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func (s *Service) answerReplay(ctx context.Context, r micro.Request) {
+	var req ReplayRequest
+	if err := json.Unmarshal(r.Data(), &req); err != nil || req.Actor == "" || req.Key == "" {
+		_ = r.Error("400", "the request is not the JSON of a mended file with an actor and a key", nil)
+		return
+	}
+	replayed, err := s.Replay(ctx, req)
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "bring in mended rows", "table", req.Table, "key", req.Key, "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	_ = r.RespondJSON(replayed)
 }
 
 func (s *Service) answer(ctx context.Context, r micro.Request) {

@@ -1,6 +1,7 @@
 package ingestrouter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (e
 	}
 	event := eventlog.Event{
 		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
-		Correlation: file, Actor: ServiceName, Time: s.deps.Now(), Message: v.event, After: after,
+		Correlation: file, Actor: cmp.Or(v.actor, ServiceName), Time: s.deps.Now(), Message: v.event, After: after,
 	}
 	envelope, err := event.Envelope()
 	if err != nil {

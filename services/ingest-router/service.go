@@ -61,6 +61,7 @@ type Deps struct {
 	Objects control.Objects
 	Specs   Specs
 	Raw     Raw
+	Failed  objects.Bucket // only read: mended files lie there
 	Now     func() time.Time
 	Logger  *slog.Logger
 }

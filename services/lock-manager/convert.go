@@ -9,11 +9,11 @@ import (
 // fileOf makes the file that a classified one begins as.
 func fileOf(ref *blotterv1.FileRef) *File {
 	f := wire.FileOf(ref)
-	return &File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part, Status: Waiting}
+	return &File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part, Mending: f.Mending, Status: Waiting}
 }
 
 func (f *File) ref() *blotterv1.FileRef {
-	return wire.FileRef(dms.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part})
+	return wire.FileRef(dms.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part, Mending: f.Mending.Original()})
 }
 
 func (f *File) stagedRef() *blotterv1.StagedFile {

@@ -136,6 +136,9 @@ func (s *State) decideClassified(ref *blotterv1.FileRef) []proto.Message {
 	if f.Kind == dms.KindLoad {
 		return s.acceptLoad(ref, f)
 	}
+	if !f.Mending.IsZero() {
+		return s.acceptMended(ref, f)
+	}
 	return []proto.Message{&blotterv1.FileAccepted{File: ref}}
 }
 

@@ -109,6 +109,9 @@ func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
 		}
 	}
 	s.Files[f.ID] = s.touch(f)
+	if !f.Mending.IsZero() {
+		s.with(string(f.Mending.FileID), func(o *File) { o.Mended = append(o.Mended, f.ID) })
+	}
 }
 
 // joinLoad takes a load file into the open load, or into the one after a load
@@ -199,6 +202,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 			s.Rejected += p.GetCounts().GetRejected()
 			s.with(p.GetFileId(), func(f *File) {
 				f.end(Published, at)
+				s.Rejected -= f.Mending.Rows.Len() + f.Mending.Dropped.Len()
 				f.Generation, f.Counts, f.Failure, f.Suspect = s.Generation, p.GetCounts(), nil, false
 				s.LastProcessed = &FileEvent{FileID: f.ID, Key: f.Object.Key, Time: at}
 			})

@@ -193,7 +193,6 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 // generation's load was known: they belong into the replacement.
 func (s *State) foldedChanges() []*File {
 	return s.files(func(f *File) bool {
-		return f.Kind == dms.KindChange && f.Status == Published && f.Staged != nil &&
-			(takesAll(s.Load.Generation) || !f.Object.LastModified.Before(s.Load.FirstModified))
+		return f.Kind == dms.KindChange && f.Status == Published && f.Staged != nil && s.foldsIn(f)
 	})
 }

@@ -66,7 +66,7 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 		case f.Kind == dms.KindLoad:
 			return s.Load == nil && f.Superseded && (f.Status == Waiting || f.Status == Staged)
 		case f.Kind == dms.KindChange:
-			return f.Status == Waiting && !takesAll(s.Generation) && f.Object.LastModified.Before(s.FirstModified)
+			return f.Status == Waiting && s.replaced(f)
 		}
 		return false
 	}) {

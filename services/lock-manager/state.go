@@ -73,8 +73,12 @@ type File struct {
 	Kind   dms.FileKind  `json:"kind"`
 	Order  dms.FileOrder `json:"order"`
 	// Part is set for the rows of this table in a transaction file.
-	Part   dms.Part `json:"part,omitzero"`
-	Status Status   `json:"status"`
+	Part dms.Part `json:"part,omitzero"`
+	// Mending is set for rows that an operator mended, Mended names the files with
+	// mended rows of this one.
+	Mending dms.Mending  `json:"mending,omitzero"`
+	Mended  []dms.FileID `json:"mended,omitempty"`
+	Status  Status       `json:"status"`
 	// Held: the file stands in the hold queue.
 	Held bool `json:"held,omitempty"`
 	// Late: a load file that came after its load was sealed.

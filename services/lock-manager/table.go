@@ -195,6 +195,11 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 			}
 		}
 	}
+	if e, ok := in.Event.(*blotterv1.FileClassified); ok {
+		if err := s.hydrateMending(ctx, t, dms.FileID(e.GetFile().GetMending().GetFileId())); err != nil {
+			return err
+		}
+	}
 	since, need := st.foldsSince(in)
 	if !need || (t.hydrated != nil && !since.Before(*t.hydrated)) {
 		return nil
@@ -248,6 +253,11 @@ func (s *State) foldsSince(in Input) (time.Time, bool) {
 		if s.Load == nil {
 			base = max(s.Generation, 1) - 1
 		}
+		for _, f := range s.Files { // mended rows of a load file are as old as it
+			if f.Kind == dms.KindLoad && f.Generation == s.Generation {
+				bound(f.Object.LastModified)
+			}
+		}
 	}
 	if base == 0 {
 		return time.Time{}, need // the first generation takes all
@@ -269,7 +279,7 @@ func (t *table) change(at time.Time, src source, events []proto.Message) (contro
 		}
 		c.Files = append(c.Files, control.FileRow{
 			FileID: f.ID, Kind: f.Kind, State: string(f.Status), Order: f.Order,
-			LastModified: f.Object.LastModified, Live: t.state.Live(f), Body: body,
+			LastModified: f.bound(), Live: t.state.Live(f), Body: body,
 		})
 	}
 	outbox := make([]*blotterv1.Envelope, len(events))

@@ -15,6 +15,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
@@ -29,11 +30,17 @@ type rejectedFile struct {
 	FileID   dms.FileID `json:"file_id"`
 	Key      string     `json:"key"`
 	Rejected int64      `json:"rejected"`
-	Ended    time.Time  `json:"published"`
+	// Mended and Dropped rows came in or were given up; Waiting ones are on their way
+	// to either. The others are open.
+	Mended  dms.RowSet `json:"mended,omitempty"`
+	Dropped dms.RowSet `json:"dropped,omitempty"`
+	Waiting dms.RowSet `json:"waiting,omitempty"`
+	Ended   time.Time  `json:"published"`
 	// Report is the key of the report in the failed bucket.
 	Report string `json:"report"`
 
-	file *lockmanager.File
+	file   *lockmanager.File
+	mended []*lockmanager.File // the files with mended rows of it, oldest first
 }
 
 func newRejected() *cobra.Command {
@@ -42,12 +49,14 @@ func newRejected() *cobra.Command {
 		Short: "The rows that were set aside",
 		Long: `With on_bad_row: quarantine in its registration, a table takes the good rows of a
 file and sets the bad ones aside, each with what is wrong with it: in Parquet
-files in the failed folder, beside a report.`,
+files in the failed folder, beside a report. Export them, mend them, and bring them
+in with replay: they come at their own place in the order.`,
 		Example: `  blotter rejected list rms.reports
-  blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv`,
+  blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv
+  blotter rejected replay rms.reports rows.csv --file 1f3a5c7e --reason "letters in a fee"`,
 		Args: cobra.NoArgs, RunE: wantsSubcommand,
 	}
-	cmd.AddCommand(newRejectedList(), newRejectedExport())
+	cmd.AddCommand(newRejectedList(), newRejectedExport(), newRejectedReplay())
 	return cmd
 }
 
@@ -113,12 +122,78 @@ func rejectedFiles(ctx context.Context, dir string, id dms.TableID) (found []*re
 		if f.Counts.GetRejected() == 0 || f.Staged == nil || f.Ended.IsZero() {
 			continue
 		}
-		found = append(found, &rejectedFile{
+		r := &rejectedFile{
 			FileID: f.ID, Key: f.Object.Key, Rejected: f.Counts.GetRejected(), Ended: f.Ended,
 			Report: curator.RejectedFolder(id, f.ID, f.Staged.Token) + "/report.json", file: f,
-		})
+		}
+		if err := r.readMended(ctx, store, id); err != nil {
+			return nil, err
+		}
+		found = append(found, r)
 	}
 	return found, nil
+}
+
+// readMended reads what became of the file's rows that were mended or dropped.
+func (f *rejectedFile) readMended(ctx context.Context, store control.Store, table dms.TableID) error {
+	for _, id := range f.file.Mended {
+		row, err := store.File(ctx, table, id)
+		if err != nil {
+			return fmt.Errorf("read the history of file %s: %w", id, err)
+		}
+		m, err := lockmanager.DecodeFile(row.Body)
+		if err != nil {
+			return err
+		}
+		f.mended = append(f.mended, m)
+		switch {
+		case !f.file.MendedBy(m):
+		case m.Status == lockmanager.Published:
+			f.Mended, f.Dropped = f.Mended.With(m.Mending.Rows), f.Dropped.With(m.Mending.Dropped)
+		default:
+			f.Waiting = f.Waiting.With(m.Mending.Rows).With(m.Mending.Dropped)
+		}
+	}
+	return nil
+}
+
+// broughtBy finds the mended file of this name by which rows came in, or are on
+// their way, and counts those of the name that came to nothing.
+func (f *rejectedFile) broughtBy(name string) (before *lockmanager.File, tries int) {
+	for _, m := range f.mended {
+		switch {
+		case !strings.HasPrefix(path.Base(m.Object.Key), name):
+		case f.file.MendedBy(m):
+			before = m
+		default:
+			tries++
+		}
+	}
+	return before, tries
+}
+
+// open counts the rows of which nothing has become yet.
+func (f *rejectedFile) open() int64 {
+	return f.Rejected - f.Mended.Len() - f.Dropped.Len() - f.Waiting.Len()
+}
+
+// states gives what became of each row of which something did.
+func (f *rejectedFile) states() map[int64]string {
+	states := map[int64]string{}
+	for state, rows := range map[string]dms.RowSet{"mended": f.Mended, "dropped": f.Dropped, "on its way": f.Waiting} {
+		for _, n := range rows.All() {
+			states[n] = state
+		}
+	}
+	return states
+}
+
+// stateOf gives the state of a row; open if nothing has become of it.
+func stateOf(states map[int64]string, row int64) string {
+	if s, ok := states[row]; ok {
+		return s
+	}
+	return "open"
 }
 
 // pickRejected finds the one file whose id begins so.
@@ -139,10 +214,10 @@ func pickRejected(files []*rejectedFile, id string) (*rejectedFile, error) {
 }
 
 func printRejectedFiles(out io.Writer, files []*rejectedFile) {
-	w := newTableWriter(out, 2)
-	w.AppendHeader(table.Row{"file", "set aside", "published", "file id"})
+	w := newTableWriter(out, 2, 3, 4, 5)
+	w.AppendHeader(table.Row{"file", "set aside", "open", "mended", "dropped", "published", "file id"})
 	for _, f := range files {
-		w.AppendRow(table.Row{path.Base(f.Key), f.Rejected, shortTime(f.Ended, time.Now()), shortID(string(f.FileID))})
+		w.AppendRow(table.Row{path.Base(f.Key), f.Rejected, f.open(), f.Mended.Len(), f.Dropped.Len(), shortTime(f.Ended, time.Now()), shortID(string(f.FileID))})
 	}
 	w.Render()
 }
@@ -150,6 +225,7 @@ func printRejectedFiles(out io.Writer, files []*rejectedFile) {
 // rejectedRow is what is told of a row that was set aside.
 type rejectedRow struct {
 	Row      int64  `json:"row"`
+	State    string `json:"state"` // open, on its way, mended or dropped
 	Code     string `json:"code"`
 	Column   string `json:"column,omitempty"`
 	Expected string `json:"expected"`
@@ -159,9 +235,9 @@ type rejectedRow struct {
 }
 
 func listRejectedRows(ctx context.Context, dir string, id dms.TableID, f *rejectedFile, asJSON bool, out io.Writer) error {
-	rows := []rejectedRow{}
+	rows, states := []rejectedRow{}, f.states()
 	_, err := eachRejected(ctx, dir, id, f, func(_ transform.RejectedHeader, r transform.RejectedRow) error {
-		rows = append(rows, rejectedRow{Row: r.Row, Code: r.Code, Column: r.Column, Expected: r.Expected, Message: r.Message, Hint: r.Hint, Also: r.Also})
+		rows = append(rows, rejectedRow{Row: r.Row, State: stateOf(states, r.Row), Code: r.Code, Column: r.Column, Expected: r.Expected, Message: r.Message, Hint: r.Hint, Also: r.Also})
 		return nil
 	})
 	switch {
@@ -171,13 +247,13 @@ func listRejectedRows(ctx context.Context, dir string, id dms.TableID, f *reject
 		return printJSON(out, rows)
 	}
 	w := newTableWriter(out, 1)
-	w.AppendHeader(table.Row{"row", "code", "column", "expected"})
+	w.AppendHeader(table.Row{"row", "state", "code", "column", "expected"})
 	for _, r := range rows {
 		expected := r.Expected
 		if r.Also != "" {
 			expected += "; also " + r.Also
 		}
-		w.AppendRow(table.Row{r.Row, r.Code, r.Column, expected})
+		w.AppendRow(table.Row{r.Row, r.State, r.Code, r.Column, expected})
 	}
 	w.Render()
 	fmt.Fprintf(out, "the rows themselves: blotter rejected export '%s' --file %s -o rows.csv%s\n", id, shortID(string(f.FileID)), dirFlag(dir))

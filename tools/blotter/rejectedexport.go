@@ -31,7 +31,7 @@ func newRejectedExport() *cobra.Command {
 then the columns of the file, with their names in the first line.
 
 Null is the bare token that is registered (dms.null; nothing at all for Parquet);
-in quotes it is text. A row with too many or too few fields is written as it is.
+in quotes it is text. Rows that were mended or dropped are left out. A row with too many or too few fields is written as it is.
 The file holds values of rows: keep it as the data themselves are kept.`,
 		Example: `  blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv
   blotter rejected export rms.reports --file 1f3a5c7e | head`,
@@ -79,7 +79,11 @@ func exportTo(ctx context.Context, dir string, table dms.TableID, f *rejectedFil
 // exportRejected writes the rows and gives how many they are.
 func exportRejected(ctx context.Context, dir string, table dms.TableID, f *rejectedFile, out io.Writer) (n int, err error) {
 	w := &csvRows{out: bufio.NewWriterSize(out, 1<<16)}
+	states := f.states()
 	_, err = eachRejected(ctx, dir, table, f, func(h transform.RejectedHeader, r transform.RejectedRow) error {
+		if stateOf(states, r.Row) != "open" {
+			return nil
+		}
 		if n++; n == 1 {
 			w.null = h.Null
 			exportHeader(w, h)

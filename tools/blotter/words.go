@@ -55,7 +55,14 @@ func part(p *blotterv1.PartOf) string {
 func sayObject(event proto.Message) string {
 	switch e := event.(type) {
 	case *blotterv1.ObjectArrived:
-		return fmt.Sprintf("%s%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject()), part(e.GetPart()), e.GetObject().GetSize(), e.GetSource())
+		said := fmt.Sprintf("%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetObject().GetSize(), e.GetSource())
+		if m := e.GetMending(); m != nil {
+			said = parts(said, "rows "+m.GetRows()+" of "+shortID(m.GetFileId()), e.GetReason())
+			if m.GetDropped() != "" {
+				said += ", rows " + m.GetDropped() + " dropped"
+			}
+		}
+		return said
 	case *blotterv1.ObjectIgnored:
 		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason(), e.GetDetail())
 	case *blotterv1.ObjectHeld:

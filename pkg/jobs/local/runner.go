@@ -20,10 +20,10 @@ type Runner struct {
 	cfg  transform.Config
 }
 
-// New makes a runner between two buckets. A configuration that is not valid
-// fails every job.
-func New(raw, staging objects.Bucket, cfg transform.Config) *Runner {
-	return &Runner{deps: transform.Deps{Raw: raw, Staging: staging}, cfg: cfg}
+// New makes a runner between two buckets; mended files lie in the failed one. A
+// configuration that is not valid fails every job.
+func New(raw, staging, failed objects.Bucket, cfg transform.Config) *Runner {
+	return &Runner{deps: transform.Deps{Raw: raw, Staging: staging, Failed: failed}, cfg: cfg}
 }
 
 // Name gives "local".

@@ -17,7 +17,7 @@ func TestRunner(t *testing.T) {
 	jobstest.Run(t, func(t *testing.T, raw, staging objects.Bucket) jobs.Runner {
 		cfg := transform.DefaultConfig()
 		cfg.ScratchDir = t.TempDir()
-		return local.New(raw, staging, cfg)
+		return local.New(raw, staging, nil, cfg)
 	})
 }
 
@@ -25,7 +25,7 @@ func TestDeadline(t *testing.T) {
 	raw, staging := jobstest.Buckets(t)
 	job := jobstest.LoadJob(t, raw)
 	job.Deadline = time.Unix(1, 0)
-	_, err := local.New(raw, staging, transform.DefaultConfig()).Run(t.Context(), job)
+	_, err := local.New(raw, staging, nil, transform.DefaultConfig()).Run(t.Context(), job)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("past its deadline a job ended with %v", err)
 	}

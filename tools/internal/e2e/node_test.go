@@ -146,7 +146,7 @@ func (n *node) openBuckets(ctx context.Context, s *site) (failed objects.Bucket,
 	n.lake, err = lake.Open(ctx, lakeConfig(), lake.Deps{
 		Catalog: catalog, IO: warehouse, Staging: buckets["staging"], Logger: testLogger(), Step: n.lakeStep,
 	})
-	return buckets["failed"], jobslocal.New(buckets["raw"], buckets["staging"], transform.DefaultConfig()), err
+	return buckets["failed"], jobslocal.New(buckets["raw"], buckets["staging"], buckets["failed"], transform.DefaultConfig()), err
 }
 
 // lakeConfig has small tables wear out, so that their maintenance is due all the

@@ -244,7 +244,7 @@ func (p *Process) openBuckets(context.Context) error {
 	}
 	transforms := p.cfg.Transform
 	transforms.ScratchDir = scratch
-	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, transforms)
+	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, p.Failed, transforms)
 	p.glue = p.runner
 	if p.cfg.GlueRunner != nil {
 		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging)

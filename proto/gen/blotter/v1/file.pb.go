@@ -176,8 +176,10 @@ type FileRef struct {
 	// The file's place among the files of its table: bytes compare as meant.
 	Order string `protobuf:"bytes,4,opt,name=order,proto3" json:"order,omitempty"`
 	// Set for the rows of one table in a transaction file: object is then the
-	// whole transaction file.
-	Part          *PartOf `protobuf:"bytes,5,opt,name=part,proto3" json:"part,omitempty"`
+	// whole transaction file, or rows of the part that an operator mended.
+	Part *PartOf `protobuf:"bytes,5,opt,name=part,proto3" json:"part,omitempty"`
+	// Set for rows that an operator mended: object is then the mended file.
+	Mending       *Mending `protobuf:"bytes,6,opt,name=mending,proto3" json:"mending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +249,13 @@ func (x *FileRef) GetPart() *PartOf {
 	return nil
 }
 
+func (x *FileRef) GetMending() *Mending {
+	if x != nil {
+		return x.Mending
+	}
+	return nil
+}
+
 // PartOf names the rows that one table has in a transaction file.
 type PartOf struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -310,6 +319,95 @@ func (x *PartOf) GetTable() string {
 	return ""
 }
 
+// Mending names the file whose rejected rows were mended. They keep their row
+// numbers and their place in the order.
+type Mending struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Kind   FileKind               `protobuf:"varint,2,opt,name=kind,proto3,enum=blotter.v1.FileKind" json:"kind,omitempty"`
+	Order  string                 `protobuf:"bytes,3,opt,name=order,proto3" json:"order,omitempty"`
+	// The numbers of the rows that come in, and of those that an operator gave up,
+	// as "3,7-9,12". They are told until the file is accepted, and not in grants.
+	Rows    string `protobuf:"bytes,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	Dropped string `protobuf:"bytes,5,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// The token under which the file was staged when the rows were rejected.
+	Token         uint64 `protobuf:"varint,6,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mending) Reset() {
+	*x = Mending{}
+	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mending) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mending) ProtoMessage() {}
+
+func (x *Mending) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mending.ProtoReflect.Descriptor instead.
+func (*Mending) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Mending) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *Mending) GetKind() FileKind {
+	if x != nil {
+		return x.Kind
+	}
+	return FileKind_FILE_KIND_UNSPECIFIED
+}
+
+func (x *Mending) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+func (x *Mending) GetRows() string {
+	if x != nil {
+		return x.Rows
+	}
+	return ""
+}
+
+func (x *Mending) GetDropped() string {
+	if x != nil {
+		return x.Dropped
+	}
+	return ""
+}
+
+func (x *Mending) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
 // TransactionPart is one table's share of a transaction file.
 type TransactionPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,7 +423,7 @@ type TransactionPart struct {
 
 func (x *TransactionPart) Reset() {
 	*x = TransactionPart{}
-	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	mi := &file_blotter_v1_file_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +435,7 @@ func (x *TransactionPart) String() string {
 func (*TransactionPart) ProtoMessage() {}
 
 func (x *TransactionPart) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[3]
+	mi := &file_blotter_v1_file_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +448,7 @@ func (x *TransactionPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionPart.ProtoReflect.Descriptor instead.
 func (*TransactionPart) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{3}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TransactionPart) GetFileId() string {
@@ -400,7 +498,7 @@ type StagedFile struct {
 
 func (x *StagedFile) Reset() {
 	*x = StagedFile{}
-	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	mi := &file_blotter_v1_file_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +510,7 @@ func (x *StagedFile) String() string {
 func (*StagedFile) ProtoMessage() {}
 
 func (x *StagedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[4]
+	mi := &file_blotter_v1_file_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +523,7 @@ func (x *StagedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StagedFile.ProtoReflect.Descriptor instead.
 func (*StagedFile) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{4}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StagedFile) GetFileId() string {
@@ -492,7 +590,7 @@ type RowCounts struct {
 
 func (x *RowCounts) Reset() {
 	*x = RowCounts{}
-	mi := &file_blotter_v1_file_proto_msgTypes[5]
+	mi := &file_blotter_v1_file_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +602,7 @@ func (x *RowCounts) String() string {
 func (*RowCounts) ProtoMessage() {}
 
 func (x *RowCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[5]
+	mi := &file_blotter_v1_file_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +615,7 @@ func (x *RowCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCounts.ProtoReflect.Descriptor instead.
 func (*RowCounts) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{5}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RowCounts) GetRowsRead() int64 {
@@ -599,7 +697,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_blotter_v1_file_proto_msgTypes[6]
+	mi := &file_blotter_v1_file_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +709,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[6]
+	mi := &file_blotter_v1_file_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +722,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{6}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Failure) GetCode() string {
@@ -694,7 +792,7 @@ type PublishedFile struct {
 
 func (x *PublishedFile) Reset() {
 	*x = PublishedFile{}
-	mi := &file_blotter_v1_file_proto_msgTypes[7]
+	mi := &file_blotter_v1_file_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +804,7 @@ func (x *PublishedFile) String() string {
 func (*PublishedFile) ProtoMessage() {}
 
 func (x *PublishedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_file_proto_msgTypes[7]
+	mi := &file_blotter_v1_file_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +817,7 @@ func (x *PublishedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedFile.ProtoReflect.Descriptor instead.
 func (*PublishedFile) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_file_proto_rawDescGZIP(), []int{7}
+	return file_blotter_v1_file_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PublishedFile) GetFileId() string {
@@ -749,17 +847,25 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"version_id\x18\x03 \x01(\tR\tversionId\x12\x12\n" +
 	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12?\n" +
-	"\rlast_modified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastModified\"\xb9\x01\n" +
+	"\rlast_modified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastModified\"\xe8\x01\n" +
 	"\aFileRef\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12(\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x14.blotter.v1.FileKindR\x04kind\x12\x14\n" +
 	"\x05order\x18\x04 \x01(\tR\x05order\x12&\n" +
-	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"O\n" +
+	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12-\n" +
+	"\amending\x18\x06 \x01(\v2\x13.blotter.v1.MendingR\amending\"O\n" +
 	"\x06PartOf\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
-	"\x05table\x18\x03 \x01(\tR\x05table\"l\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\"\xa6\x01\n" +
+	"\aMending\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12(\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x14.blotter.v1.FileKindR\x04kind\x12\x14\n" +
+	"\x05order\x18\x03 \x01(\tR\x05order\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\tR\x04rows\x12\x18\n" +
+	"\adropped\x18\x05 \x01(\tR\adropped\x12\x14\n" +
+	"\x05token\x18\x06 \x01(\x04R\x05token\"l\n" +
 	"\x0fTransactionPart\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
@@ -817,32 +923,35 @@ func file_blotter_v1_file_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_blotter_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_blotter_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_blotter_v1_file_proto_goTypes = []any{
 	(FileKind)(0),                 // 0: blotter.v1.FileKind
 	(*ObjectRef)(nil),             // 1: blotter.v1.ObjectRef
 	(*FileRef)(nil),               // 2: blotter.v1.FileRef
 	(*PartOf)(nil),                // 3: blotter.v1.PartOf
-	(*TransactionPart)(nil),       // 4: blotter.v1.TransactionPart
-	(*StagedFile)(nil),            // 5: blotter.v1.StagedFile
-	(*RowCounts)(nil),             // 6: blotter.v1.RowCounts
-	(*Failure)(nil),               // 7: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 8: blotter.v1.PublishedFile
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*Mending)(nil),               // 4: blotter.v1.Mending
+	(*TransactionPart)(nil),       // 5: blotter.v1.TransactionPart
+	(*StagedFile)(nil),            // 6: blotter.v1.StagedFile
+	(*RowCounts)(nil),             // 7: blotter.v1.RowCounts
+	(*Failure)(nil),               // 8: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 9: blotter.v1.PublishedFile
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_blotter_v1_file_proto_depIdxs = []int32{
-	9, // 0: blotter.v1.ObjectRef.last_modified:type_name -> google.protobuf.Timestamp
-	1, // 1: blotter.v1.FileRef.object:type_name -> blotter.v1.ObjectRef
-	0, // 2: blotter.v1.FileRef.kind:type_name -> blotter.v1.FileKind
-	3, // 3: blotter.v1.FileRef.part:type_name -> blotter.v1.PartOf
-	6, // 4: blotter.v1.StagedFile.counts:type_name -> blotter.v1.RowCounts
-	4, // 5: blotter.v1.StagedFile.parts:type_name -> blotter.v1.TransactionPart
-	6, // 6: blotter.v1.PublishedFile.counts:type_name -> blotter.v1.RowCounts
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	10, // 0: blotter.v1.ObjectRef.last_modified:type_name -> google.protobuf.Timestamp
+	1,  // 1: blotter.v1.FileRef.object:type_name -> blotter.v1.ObjectRef
+	0,  // 2: blotter.v1.FileRef.kind:type_name -> blotter.v1.FileKind
+	3,  // 3: blotter.v1.FileRef.part:type_name -> blotter.v1.PartOf
+	4,  // 4: blotter.v1.FileRef.mending:type_name -> blotter.v1.Mending
+	0,  // 5: blotter.v1.Mending.kind:type_name -> blotter.v1.FileKind
+	7,  // 6: blotter.v1.StagedFile.counts:type_name -> blotter.v1.RowCounts
+	5,  // 7: blotter.v1.StagedFile.parts:type_name -> blotter.v1.TransactionPart
+	7,  // 8: blotter.v1.PublishedFile.counts:type_name -> blotter.v1.RowCounts
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_file_proto_init() }
@@ -856,7 +965,7 @@ func file_blotter_v1_file_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_file_proto_rawDesc), len(file_blotter_v1_file_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

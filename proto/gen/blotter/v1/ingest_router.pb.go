@@ -29,8 +29,13 @@ type ObjectArrived struct {
 	// How it became known: "event", "listing", or "transaction": by the split of the
 	// transaction file that it is a part of.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
-	// The rows of one table in a transaction file; see FileRef.
-	Part          *PartOf `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	// The rows of one table in a transaction file, or rows that an operator mended;
+	// see FileRef.
+	Part    *PartOf  `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	Mending *Mending `protobuf:"bytes,5,opt,name=mending,proto3" json:"mending,omitempty"`
+	// Why mended rows come in, in the operator's words; the envelope's actor is who
+	// brings them.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -91,6 +96,20 @@ func (x *ObjectArrived) GetPart() *PartOf {
 		return x.Part
 	}
 	return nil
+}
+
+func (x *ObjectArrived) GetMending() *Mending {
+	if x != nil {
+		return x.Mending
+	}
+	return nil
+}
+
+func (x *ObjectArrived) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // ObjectIgnored: an object that is no data file of any table.
@@ -469,12 +488,14 @@ var File_blotter_v1_ingest_router_proto protoreflect.FileDescriptor
 const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\n" +
 	"\x1eblotter/v1/ingest_router.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\"\x97\x01\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\"\xde\x01\n" +
 	"\rObjectArrived\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12&\n" +
-	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\xaf\x01\n" +
+	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12-\n" +
+	"\amending\x18\x05 \x01(\v2\x13.blotter.v1.MendingR\amending\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\xaf\x01\n" +
 	"\rObjectIgnored\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
@@ -527,21 +548,23 @@ var file_blotter_v1_ingest_router_proto_goTypes = []any{
 	(*ListingCompleted)(nil), // 5: blotter.v1.ListingCompleted
 	(*ObjectRef)(nil),        // 6: blotter.v1.ObjectRef
 	(*PartOf)(nil),           // 7: blotter.v1.PartOf
+	(*Mending)(nil),          // 8: blotter.v1.Mending
 }
 var file_blotter_v1_ingest_router_proto_depIdxs = []int32{
 	6, // 0: blotter.v1.ObjectArrived.object:type_name -> blotter.v1.ObjectRef
 	7, // 1: blotter.v1.ObjectArrived.part:type_name -> blotter.v1.PartOf
-	6, // 2: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
-	7, // 3: blotter.v1.ObjectIgnored.part:type_name -> blotter.v1.PartOf
-	6, // 4: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
-	7, // 5: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
-	6, // 6: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
-	6, // 7: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	8, // 2: blotter.v1.ObjectArrived.mending:type_name -> blotter.v1.Mending
+	6, // 3: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
+	7, // 4: blotter.v1.ObjectIgnored.part:type_name -> blotter.v1.PartOf
+	6, // 5: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
+	7, // 6: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
+	6, // 7: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
+	6, // 8: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_ingest_router_proto_init() }
