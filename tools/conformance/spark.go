@@ -28,8 +28,8 @@ func (e *sparkEngine) open(ctx context.Context, dir string) (Pipeline, error) {
 		return nil, err
 	}
 	cfg := roles.DefaultConfig()
-	cfg.GlueRunner = func(raw, staging *localbucket.Bucket) jobs.Runner {
-		return localspark.New(session.Session, raw, staging)
+	cfg.GlueRunner = func(raw, staging, failed *localbucket.Bucket) jobs.Runner {
+		return localspark.New(session.Session, raw, staging, failed)
 	}
 	return openLocal(ctx, dir, registry.FlagGlue, cfg)
 }

@@ -86,10 +86,10 @@ type Runner struct {
 	maker   plan.Maker
 }
 
-// New makes a runner between two local buckets.
-func New(session *Session, raw, staging *local.Bucket) *Runner {
+// New makes a runner between two local buckets; mended rows lie in a third one.
+func New(session *Session, raw, staging, failed *local.Bucket) *Runner {
 	return &Runner{session: session, staging: staging, maker: plan.Maker{
-		Raw: rows.FolderPlace(raw), Staging: rows.FolderPlace(staging), Limits: session.cfg.Limits,
+		Raw: rows.FolderPlace(raw), Staging: rows.FolderPlace(staging), Failed: rows.FolderPlace(failed), Limits: session.cfg.Limits,
 	}}
 }
 

@@ -151,7 +151,7 @@ func newRunner(t *testing.T, raw, staging *local.Bucket, sessions ...string) *lo
 			t.Error(err)
 		}
 	})
-	return localspark.New(session, raw, staging)
+	return localspark.New(session, raw, staging, raw)
 }
 
 // harness is a runner with its raw bucket.

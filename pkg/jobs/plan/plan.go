@@ -31,6 +31,7 @@ type Plan struct {
 	Table    registry.Table `json:"table"`
 	Token    uint64         `json:"token"`
 	Deadline time.Time      `json:"deadline"` // zero: none
+	// Raw is the bucket of the files' objects: that of mended rows is the failed one.
 	Raw      Place          `json:"raw"`
 	Staging  Place          `json:"staging"`
 	Files    []dms.File     `json:"files"`
@@ -55,17 +56,21 @@ type Limits struct {
 	RangeBytes int64 `json:"range_bytes,omitempty"`
 }
 
-// Maker makes plans between two buckets.
+// Maker makes plans between two buckets; mended rows lie in a third one.
 type Maker struct {
-	Raw, Staging Place
-	Limits       Limits
+	Raw, Staging, Failed Place
+	Limits               Limits
 }
 
-// Make gives the plan for files of a table under a token.
+// Make gives the plan for files of a table under a token: all of them with mended
+// rows, or none.
 func (m Maker) Make(table registry.Table, token uint64, deadline time.Time, files ...dms.File) Plan {
 	p := Plan{
 		Format: Format, Table: table, Token: token, Deadline: deadline.UTC(),
 		Raw: m.Raw, Staging: m.Staging, Files: files, Limits: m.Limits,
+	}
+	if len(files) > 0 && !files[0].Mending.IsZero() {
+		p.Raw = m.Failed
 	}
 	p.Stage = p.stage()
 	return p
@@ -106,6 +111,11 @@ func (p Plan) Validate() error {
 	}
 	if p.Stage != p.stage() {
 		fault("the stage is not the folder of the first file")
+	}
+	for _, f := range p.Files {
+		if f.Object.Bucket != "" && f.Object.Bucket != p.Raw.Name {
+			fault("file %s lies in bucket %s, not in %s", f.ID, f.Object.Bucket, p.Raw.Name)
+		}
 	}
 	for _, place := range []Place{p.Raw, p.Staging} {
 		if place.Name == "" || place.URI == "" {

@@ -198,7 +198,7 @@ func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed ob
 		return err
 	}
 	n.router = ingestrouter.New(ingestrouter.Deps{
-		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Now: now, Logger: testLogger(),
+		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Failed: failed, Now: now, Logger: testLogger(),
 	})
 	n.run = []func(context.Context) error{
 		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: failed, Now: now, Logger: testLogger()}).Run,

@@ -37,9 +37,9 @@ type Config struct {
 	Transform   transform.Config
 	Lake        lake.Config
 
-	// GlueRunner makes the runner for tables with flag G, between the raw and the
-	// staging folder; nil: in this process, as for L.
-	GlueRunner func(raw, staging *local.Bucket) jobs.Runner
+	// GlueRunner makes the runner for tables with flag G, between the raw, the
+	// staging and the failed folder; nil: in this process, as for L.
+	GlueRunner func(raw, staging, failed *local.Bucket) jobs.Runner
 }
 
 // DefaultConfig gives the settings of one machine; Dir is left to the caller.

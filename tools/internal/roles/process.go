@@ -247,7 +247,7 @@ func (p *Process) openBuckets(context.Context) error {
 	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, p.Failed, transforms)
 	p.glue = p.runner
 	if p.cfg.GlueRunner != nil {
-		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging)
+		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging, p.Failed)
 	}
 	return nil
 }

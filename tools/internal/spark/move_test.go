@@ -66,7 +66,9 @@ func drive(t *testing.T, session *spark.Session, files string, spec registry.Tab
 	cfg := roles.DefaultConfig()
 	cfg.Dir = t.TempDir()
 	copyRaw(t, files, filepath.Join(cfg.Dir, "raw"))
-	cfg.GlueRunner = func(raw, staging *local.Bucket) jobs.Runner { return localspark.New(session.Session, raw, staging) }
+	cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
+		return localspark.New(session.Session, raw, staging, failed)
+	}
 	p, err := roles.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		t.Fatal(err)

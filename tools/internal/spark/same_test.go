@@ -167,8 +167,8 @@ func TestSameRowsAsGo(t *testing.T) {
 				_, there := jobstest.Buckets(t)
 				cfg := transform.DefaultConfig()
 				cfg.ScratchDir = t.TempDir()
-				want := stage(t, jobslocal.New(raw, here, cfg), here, job)
-				got := stage(t, localspark.New(session.Session, folder, there.(*local.Bucket)), there, job)
+				want := stage(t, jobslocal.New(raw, here, nil, cfg), here, job)
+				got := stage(t, localspark.New(session.Session, folder, there.(*local.Bucket), folder), there, job)
 				sameStaged(t, here, there, want, got)
 			}
 		})

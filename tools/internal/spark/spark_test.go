@@ -48,7 +48,7 @@ func TestRunner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			session := open(t, func(c *localspark.Config) { c.ShuffleBytes = shuffle })
 			jobstest.Run(t, func(_ *testing.T, raw, staging objects.Bucket) jobs.Runner {
-				return localspark.New(session.Session, raw.(*local.Bucket), staging.(*local.Bucket))
+				return localspark.New(session.Session, raw.(*local.Bucket), staging.(*local.Bucket), raw.(*local.Bucket))
 			})
 		})
 	}
