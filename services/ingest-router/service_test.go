@@ -36,6 +36,8 @@ type bench struct {
 	log   *eventlog.Log
 	store *controlsqlite.Store
 	raw   rawList
+	// failed holds mended rows, for tests that need it.
+	failed objects.Bucket
 	// fail is asked before each write of an object's row and before each publish.
 	fail func(step string) error
 }
@@ -87,7 +89,7 @@ func (b *bench) service() *Service {
 	b.t.Helper()
 	log, _ := eventlogtest.Open(b.t, b.url)
 	s := New(Deps{
-		Log: faultyLog{log, b}, Objects: faultyStore{b.store, b}, Specs: control.NewSpecs(b.store), Raw: b.raw,
+		Log: faultyLog{log, b}, Objects: faultyStore{b.store, b}, Specs: control.NewSpecs(b.store), Raw: b.raw, Failed: b.failed,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	return s

@@ -21,11 +21,15 @@ func (w *world) words(s said) string {
 		if e.GetLate() {
 			return w.name(e.GetFile().GetFileId()) + ", late"
 		}
-		return w.name(e.GetFile().GetFileId())
+		return w.name(e.GetFile().GetFileId()) + w.mending(e.GetFile().GetMending())
 	case *blotterv1.FileHeld:
 		return w.name(e.GetFileId()) + ", " + e.GetReason()
 	case *blotterv1.FileIgnored:
-		return w.name(e.GetFileId()) + ", " + e.GetReason()
+		said := w.name(e.GetFileId()) + ", " + e.GetReason()
+		if f, ok := w.files[e.GetFileId()]; ok && f.ref.GetMending() != nil && e.GetReason() == reasonRefused {
+			said += ": " + w.named(e.GetDetail())
+		}
+		return said
 	case *blotterv1.DeletionNoted:
 		return e.GetObjectKey()
 	case interface{ GetFileId() string }: // FileReleased, FileSkipped, FileRetried

@@ -46,6 +46,8 @@ type rawFile struct {
 	name  string
 	ops   []op
 	fault fault
+	// rejected counts the rows that are set aside beside ops.
+	rejected int64
 }
 
 // newRaw makes the file with a name below the table's folder, modified so many
@@ -129,7 +131,7 @@ func (f *rawFile) deleted(reason string, n uint64) *blotterv1.ObjectDeleted {
 
 func (f *rawFile) counts() *blotterv1.RowCounts {
 	n := int64(len(f.ops))
-	return &blotterv1.RowCounts{RowsRead: n, Inserts: n}
+	return &blotterv1.RowCounts{RowsRead: n + f.rejected, Inserts: n, Rejected: f.rejected}
 }
 
 func (f *rawFile) staged(token uint64) *blotterv1.StagedFile {

@@ -29,6 +29,8 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	table NAME                          begins anew with another table of rms
 //	file NAME@VERSION MINUTES [BYTES]   a raw object, modified so long after noon
 //	part NAME@VERSION                   what reports has of a transaction file, as NAME@VERSION#reports
+//	rejects FILE ROWS                   so many rows of it are set aside
+//	mended NAME FILE[/TOKEN] ROWS|- [DROPPED]  rows of it that an operator mended
 //	deliver FILE...                     FileClassified
 //	transformed FILE... | failed FILE   of the running grant; /TOKEN names another
 //	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
@@ -107,6 +109,10 @@ func (sc *scenario) input(verb string, args []string) {
 		sc.declare(args)
 	case "part":
 		sc.part(args[0])
+	case "rejects":
+		sc.file(args[0]).rejected = int64(sc.number(args[1]))
+	case "mended":
+		sc.mended(args)
 	case "deliver":
 		for _, name := range args {
 			sc.event(sc.file(name).classified())
@@ -287,7 +293,11 @@ func (sc *scenario) apply(in Input) {
 // tell tells the state in a few lines.
 func (sc *scenario) tell() {
 	s := sc.state
-	fmt.Fprintf(&sc.out, "%s %s generation %d token %d rows %d\n", s.Flag(), s.Phase(), s.Generation, s.Token, s.Rows)
+	aside := ""
+	if s.Rejected != 0 {
+		aside = fmt.Sprintf(", %d set aside", s.Rejected)
+	}
+	fmt.Fprintf(&sc.out, "%s %s generation %d token %d rows %d%s\n", s.Flag(), s.Phase(), s.Generation, s.Token, s.Rows, aside)
 	if m := s.Maintenance; m.Failure != nil {
 		fmt.Fprintf(&sc.out, "  maintenance failed %d time(s) with %s, again at %s\n", m.Failures, m.Failure.Code, m.Next.Format("15:04"))
 	}
