@@ -46,6 +46,14 @@ func (f File) Place() (FileKind, FileOrder) {
 	return f.Mending.Kind, f.Mending.Order
 }
 
+// Of gives the file that rows come from: id itself, or the one whose rows were mended.
+func (m Mending) Of(id FileID) FileID {
+	if m.IsZero() {
+		return id
+	}
+	return m.FileID
+}
+
 // LastModified gives the time in an order, which is when the file's object was
 // modified, in UTC; false if o was not made by NewFileOrder.
 func (o FileOrder) LastModified() (time.Time, bool) {

@@ -75,11 +75,7 @@ func (j Job) check() error {
 	if len(faults) > 0 {
 		return fmt.Errorf("transform %s of %s: %w", j.File.ID, j.Table.ID, errors.Join(faults...))
 	}
-	own := j.File.ID
-	if !j.File.Mending.IsZero() {
-		own = j.File.Mending.FileID
-	}
-	if part := j.File.Part; !part.IsZero() && (j.File.Kind != dms.KindChange || part.ID() != own) {
+	if part := j.File.Part; !part.IsZero() && (j.File.Kind != dms.KindChange || part.ID() != j.File.Mending.Of(j.File.ID)) {
 		return fmt.Errorf("transform %s of %s: it is not the change file that part %s of file %s makes", j.File.ID, j.Table.ID, part, part.FileID)
 	}
 	if j.File.Kind != dms.KindLoad && j.File.Kind != dms.KindChange && !splits {

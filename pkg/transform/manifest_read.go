@@ -92,7 +92,7 @@ func (m *Manifest) Validate() error {
 	if m.Kind != dms.KindLoad && m.Kind != dms.KindChange && !split {
 		fault("kind %d is none of load, change and transaction", m.Kind)
 	}
-	if part := m.Part; !part.IsZero() && (m.Kind != dms.KindChange || part.ID() != m.FileID) {
+	if part := m.Part; !part.IsZero() && (m.Kind != dms.KindChange || part.ID() != m.Mending.Of(m.FileID)) {
 		fault("part: the file is not part %s of file %s", part, part.FileID)
 	}
 	if !m.Mending.IsZero() && (m.Kind != dms.KindChange || m.Mending.Kind == 0 || m.Mending.Order == "") {

@@ -32,19 +32,21 @@ type Report struct {
 	Size      int64     `json:"size"`
 	Modified  time.Time `json:"last_modified"`
 	// Part is set where the failed rows are those of one table in a transaction file.
-	Part        *dms.Part `json:"part,omitempty"`
-	Quarantined time.Time `json:"quarantined"`
-	Code        string    `json:"code"`
-	Message     string    `json:"message"`
-	Row         int64     `json:"row,omitempty"`
-	Column      string    `json:"column,omitempty"`
-	Expected    string    `json:"expected,omitempty"`
-	RowsFailed  int64     `json:"rows_failed,omitempty"`
-	Value       string    `json:"value,omitempty"` // the beginning of it
-	Hint        string    `json:"hint,omitempty"`
-	Resume      []string  `json:"resume"`         // the commands that let the table go on
-	Copy        string    `json:"copy,omitempty"` // the key of the object's copy in the failed bucket
-	CopyError   string    `json:"copy_error,omitempty"`
+	Part *dms.Part `json:"part,omitempty"`
+	// Mending is set where they are rows that an operator mended, of another file.
+	Mending     *dms.Mending `json:"mending,omitempty"`
+	Quarantined time.Time    `json:"quarantined"`
+	Code        string       `json:"code"`
+	Message     string       `json:"message"`
+	Row         int64        `json:"row,omitempty"`
+	Column      string       `json:"column,omitempty"`
+	Expected    string       `json:"expected,omitempty"`
+	RowsFailed  int64        `json:"rows_failed,omitempty"`
+	Value       string       `json:"value,omitempty"` // the beginning of it
+	Hint        string       `json:"hint,omitempty"`
+	Resume      []string     `json:"resume"`         // the commands that let the table go on
+	Copy        string       `json:"copy,omitempty"` // the key of the object's copy in the failed bucket
+	CopyError   string       `json:"copy_error,omitempty"`
 }
 
 // quarantine copies the raw object and a report to the failed bucket. Both are
@@ -59,11 +61,8 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		Modified: file.Object.LastModified.UTC(), Quarantined: at.UTC(),
 		Code: failure.GetCode(), Message: failure.GetMessage(), Row: failure.GetRow(), Column: failure.GetColumn(),
 		Expected: failure.GetExpected(), RowsFailed: failure.GetRowsFailed(), Hint: failure.GetHint(),
-		Resume: []string{
-			fmt.Sprintf("blotter resume '%s' --retry   # read this same file again, once its registration is mended", table),
-			fmt.Sprintf("blotter resume '%s' --skip    # go on without it; written again at the source, it comes as a new file", table),
-		},
-		Copy: folder + "/" + path.Base(file.Object.Key),
+		Resume: waysOn(table, file),
+		Copy:   folder + "/" + path.Base(file.Object.Key),
 	}
 	value, err := s.failedValue(ctx, table, file.ID, failure)
 	if err != nil {
@@ -73,14 +72,10 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 	if !file.Part.IsZero() {
 		report.Part = &file.Part
 	}
-	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
-	_, err = try(ctx, func() (objects.Info, error) {
-		if !file.Mending.IsZero() { // it lies here already
-			report.Copy = file.Object.Key
-			return s.deps.Failed.Stat(ctx, file.Object.Key)
-		}
-		return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, report.Copy)
-	})
+	if !file.Mending.IsZero() {
+		report.Mending, report.Copy = &file.Mending, file.Object.Key
+	}
+	_, err = try(ctx, func() (objects.Info, error) { return s.keepCopy(ctx, file, report.Copy) })
 	switch {
 	case err == nil, errors.Is(err, objects.ErrExists):
 	case ctx.Err() != nil:
@@ -101,6 +96,27 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 			FileId: string(file.ID), ObjectKey: report.Copy, ReportKey: reportKey, Failure: failure,
 		},
 	}}, nil
+}
+
+// waysOn gives the commands that let a table go on behind a file that failed.
+func waysOn(table dms.TableID, file dms.File) []string {
+	retry := fmt.Sprintf("blotter resume '%s' --retry   # read this same file again, once its registration is mended", table)
+	skip := fmt.Sprintf("blotter resume '%s' --skip    # go on without it; ", table)
+	if !file.Mending.IsZero() {
+		return []string{retry, skip + "its rows are set aside still, and can be mended again",
+			fmt.Sprintf("blotter rejected export '%s' --file %s -o rows.csv   # then, to mend them again", table, file.Mending.FileID)}
+	}
+	return []string{retry, skip + "written again at the source, it comes as a new file"}
+}
+
+// keepCopy copies the object of a file into the failed bucket. Mended rows lie
+// there already.
+func (s *Service) keepCopy(ctx context.Context, file dms.File, to string) (objects.Info, error) {
+	if !file.Mending.IsZero() {
+		return s.deps.Failed.Stat(ctx, file.Object.Key)
+	}
+	version := objects.Version{ID: file.Object.VersionID, ETag: file.Object.ETag}
+	return s.deps.Failed.Copy(ctx, s.deps.Raw, file.Object.Key, version, to)
 }
 
 // failedValue gives the value that a failure is about, if the table's reports

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/eventlog/eventlogtest"
 	"github.com/openblotter/blotter/pkg/lake"
@@ -202,5 +204,40 @@ func TestAQuarantineShowsTheValue(t *testing.T) {
 		if report := b.read(e.GetReportKey()); strings.Contains(report, "secret") != showValues {
 			t.Errorf("values are shown: %t\n%s", !showValues, report)
 		}
+	}
+}
+
+// TestMendedRowsThatFailAreLeftWhereTheyLie: the report names the file that they
+// are of, and how they are mended again.
+func TestMendedRowsThatFailAreLeftWhereTheyLie(t *testing.T) {
+	b := newBench(t)
+	b.spec = withRejects(false)
+	const key = "rms/reports/abc/rejected-4/mended-1.jsonl"
+	w, err := b.failed.Create(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "{}\n"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := w.Commit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := dms.Object{Bucket: "failed", Key: key, ETag: info.ETag, Size: info.Size}
+	m := dms.Mending{FileID: "abc", Kind: dms.KindLoad, Order: "L1", Token: 4}
+	ref := wire.FileRef(dms.File{ID: dms.NewFileID(o, dms.KindChange), Object: o, Kind: dms.KindChange, Order: dms.MendedOrder("L1", "m"), Mending: m})
+	said := b.hears(paused(ref))
+	e := said[0].Event.(*blotterv1.FileQuarantined)
+	if len(said) != 1 || e.GetObjectKey() != key {
+		t.Errorf("it says %v", said)
+	}
+	var report Report
+	if err := json.Unmarshal([]byte(b.read(e.GetReportKey())), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Mending == nil || *report.Mending != m || report.Copy != key || report.CopyError != "" ||
+		len(report.Resume) != 3 || !strings.Contains(report.Resume[2], "blotter rejected export 'rms.reports' --file abc") {
+		t.Errorf("the report is %+v", report)
 	}
 }

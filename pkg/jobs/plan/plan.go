@@ -32,10 +32,10 @@ type Plan struct {
 	Token    uint64         `json:"token"`
 	Deadline time.Time      `json:"deadline"` // zero: none
 	// Raw is the bucket of the files' objects: that of mended rows is the failed one.
-	Raw      Place          `json:"raw"`
-	Staging  Place          `json:"staging"`
-	Files    []dms.File     `json:"files"`
-	Limits   Limits         `json:"limits"`
+	Raw     Place      `json:"raw"`
+	Staging Place      `json:"staging"`
+	Files   []dms.File `json:"files"`
+	Limits  Limits     `json:"limits"`
 }
 
 // Place is a bucket as a program elsewhere finds it.
