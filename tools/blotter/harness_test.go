@@ -44,6 +44,12 @@ type testSystem struct {
 // startSystem runs all services until the test ends or halt is called.
 func startSystem(t *testing.T) *testSystem {
 	t.Helper()
+	return startSystemOf(t, testTables)
+}
+
+// startSystemOf is startSystem with other tables.
+func startSystemOf(t *testing.T, tables string) *testSystem {
+	t.Helper()
 	s := &testSystem{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	cfg := roles.DefaultConfig()
 	cfg.Dir, cfg.Watch.StableFor = s.dir, 10*time.Millisecond
@@ -53,7 +59,7 @@ func startSystem(t *testing.T) *testSystem {
 	}
 	s.stop, _ = s.process.Start(context.WithoutCancel(t.Context()))
 	t.Cleanup(s.halt)
-	specs, err := registry.Parse([]byte(testTables), "test.yaml")
+	specs, err := registry.Parse([]byte(tables), "test.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

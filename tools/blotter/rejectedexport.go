@@ -31,7 +31,8 @@ func newRejectedExport() *cobra.Command {
 then the columns of the file, with their names in the first line.
 
 Null is the bare token that is registered (dms.null; nothing at all for Parquet);
-in quotes it is text. Rows that were mended or dropped are left out. A row with too many or too few fields is written as it is.
+in quotes it is text. A row with too many or too few fields is written as it is.
+Rows that were mended or dropped, or are on their way, are left out.
 The file holds values of rows: keep it as the data themselves are kept.`,
 		Example: `  blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv
   blotter rejected export rms.reports --file 1f3a5c7e | head`,
@@ -72,7 +73,11 @@ func exportTo(ctx context.Context, dir string, table dms.TableID, f *rejectedFil
 	if err != nil {
 		return 0, fmt.Errorf("write the rows: %w", err)
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(name)) // not half a file
+		}
+	}()
 	return exportRejected(ctx, dir, table, f, out)
 }
 
@@ -93,8 +98,11 @@ func exportRejected(ctx context.Context, dir string, table dms.TableID, f *rejec
 	if err == nil {
 		err = w.out.Flush()
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return n, fmt.Errorf("write the rows: %w", err)
+	case n == 0:
+		return n, errors.New("no row of this file is open: all were mended or dropped, or are on their way")
 	}
 	return n, nil
 }

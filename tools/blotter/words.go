@@ -57,10 +57,14 @@ func sayObject(event proto.Message) string {
 	case *blotterv1.ObjectArrived:
 		said := fmt.Sprintf("%s, %d bytes, by %s", object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetObject().GetSize(), e.GetSource())
 		if m := e.GetMending(); m != nil {
-			said = parts(said, "rows "+m.GetRows()+" of "+shortID(m.GetFileId()), e.GetReason())
-			if m.GetDropped() != "" {
-				said += ", rows " + m.GetDropped() + " dropped"
+			rows, dropped := "", ""
+			if m.GetRows() != "" {
+				rows = "rows " + m.GetRows() + " mended"
 			}
+			if m.GetDropped() != "" {
+				dropped = "rows " + m.GetDropped() + " dropped"
+			}
+			said = parts(said, "of "+shortID(m.GetFileId()), rows, dropped, e.GetReason())
 		}
 		return said
 	case *blotterv1.ObjectIgnored:
