@@ -57,7 +57,7 @@ func stage(ctx context.Context, task stageTask) (_ staged, err error) {
 		return staged{}, err
 	}
 	began := time.Now()
-	file, err := jobslocal.New(raw, staging, transform.DefaultConfig()).Run(ctx, job)
+	file, err := jobslocal.New(raw, staging, nil, transform.DefaultConfig()).Run(ctx, job)
 	if err != nil {
 		return staged{}, err
 	}
