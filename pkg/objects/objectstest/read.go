@@ -28,6 +28,14 @@ func pinned(t *testing.T, b objects.Bucket) {
 	}
 	_, err := b.Open(t.Context(), "k", objects.Version{ETag: other.ETag})
 	wantError(t, "Open in another version", err, objects.ErrChanged)
+	foreign := "of-another-object"
+	if other.VersionID != "" {
+		foreign = other.VersionID
+	}
+	_, err = b.Open(t.Context(), "k", objects.Version{ID: foreign})
+	wantError(t, "Open in another object's version", err, objects.ErrChanged)
+	_, err = b.Open(t.Context(), "missing", objects.Version{ID: foreign})
+	wantError(t, "Open of no object in a version", err, objects.ErrNotFound)
 	_, err = b.Copy(t.Context(), b, "k", objects.Version{ETag: other.ETag}, "copy")
 	wantError(t, "Copy of another version", err, objects.ErrChanged)
 	_, err = b.Stat(t.Context(), "copy")
@@ -56,6 +64,44 @@ func pinnedAfterReplacement(t *testing.T, b objects.Bucket) {
 		t.Errorf("the reader of the old version gave %q, %v", content, err)
 	}
 	must(t, open.Close())
+}
+
+// versionStays: where the bucket keeps versions, each stays readable by its id,
+// and listings tell of the newest.
+func versionStays(t *testing.T, b objects.Bucket) {
+	first := put(t, b, "k", "first")
+	if first.VersionID == "" {
+		t.Skip("the bucket keeps no versions")
+	}
+	must(t, b.Remove(t.Context(), "k"))
+	checkKeys(t, "listed after Remove", list(t, b, ""))
+	_, err := b.Stat(t.Context(), "k")
+	wantError(t, "Stat after Remove", err, objects.ErrNotFound)
+	second := put(t, b, "k", "2econd")
+	if second.VersionID == first.VersionID {
+		t.Fatalf("two versions have the id %s", first.VersionID)
+	}
+	for _, v := range []struct {
+		info    objects.Info
+		content string
+	}{{first, "first"}, {second, "2econd"}} {
+		if got := read(t, b, "k", objects.Version{ID: v.info.VersionID, ETag: v.info.ETag}); got != v.content {
+			t.Errorf("version %s holds %q", v.info.VersionID, got)
+		}
+	}
+	_, err = b.Open(t.Context(), "k", objects.Version{ID: first.VersionID, ETag: second.ETag})
+	wantError(t, "Open of one version with the ETag of another", err, objects.ErrChanged)
+	copied, err := b.Copy(t.Context(), b, "k", objects.Version{ID: first.VersionID}, "copy")
+	must(t, err)
+	if got := read(t, b, "copy", objects.Version{ID: copied.VersionID}); got != "first" {
+		t.Errorf("the copy of the old version holds %q", got)
+	}
+	for info, err := range b.List(t.Context(), "k") {
+		must(t, err)
+		if info.VersionID != "" && info.VersionID != second.VersionID || info.Size != second.Size {
+			t.Errorf("listed as %+v, the newest is %+v", info, second)
+		}
+	}
 }
 
 func readerAt(t *testing.T, b objects.Bucket) {
@@ -161,6 +207,19 @@ func copyWithin(t *testing.T, b objects.Bucket) {
 	}
 }
 
+// copyBig: what an adapter copies by parts is whole, and create-only too.
+func copyBig(t *testing.T, b objects.Bucket) {
+	content := pattern(bigSize)
+	info := put(t, b, "src", content)
+	copied, err := b.Copy(t.Context(), b, "src", objects.Version{ID: info.VersionID, ETag: info.ETag}, "dst")
+	must(t, err)
+	if copied.Size != bigSize || read(t, b, "dst", objects.Version{ID: copied.VersionID, ETag: copied.ETag}) != content {
+		t.Errorf("the copy is not what was copied: %+v", copied)
+	}
+	_, err = b.Copy(t.Context(), b, "src", objects.Version{}, "dst")
+	wantError(t, "a second Copy", err, objects.ErrExists)
+}
+
 func copyExists(t *testing.T, b objects.Bucket) {
 	put(t, b, "src", "new")
 	put(t, b, "dst", "old")
@@ -171,7 +230,8 @@ func copyExists(t *testing.T, b objects.Bucket) {
 	}
 }
 
-func copyBetween(t *testing.T, from, to objects.Bucket) {
+// CopyBetween copies an object from one bucket to another, of whatever adapters.
+func CopyBetween(t *testing.T, from, to objects.Bucket) {
 	content := pattern(100_000)
 	info := put(t, from, "a/k", content)
 	copied, err := to.Copy(t.Context(), from, "a/k", objects.Version{ID: info.VersionID, ETag: info.ETag}, "b/k")

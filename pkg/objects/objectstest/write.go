@@ -127,6 +127,53 @@ func createRace(t *testing.T, b objects.Bucket) {
 	}
 }
 
+// bigSize is more than an adapter sends at once.
+const bigSize = 11 << 20
+
+// existsBig: what is there stays, however large what comes is.
+func existsBig(t *testing.T, b objects.Bucket) {
+	put(t, b, "k", "first")
+	_, err := tryPut(t, b, "k", pattern(bigSize))
+	wantError(t, "a second Create", err, objects.ErrExists)
+	if got := read(t, b, "k", objects.Version{}); got != "first" {
+		t.Errorf("the object has %d bytes", len(got))
+	}
+}
+
+// createRaceBig: of large writers of one key one wins, and what is there is its
+// own, whole.
+func createRaceBig(t *testing.T, b objects.Bucket) {
+	const writers = 3
+	var wins, winner atomic.Int64
+	race(writers, func(i int) {
+		content := strings.Repeat(fmt.Sprintf("writer %02d;", i), bigSize/10)
+		switch _, err := tryPut(t, b, "k", content); {
+		case err == nil:
+			wins.Add(1)
+			winner.Store(int64(i))
+		default:
+			wantError(t, "a writer that lost", err, objects.ErrExists)
+		}
+	})
+	if wins.Load() != 1 {
+		t.Fatalf("%d writers won", wins.Load())
+	}
+	if read(t, b, "k", objects.Version{}) != strings.Repeat(fmt.Sprintf("writer %02d;", winner.Load()), bigSize/10) {
+		t.Error("the object is not what its winner wrote")
+	}
+}
+
+// abortBig: what was sent before Abort leaves nothing.
+func abortBig(t *testing.T, b objects.Bucket) {
+	w, err := b.Create(t.Context(), "k")
+	must(t, err)
+	_, err = io.WriteString(w, pattern(2*bigSize))
+	must(t, err)
+	must(t, w.Abort())
+	checkKeys(t, "listed", list(t, b, ""))
+	put(t, b, "k", "y")
+}
+
 func canceled(t *testing.T, b objects.Bucket) {
 	w, err := b.Create(t.Context(), "k")
 	must(t, err)

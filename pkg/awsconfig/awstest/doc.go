@@ -1,0 +1,22 @@
+// Package awstest lets tests reach AWS or its stand-in, where there is one.
+//
+// # Known differences of the stand-in
+//
+// `.ci/standin/run` starts ministack, as pinned in .ci/standin/requirements.txt.
+// What it does otherwise than AWS, so far as our code meets it:
+//
+//   - S3: GetObject with a versionId ignores Range and gives the whole object.
+//     The reader cuts the range out, as HTTP asks of clients.
+//   - S3: CopyObject ignores If-None-Match for the destination. Our copy looks
+//     before it begins; that the condition is sent is tested on the wire
+//     (pkg/objects/s3, TestConditions). Two copies that race are decided by AWS
+//     alone.
+//   - It checks no signatures and no permissions: only a real account shows what a
+//     role may do.
+//   - Conflicts that take two writers inside of one request
+//     (ConditionalRequestConflict, TransactionConflict) do not occur; they are
+//     tested on the wire.
+//
+// gofakes3, which runs inside of `go test`, is only a part of S3; what it lacks
+// stands beside the test that skips it (pkg/objects/s3, notInProcess).
+package awstest
