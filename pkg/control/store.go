@@ -54,7 +54,9 @@ type Spec struct {
 }
 
 // Store keeps the state of tables. Reads are consistent: they see every Commit
-// that returned before them, whoever made it.
+// that returned before them, whoever made it. A list that is read while others
+// commit may hold rows of some of their commits: who decides by it commits on the
+// version that was loaded before, which is refused then.
 type Store interface {
 	// Table loads the item of a table; ErrNotFound if there is none.
 	Table(ctx context.Context, table dms.TableID) (TableItem, error)
@@ -120,7 +122,9 @@ type Objects interface {
 	// ErrConflict; revision 0 expects that there is none. The stored revision
 	// becomes row.Revision+1. It is durable when PutObject returns.
 	PutObject(ctx context.Context, row ObjectRow) error
-	// ObjectsIn loads the rows in one state, at most limit (which is positive),
-	// oldest first: in the order in which each was put for the first time.
+	// ObjectsIn loads the rows in one state, pending or held, at most limit (which
+	// is positive), oldest first: in the order in which each was put for the first
+	// time, by the clocks of those who put them. Told objects are history, which a
+	// store need not list.
 	ObjectsIn(ctx context.Context, state ObjectState, limit int) ([]ObjectRow, error)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/openblotter/blotter/pkg/awsconfig"
 )
 
-// RealAccount, set to any value, lets the tests run against the account that the
+// RealAccount lets the tests run, if it is set, against the account that the
 // AWS environment names; they make and remove what they need.
 const RealAccount = "BLOTTER_TEST_AWS_ACCOUNT"
 

@@ -11,6 +11,9 @@
 //     before it begins; that the condition is sent is tested on the wire
 //     (pkg/objects/s3, TestConditions). Two copies that race are decided by AWS
 //     alone.
+//   - DynamoDB: a query of a KEYS_ONLY index that asks for all attributes gets the
+//     keys; AWS fetches the rest from the table. Our store reads the rows by their
+//     keys.
 //   - It checks no signatures and no permissions: only a real account shows what a
 //     role may do.
 //   - Conflicts that take two writers inside of one request

@@ -124,6 +124,5 @@ func objectsInOrder(t *testing.T, s Store) {
 	id := func(n int) dms.FileID { return object(n, "").FileID }
 	check(control.ObjectPending, 10, id(5), id(9), id(1), id(7))
 	check(control.ObjectPending, 2, id(5), id(9))
-	check(control.ObjectTold, 10, id(3))
 	check(control.ObjectHeld, 10)
 }

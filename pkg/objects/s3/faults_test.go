@@ -6,101 +6,25 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/s3"
 )
 
-// wire stands between the adapter and S3 and may lose, answer and count.
-type wire struct {
-	next aws.HTTPClient
-	mu   sync.Mutex
-	// before answers a request itself, or gives nil.
-	before func(*http.Request) (*http.Response, error)
-	// after changes an answer.
-	after func(*http.Request, *http.Response) (*http.Response, error)
-	sent  []*http.Request
-}
-
-func (w *wire) Do(r *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	w.sent = append(w.sent, r)
-	before, after := w.before, w.after
-	w.mu.Unlock()
-	if before != nil {
-		if resp, err := before(r); resp != nil || err != nil {
-			return resp, err
-		}
-	}
-	resp, err := w.next.Do(r)
-	if err == nil && after != nil {
-		return after(r, resp)
-	}
-	return resp, err
-}
-
-// set replaces what the wire does and forgets what was sent.
-func (w *wire) set(before func(*http.Request) (*http.Response, error), after func(*http.Request, *http.Response) (*http.Response, error)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.before, w.after, w.sent = before, after, nil
-}
-
-func (w *wire) count(method string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, r := range w.sent {
-		if r.Method == method {
-			n++
-		}
-	}
-	return n
-}
-
-func wired(t *testing.T) (*wire, *s3.Bucket) {
+func wired(t *testing.T) (*awstest.Wire, *s3.Bucket) {
 	t.Helper()
 	cfg := inProcess(t)
-	w := &wire{next: cfg.HTTPClient}
-	cfg.HTTPClient = w
+	w := awstest.NewWire(&cfg)
 	b := bucket(t, s3.NewClient(cfg), s3.Config{Limits: limits}, false)
-	t.Cleanup(func() { w.set(nil, nil) })
+	t.Cleanup(func() { w.Set(nil, nil) })
 	return w, b
 }
 
 func answer(r *http.Request, status int, code string) *http.Response {
-	return &http.Response{
-		StatusCode: status, Request: r, Header: http.Header{"Content-Type": {"application/xml"}},
-		Body: io.NopCloser(strings.NewReader("<Error><Code>" + code + "</Code><Message>m</Message></Error>")),
-	}
+	return awstest.Answer(r, status, "application/xml", "<Error><Code>"+code+"</Code><Message>m</Message></Error>")
 }
-
-var errCut = errors.New("connection reset")
-
-// once loses the answer to the first request that matches.
-func once(match func(*http.Request) bool) func(*http.Request, *http.Response) (*http.Response, error) {
-	var done sync.Once
-	return func(r *http.Request, resp *http.Response) (*http.Response, error) {
-		var err error
-		if match(r) {
-			done.Do(func() { err = errors.Join(errCut, resp.Body.Close()) })
-		}
-		if err != nil {
-			return nil, &lostError{err}
-		}
-		return resp, nil
-	}
-}
-
-// lostError looks to the SDK like a connection that broke.
-type lostError struct{ error }
-
-func (*lostError) Timeout() bool   { return true }
-func (*lostError) Temporary() bool { return true }
 
 func write(t *testing.T, b objects.Bucket, key string, content []byte) (objects.Info, error) {
 	t.Helper()
@@ -133,13 +57,13 @@ func TestLostAnswers(t *testing.T) {
 		"put":      {100, func(r *http.Request) bool { return r.Method == http.MethodPut }},
 		"complete": {11 << 20, func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploadId") }},
 	} {
-		w.set(nil, once(c.match))
+		w.LoseOnce(c.match)
 		info, err := write(t, b, name, content(c.size))
 		if err != nil || info.Size != int64(c.size) {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 	}
-	w.set(nil, nil)
+	w.Set(nil, nil)
 	if _, err := write(t, b, "put", content(100)); !errors.Is(err, objects.ErrExists) {
 		t.Errorf("the same bytes by another writer: %v", err)
 	}
@@ -149,7 +73,7 @@ func TestLostAnswers(t *testing.T) {
 func TestConflict(t *testing.T) {
 	w, b := wired(t)
 	conflicts := 2
-	w.set(func(r *http.Request) (*http.Response, error) {
+	w.Set(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut && conflicts > 0 {
 			conflicts--
 			return answer(r, http.StatusConflict, "ConditionalRequestConflict"), nil
@@ -175,14 +99,13 @@ func TestConditions(t *testing.T) {
 	if _, err := b.Copy(t.Context(), b, "small", objects.Version{}, "copy"); err != nil {
 		t.Fatal(err)
 	}
-	w.before = func(r *http.Request) (*http.Response, error) { // gofakes3 cannot copy parts
+	sent := w.Sent()
+	w.Set(func(r *http.Request) (*http.Response, error) { // gofakes3 cannot copy parts
 		if r.Header.Get("X-Amz-Copy-Source") != "" {
-			resp := answer(r, http.StatusOK, "")
-			resp.Body = io.NopCloser(strings.NewReader("<CopyPartResult><ETag>e</ETag></CopyPartResult>"))
-			return resp, nil
+			return awstest.Answer(r, http.StatusOK, "application/xml", "<CopyPartResult><ETag>e</ETag></CopyPartResult>"), nil
 		}
 		return nil, nil
-	}
+	}, nil)
 	if _, err := b.Copy(t.Context(), b, "large", objects.Version{}, "large copy"); err == nil {
 		t.Error("an upload without parts was completed")
 	}
@@ -194,7 +117,7 @@ func TestConditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	var makes, copies, reads int
-	for _, r := range w.sent {
+	for _, r := range append(sent, w.Sent()...) {
 		query := r.URL.Query()
 		source := r.Header.Get("X-Amz-Copy-Source") != ""
 		switch {
@@ -235,7 +158,7 @@ func TestBrokenBodies(t *testing.T) {
 		}
 		return resp, nil
 	}
-	w.set(nil, broken)
+	w.Set(nil, broken)
 	r, err := b.Open(t.Context(), "k", objects.Version{})
 	if err != nil {
 		t.Fatal(err)
@@ -245,14 +168,14 @@ func TestBrokenBodies(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes of %d came, %v", len(got), len(want), err)
 	}
-	if n := w.count(http.MethodGet); n != 4 {
+	if n := w.Count(awstest.Method(http.MethodGet)); n != 4 {
 		t.Errorf("%d requests, want 4", n)
 	}
 	at := make([]byte, 90_000)
 	if _, err := r.ReadAt(at, 5000); err != nil || !bytes.Equal(at, want[5000:95_000]) {
 		t.Errorf("ReadAt: %v", err)
 	}
-	w.set(nil, func(r *http.Request, resp *http.Response) (*http.Response, error) {
+	w.Set(nil, func(r *http.Request, resp *http.Response) (*http.Response, error) {
 		if r.Method == http.MethodGet {
 			resp.Body = &breaking{resp.Body, 0}
 		}
@@ -261,7 +184,7 @@ func TestBrokenBodies(t *testing.T) {
 	if n, err := r.ReadAt(at[:10], 99_000); err == nil {
 		t.Errorf("%d bytes of a dead server", n)
 	}
-	if n := w.count(http.MethodGet); n > 10 {
+	if n := w.Count(awstest.Method(http.MethodGet)); n > 10 {
 		t.Errorf("a dead server was asked %d times", n)
 	}
 }
@@ -289,7 +212,7 @@ func TestSmallReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, ignoring := range map[string]bool{"ranges": false, "no ranges": true} {
-		w.set(func(r *http.Request) (*http.Response, error) {
+		w.Set(func(r *http.Request) (*http.Response, error) {
 			if ignoring {
 				r.Header.Del("Range")
 			}
@@ -306,7 +229,7 @@ func TestSmallReads(t *testing.T) {
 			}
 		}
 		// 64 blocks, the first alone, then four at once.
-		if n := w.count(http.MethodGet); n != 17 {
+		if n := w.Count(awstest.Method(http.MethodGet)); n != 17 {
 			t.Errorf("%s: %d requests, want 17", name, n)
 		}
 		if err := r.Close(); err != nil {
