@@ -63,6 +63,8 @@ var commands = map[string]struct {
 	"load-reopen": {"takes late load files into their load",
 		`{"id":"6","actor":"operator:me","reason":"copied late","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) { return LoadReopen{r.order()}, nil }},
+	"hold-rebuild": {"makes the hold queue of a table what its state says",
+		`{"id":"8","actor":"operator:me","table":"rms.reports"}`, nil},
 	"load-ignore": {"refuses late load files",
 		`{"id":"7","actor":"operator:me","reason":"left over","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) { return LoadIgnore{r.order()}, nil }},
@@ -155,8 +157,11 @@ func (s *Service) execute(ctx context.Context, name string, req CommandRequest) 
 	if req.ID == "" || req.Actor == "" {
 		return "", refuse("a command needs an id and an actor")
 	}
-	if name == "apply" {
+	switch name {
+	case "apply":
 		return s.registerTable(ctx, table, req)
+	case "hold-rebuild":
+		return s.rebuildHold(ctx, table)
 	}
 	c, err := command.make(req)
 	if err != nil {

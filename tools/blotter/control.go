@@ -178,6 +178,35 @@ gaps in its numbering, or with less than half of the table's rows, is held until
 	return load
 }
 
+func newHoldQueue() *cobra.Command {
+	queue := &cobra.Command{
+		Use:     "holdqueue",
+		Short:   "Mend the list of files that wait",
+		Example: `  blotter holdqueue rebuild rms.reports`,
+		Args:    cobra.NoArgs,
+		RunE:    wantsSubcommand,
+	}
+	queue.AddCommand(&cobra.Command{
+		Use:   "rebuild TABLE",
+		Short: "Make a table's hold queue equal to what its state says",
+		Long: `Make a table's hold queue equal to what its state says: files that wait and are
+missing are added, others are removed. The queue only shows what waits (it may be
+lost, or emptied by hand); the control store decides what runs, and is not changed.`,
+		Example: `  blotter holdqueue rebuild rms.reports`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return order(cmd, false, func(ctx context.Context, c *client) error {
+				detail, err := c.command(ctx, "hold-rebuild", lockmanager.CommandRequest{Table: args[0]})
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), detail)
+				}
+				return err
+			})
+		},
+	})
+	return queue
+}
+
 func newReconcile() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{

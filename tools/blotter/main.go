@@ -61,7 +61,7 @@ with a log of everything that happened.`,
 		}
 	}
 	add("run", newDemo(), newUp())
-	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newReconcile(), newNotify(), newRejected())
+	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newRejected())
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
 	add("look", newTables(), table, newCat(), newLog(), newReplay(), newDecode())

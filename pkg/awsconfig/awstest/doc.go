@@ -14,6 +14,9 @@
 //   - DynamoDB: a query of a KEYS_ONLY index that asks for all attributes gets the
 //     keys; AWS fetches the rest from the table. Our store reads the rows by their
 //     keys.
+//   - SQS: ReceiveRequestAttemptId is ignored, so that a lost answer hides its
+//     messages for the visibility timeout. Counts and lists are exact at once, which
+//     those of AWS are not.
 //   - It checks no signatures and no permissions: only a real account shows what a
 //     role may do.
 //   - Conflicts that take two writers inside of one request

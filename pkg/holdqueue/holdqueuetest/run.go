@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) holdqueue.Queue) {
 		{"TablesAreApart", tablesAreApart},
 		{"Concurrent", concurrent},
 		{"Canceled", canceled},
+		{"Rebuilt", rebuilt},
 	}
 	for _, s := range suite {
 		t.Run(s.name, func(t *testing.T) { s.test(t, open(t)) })
@@ -148,6 +149,25 @@ func canceled(t *testing.T, q holdqueue.Queue) {
 		t.Errorf("Hold under a canceled context: got %v", err)
 	}
 	checkLen(t, q, reports, 0)
+}
+
+// rebuilt: a list that lost some files, and shows others that do not wait, is
+// made what it should be; a second time nothing is left to do.
+func rebuilt(t *testing.T, q holdqueue.Queue) {
+	for _, i := range []holdqueue.Item{item(1, 1), item(2, 2), item(7, 7), item(8, 9)} {
+		must(t, q.Hold(t.Context(), reports, i))
+	}
+	must(t, q.Hold(t.Context(), persons, item(5, 5)))
+	want := []holdqueue.Item{item(2, 2), item(3, 3), item(4, 4), item(8, 8)}
+	for _, changes := range []holdqueue.Rebuilt{{Added: 3, Removed: 3}, {}} {
+		got, err := holdqueue.Rebuild(t.Context(), q, reports, want)
+		must(t, err)
+		if got != changes {
+			t.Errorf("rebuilt with %+v, want %+v", got, changes)
+		}
+		check(t, q, reports, 10, want...)
+	}
+	check(t, q, persons, 10, item(5, 5))
 }
 
 // model compares a queue with a map under random operations.

@@ -1,0 +1,190 @@
+package sqs
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/holdqueue"
+	"github.com/openblotter/blotter/pkg/holdqueue/holdqueuetest"
+)
+
+// TestMain lets the model run few times: each step of it is some calls.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		if err := flag.Set("rapid.checks", "10"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+var reports = dms.TableID{DB: "rms", Table: "reports"}
+
+func item(n int) holdqueue.Item {
+	return holdqueue.Item{FileID: dms.FileID(fmt.Sprintf("%032x", n)), Order: dms.FileOrder(fmt.Sprintf("%08d", n))}
+}
+
+// open makes queues of a prefix that is used by this test alone.
+func open(t *testing.T, client *awssqs.Client) *Queue {
+	t.Helper()
+	cfg := DefaultConfig()
+	name := awstest.Name(t)
+	cfg.Prefix = "t" + name[len(name)-20:] + "-"
+	if awstest.StandIn() {
+		cfg.Settle = 0 // it knows at once what is there
+	}
+	q, err := New(client, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		pages := awssqs.NewListQueuesPaginator(client, &awssqs.ListQueuesInput{QueueNamePrefix: &cfg.Prefix, MaxResults: aws.Int32(100)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return
+			}
+			for _, url := range page.QueueUrls {
+				_, _ = client.DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: &url})
+			}
+		}
+	})
+	return q
+}
+
+func TestContract(t *testing.T) {
+	client := awssqs.NewFromConfig(awstest.Config(t))
+	holdqueuetest.Run(t, func(t *testing.T) holdqueue.Queue { return open(t, client) })
+}
+
+// TestNames: names are of what SQS allows, and no two tables share one.
+func TestNames(t *testing.T) {
+	tables := []dms.TableID{
+		reports, {DB: "rms", Table: "reports_2"}, {DB: "rms", Table: "reports.2"}, {DB: "rms", Table: "reports-2"},
+		{DB: "rms", Table: "reports 2"}, {DB: "rms", Table: "@txn"}, {DB: "rms", Table: "Größe"}, {DB: "rms", Table: "Gr__e"},
+		{DB: "rms", Table: strings.Repeat("long", 20)}, {DB: "rms", Table: strings.Repeat("long", 20) + "er"},
+		{DB: "rms", Table: strings.Repeat("é", 40)}, {DB: "rms", Table: strings.Repeat("é", 41)},
+	}
+	named := map[string]dms.TableID{}
+	for _, table := range tables {
+		name := queueName(strings.Repeat("p", maxPrefix), table)
+		if other, ok := named[name]; ok {
+			t.Errorf("%s and %s are both %s", table, other, name)
+		}
+		named[name] = table
+		if len(name) > maxName || !prefixAllowed(strings.TrimSuffix(name, fifo)[maxPrefix:maxPrefix+1]) {
+			t.Errorf("%s: %d bytes", name, len(name))
+		}
+		for _, c := range []byte(strings.TrimSuffix(name, fifo)) {
+			if !plain(c) && c != '_' {
+				t.Errorf("%s holds %q", name, c)
+			}
+		}
+	}
+	if got := queueName("blotter-hold-", reports); got != "blotter-hold-rms_2Ereports.fifo" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []Config{
+		{Prefix: "a.b", Hidden: 1e9}, {Prefix: strings.Repeat("p", 31), Hidden: 1e9}, {Hidden: 1e9, Settle: 1}, {},
+	} {
+		if err := c.Validate(); err == nil {
+			t.Errorf("%+v is valid", c)
+		}
+	}
+}
+
+// TestDeletedQueue: a queue that somebody deletes is made again by the call
+// after the one that noticed.
+func TestDeletedQueue(t *testing.T) {
+	client := awssqs.NewFromConfig(awstest.Config(t))
+	q := open(t, client)
+	if err := q.Hold(t.Context(), reports, item(1)); err != nil {
+		t.Fatal(err)
+	}
+	url := q.tables[reports].url
+	if _, err := client.DeleteQueue(t.Context(), &awssqs.DeleteQueueInput{QueueUrl: &url}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Hold(t.Context(), reports, item(2)); err == nil {
+		t.Fatal("a deleted queue took a message")
+	}
+	if err := q.Hold(t.Context(), reports, item(2)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := q.Len(t.Context(), reports); n != 1 || err != nil {
+		t.Errorf("%d files, %v", n, err)
+	}
+}
+
+// TestSecondProcess: what one process holds another sees and releases, and what
+// is there twice is shown once and released whole.
+func TestSecondProcess(t *testing.T) {
+	client := awssqs.NewFromConfig(awstest.Config(t))
+	one := open(t, client)
+	two, err := New(client, one.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 35 {
+		if err := one.Hold(t.Context(), reports, item(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two.released.Add(heldFile{reports, item(3).FileID}, "again") // as if five minutes had passed
+	for range 2 {
+		if err := two.Hold(t.Context(), reports, item(3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := two.Len(t.Context(), reports); n != 35 || err != nil {
+		t.Errorf("%d files, %v", n, err)
+	}
+	for n := range 34 {
+		if err := two.Release(t.Context(), reports, item(n).FileID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := two.Release(t.Context(), reports, item(3).FileID); err != nil {
+		t.Fatal(err)
+	}
+	items, err := one.Held(t.Context(), reports, 10)
+	if err != nil || len(items) != 1 || items[0] != item(34) {
+		t.Errorf("held %v, %v", items, err)
+	}
+}
+
+// TestForeignMessage: a message that is none of ours is named, not passed over.
+func TestForeignMessage(t *testing.T) {
+	client := awssqs.NewFromConfig(awstest.Config(t))
+	q := open(t, client)
+	if err := q.Hold(t.Context(), reports, item(1)); err != nil {
+		t.Fatal(err)
+	}
+	url := q.tables[reports].url
+	if _, err := client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("hello"),
+		MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("d")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Held(t.Context(), reports, 10); err == nil || !strings.Contains(err.Error(), "none of ours") {
+		t.Errorf("got %v", err)
+	}
+}
