@@ -51,6 +51,7 @@ func Load(ctx context.Context, opts ...Option) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("read the AWS environment: %w", err)
 	}
+	cfg.HTTPClient = written{cfg.HTTPClient}
 	if cfg.Region == "" {
 		return aws.Config{}, errors.New("no AWS region is set: export AWS_REGION, or name one in the profile")
 	}

@@ -24,6 +24,10 @@ const (
 	attrEvent      = "event"
 	attrDeliveries = "deliveries"
 	attrRevision   = "revision"
+	// The part of a transaction file; missing of a whole object.
+	attrPartOf     = "part_of"
+	attrPartSchema = "part_schema"
+	attrPartTable  = "part_table"
 	attrArrival    = "arrival" // nanoseconds since 1970 when it was put first
 )
 
@@ -60,6 +64,7 @@ func objectRow(item map[string]types.AttributeValue) (control.ObjectRow, int64, 
 			Bucket: f.text(attrBucket), Key: f.text(attrKey), VersionID: f.text(attrObjectID), ETag: f.text(attrETag),
 			Size: f.signed(attrSize), LastModified: f.time(attrLastModified),
 		},
+		Part:  dms.Part{FileID: dms.FileID(f.text(attrPartOf)), Schema: f.text(attrPartSchema), Table: f.text(attrPartTable)},
 		State: control.ObjectState(f.text(attrState)), Table: dms.TableID{DB: f.text(attrDB), Table: f.text(attrTable)},
 		After: f.unsigned(attrAfter), Event: f.bytes(attrEvent), Deliveries: f.signed(attrDeliveries),
 		Revision: f.unsigned(attrRevision),
@@ -83,6 +88,10 @@ func objectItem(row control.ObjectRow, arrival int64) (map[string]types.Attribut
 	item[attrState], item[attrDB], item[attrTable] = text(string(row.State)), text(row.Table.DB), text(row.Table.Table)
 	item[attrAfter], item[attrDeliveries] = number(row.After), number(row.Deliveries)
 	item[attrRevision], item[attrArrival] = number(row.Revision+1), number(arrival)
+	if !row.Part.IsZero() {
+		item[attrPartOf] = text(string(row.Part.FileID))
+		item[attrPartSchema], item[attrPartTable] = text(row.Part.Schema), text(row.Part.Table)
+	}
 	if row.Event != nil {
 		item[attrEvent] = binaryOf(row.Event)
 	}
