@@ -203,9 +203,9 @@ func (q *Queue) all(ctx context.Context, id dms.TableID) ([]holdqueue.Item, erro
 	return items, nil
 }
 
-// lock takes the turn to look at a table's queue and gives its URL; without make
+// lock takes the turn to look at a table's queue and gives its URL; without create
 // it is empty, and nothing is locked, if there is no queue.
-func (q *Queue) lock(ctx context.Context, id dms.TableID, make bool) (unlock func(), url string, err error) {
+func (q *Queue) lock(ctx context.Context, id dms.TableID, create bool) (unlock func(), url string, err error) {
 	q.mu.Lock()
 	t, ok := q.tables[id]
 	if !ok {
@@ -223,7 +223,7 @@ func (q *Queue) lock(ctx context.Context, id dms.TableID, make bool) (unlock fun
 		return nil, "", err
 	}
 	if t.url == "" {
-		if t.url, err = q.find(ctx, id, make); err != nil {
+		if t.url, err = q.find(ctx, id, create); err != nil {
 			return nil, "", err
 		}
 	}
