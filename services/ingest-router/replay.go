@@ -67,8 +67,11 @@ func (s *Service) Replay(ctx context.Context, r ReplayRequest) (Replayed, error)
 		return Replayed{Refused: err.Error()}, nil
 	}
 	spec, known, err := s.spec(ctx, table)
-	if err != nil || !known {
-		return Replayed{Refused: fmt.Sprintf("table %s is not registered", table)}, err
+	if err != nil {
+		return Replayed{}, err
+	}
+	if !known {
+		return Replayed{Refused: fmt.Sprintf("table %s is not registered", table)}, nil
 	}
 	info, err := s.deps.Failed.Stat(ctx, r.Key)
 	if errors.Is(err, objects.ErrNotFound) {

@@ -14,7 +14,7 @@ import (
 
 // crashRegistration has a table for each engine, one with a broken file, one
 // without a key, and two that are changed by transaction files: a part of one of
-// moves is broken, and of tallies bad rows are set aside one by one.
+// moves is broken, and of tallies bad rows are set aside one by one, and mended.
 const crashRegistration = `database: rms
 source: {prefix: dms/, schema: rms}
 dms: {op_column: Op, change_seq_column: seq, null: "", op_in_full_load: false, cdc_path: cdc}
@@ -93,8 +93,11 @@ func (d *crashData) transactions() []crashFile {
 				}
 			}
 		}
-		if change == crashBroken {
-			b.WriteString("U,tallies,rms,not a number,x,2\n")
+		switch change {
+		case crashBroken:
+			b.WriteString(d.badRows())
+		case crashChanges:
+			b.WriteString(d.afterBadRows())
 		}
 		at := crashStart.Add(time.Duration(change) * time.Minute)
 		files = append(files, crashFile{
@@ -148,6 +151,28 @@ func (d *crashData) changes(table string, lines int) []string {
 	}
 	return out
 }
+
+// badRows are two rows of tallies with ids that are no numbers: mended they are
+// those of mendedIDs.
+func (d *crashData) badRows() string {
+	var b strings.Builder
+	for _, id := range mendedIDs {
+		d.seq++
+		fmt.Fprintf(&b, "I,tallies,rms,number %s,mended,%035d\n", id, d.seq)
+		d.keep("tallies", id, "mended")
+	}
+	return b.String()
+}
+
+// afterBadRows changes the row of the first of them, before it is mended.
+func (d *crashData) afterBadRows() string {
+	d.seq++
+	d.keep("tallies", mendedIDs[0], "later")
+	return fmt.Sprintf("U,tallies,rms,%s,later,%035d\n", mendedIDs[0], d.seq)
+}
+
+// mendedIDs are the ids of the rows that are mended; no other row has them.
+var mendedIDs = []string{"98", "99"}
 
 // expected gives the rows of a table as CSV.
 func (d *crashData) expected(table string) string {
