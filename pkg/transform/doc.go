@@ -18,6 +18,9 @@
 //     RejectedRow), and the manifest names and counts them. What breaks the file as
 //     a whole still refuses it, and so do more than MaxRejectedRows bad rows, or
 //     none that is good.
+//   - Rows that an operator mended (MendedRow) are read by the same rules as the
+//     file that they belong to, and keep their numbers and positions of it. They
+//     come in all together or not at all.
 //   - The staged bytes depend on input, registration and engine version alone,
 //     never on memory, speed or the number of processors.
 //   - A key that an update moved (before-image) is deleted at the update's own

@@ -3,7 +3,8 @@
 // bucket to find what no event told.
 //
 // In: objects, told by a watcher, an ingress queue or a listing; deletions, told
-// by notifications; TableRegistered and TransactionSplit of lock-manager. Out:
+// by notifications; rows that an operator mended, by request (Replay);
+// TableRegistered and TransactionSplit of lock-manager. Out:
 // ObjectArrived, ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated,
 // ListingCompleted. What belongs to no table is told under the pseudo-table "_.raw".
 //
@@ -23,7 +24,8 @@
 // tell whether it is in the log already. So every object is told exactly once,
 // however often it is delivered. One table's part of a transaction file is told
 // in the same way, with a row of its own: as an object of its table, or as held
-// until that is registered. A deletion has such a row too, named by its own id,
+// until that is registered. So is a mended file, an object of the failed bucket:
+// one that is asked for twice arrives once. A deletion has such a row too, named by its own id,
 // and so has a listing, named by its id: that one keeps where the listing began,
 // for one that is asked for again.
 package ingestrouter

@@ -38,6 +38,14 @@
 // so nothing has to be fenced there. A part comes back as a change file of its
 // own table.
 //
+// # Mended rows
+//
+// A file with mended rows is a change file right behind the file that the rows
+// belong to, of whatever kind that is, and shares its fate: it is folded into a
+// replacement with it, and superseded with it. It is refused unless its file is
+// published without the rows, in the staging that was published; a row is mended
+// or dropped once. What is set aside of a table goes down when it is published.
+//
 // # Crash
 //
 // Before the commit nothing happened and the input comes again. After it the

@@ -26,8 +26,8 @@ type ObjectArrived struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	// How it became known: "event", "listing", or "transaction": by the split of the
-	// transaction file that it is a part of.
+	// How it became known: "event", "listing", "transaction" (by the split of the
+	// transaction file that it is a part of), or "replay": an operator mended rows.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// The rows of one table in a transaction file, or rows that an operator mended;
 	// see FileRef.

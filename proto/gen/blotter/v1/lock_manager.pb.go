@@ -364,7 +364,8 @@ func (x *FileReleased) GetFileId() string {
 type FileIgnored struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
-	// "superseded" by a newer generation, or "refused" by an operator.
+	// "superseded" by a newer generation, or "refused": a late load file by an
+	// operator, mended rows since no such rows of their file are open.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
