@@ -3,7 +3,8 @@
 The folder is one that `go run ./tools/bench -maintained DIR` made: bench.churned
 got many change batches and was maintained since, bench.fresh was loaded with the
 same rows. Each round reads both, in turns; the fastest rounds are compared, since
-what disturbs a round only makes it slower.
+what disturbs a round only makes it slower. pyiceberg runs in this process, and so
+its processor time is taken, which other programs disturb least: the files are local.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from with_pyiceberg import catalog
 
 CHURNED, FRESH = ("bench", "churned"), ("bench", "fresh")
 LIMIT = 1.3
-ROWS = 1_000_000
+ROWS = 400_000
 
 
 def with_pyiceberg(lake):
@@ -55,14 +56,14 @@ def with_spark(lake, jars):
     return read
 
 
-def measure(reader, read, rounds):
+def measure(reader, read, rounds, clock):
     """Says whether the maintained table reads about as fast as the fresh one."""
     took = {CHURNED: [], FRESH: []}
     for n in range(rounds):
         for name in (CHURNED, FRESH) if n % 2 else (FRESH, CHURNED):
-            start = time.perf_counter()
+            start = clock()
             read(name)
-            took[name].append(time.perf_counter() - start)
+            took[name].append(clock() - start)
     churned, fresh = min(took[CHURNED]), min(took[FRESH])
     ratio = churned / fresh
     good = ratio <= LIMIT
@@ -76,13 +77,13 @@ def measure(reader, read, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder that the benchmark made")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--jars", type=Path, help="a folder with the jars of Spark's reader; reads with Spark, too")
     given = parser.parse_args()
     lake = open_lake(given.folder)
-    good = measure("pyiceberg", with_pyiceberg(lake), given.rounds)
+    good = measure("pyiceberg", with_pyiceberg(lake), given.rounds, time.process_time)
     if given.jars:
-        good = measure("Spark", with_spark(lake, given.jars), given.rounds) and good
+        good = measure("Spark", with_spark(lake, given.jars), given.rounds, time.perf_counter) and good
     return 0 if good else 1
 
 

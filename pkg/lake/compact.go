@@ -13,7 +13,11 @@ import (
 // worn gives the data files of which so much is deleted that they are to be
 // written anew, in key order.
 func (u *upkeep) worn() []*dataFile {
-	limit := u.lake.cfg.Maintenance.DeletedFraction
+	return u.withDeleted(u.lake.cfg.Maintenance.DeletedFraction)
+}
+
+// withDeleted gives the data files of which more than a part is deleted, in key order.
+func (u *upkeep) withDeleted(limit float64) []*dataFile {
 	var out []*dataFile
 	for _, f := range u.before.files {
 		if n := u.deletedOf(f); n > 0 && float64(n) > limit*float64(f.Count()) && u.rewritable(f) {
@@ -21,6 +25,27 @@ func (u *upkeep) worn() []*dataFile {
 		}
 	}
 	return out
+}
+
+// untidy gives the data files that are small or have a deleted row, if merging
+// them all costs little. Those with deleted rows come first: however a step cuts
+// the list, it leaves fewer of them, or fewer small ones.
+func (u *upkeep) untidy() []*dataFile {
+	files := u.withDeleted(0)
+	touched := len(files)
+	for _, f := range u.small() {
+		if !slices.Contains(files[:touched], f) {
+			files = append(files, f)
+		}
+	}
+	var rows int64
+	for _, f := range files {
+		rows += f.Count()
+	}
+	if rows > u.lake.cfg.Maintenance.TidyRows || touched == 0 && len(files) < 2 {
+		return nil
+	}
+	return files
 }
 
 // small gives the data files that are to be merged with others, smallest first.
@@ -38,10 +63,13 @@ func (u *upkeep) small() []*dataFile {
 	return out
 }
 
-// chooseCompaction gives the files that one step merges: worn ones, else small
-// ones. Of the small ones it takes as many as together outweigh the next larger
+// chooseCompaction gives the files that one step merges: all that are untidy if
+// they are few, else worn ones, else small ones. Of the small ones it takes as many as together outweigh the next larger
 // one, so that each row is written anew a logarithmic number of times.
 func (u *upkeep) chooseCompaction() []*dataFile {
+	if untidy := u.untidy(); len(untidy) > 0 {
+		return u.bounded(untidy)
+	}
 	if worn := u.worn(); len(worn) > 0 {
 		return u.bounded(worn)
 	}

@@ -36,7 +36,7 @@ func TestMaintainCrashes(t *testing.T) {
 // crashIn reports whether the step came to the point.
 func crashIn(t *testing.T, step string, point lake.Step) bool {
 	cfg := delta()
-	cfg.Maintenance.DeletedFraction, cfg.Maintenance.MaxSmallFiles = 1, 1000
+	cfg.Maintenance.DeletedFraction, cfg.Maintenance.TidyRows, cfg.Maintenance.MaxSmallFiles = 1, 0, 1000
 	cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxManifests = 1000, 1000
 	cfg.Maintenance.KeepSnapshots, cfg.Maintenance.ExpireAtLeast = 2, 1000
 	var ahead time.Duration

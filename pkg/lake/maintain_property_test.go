@@ -16,6 +16,7 @@ func drawMaintenance(rt *rapid.T) lake.MaintenanceConfig {
 	c := lake.DefaultMaintenanceConfig()
 	c.MaxSmallFiles = rapid.SampledFrom([]int{1, 2, 12}).Draw(rt, "small files")
 	c.DeletedFraction = rapid.SampledFrom([]float64{0.2, 1, 1}).Draw(rt, "deleted")
+	c.TidyRows = rapid.SampledFrom([]int64{0, 0, 10}).Draw(rt, "tidy")
 	c.MaxFileDeletes = rapid.IntRange(1, 2).Draw(rt, "file deletes")
 	c.MaxManifests = rapid.IntRange(1, 3).Draw(rt, "manifests")
 	c.KeepSnapshots = rapid.IntRange(1, 3).Draw(rt, "keep")

@@ -90,7 +90,7 @@ func (w *world) objects(t testing.TB) []string {
 // old, and finds nothing left of what it was.
 func TestMaintain(t *testing.T) {
 	cfg := delta()
-	cfg.Maintenance.MaxSmallFiles, cfg.Maintenance.KeepSnapshots = 4, 2
+	cfg.Maintenance.MaxSmallFiles, cfg.Maintenance.KeepSnapshots, cfg.Maintenance.TidyRows = 4, 2, 0
 	w := quickWorld(t, cfg)
 	spec := reports()
 	token := w.churn(t, spec, 500, 40)
@@ -148,7 +148,7 @@ func TestMaintain(t *testing.T) {
 // too much, and drops those that hide nothing.
 func TestMaintainDeletes(t *testing.T) {
 	cfg := delta()
-	cfg.Maintenance.DeletedFraction, cfg.Maintenance.MaxSmallFiles = 1, 1000
+	cfg.Maintenance.DeletedFraction, cfg.Maintenance.TidyRows, cfg.Maintenance.MaxSmallFiles = 1, 0, 1000
 	w := quickWorld(t, cfg)
 	spec := reports()
 	token := w.churn(t, spec, 500, 9)
@@ -163,7 +163,7 @@ func TestMaintainDeletes(t *testing.T) {
 // TestMaintainManifests merges the manifests of many appended files.
 func TestMaintainManifests(t *testing.T) {
 	cfg := delta()
-	cfg.Maintenance.MaxSmallFiles = 1000
+	cfg.Maintenance.MaxSmallFiles, cfg.Maintenance.TidyRows = 1000, 0
 	w := quickWorld(t, cfg)
 	spec := reports()
 	token := uint64(0)
@@ -330,4 +330,50 @@ func TestMaintainOverAnother(t *testing.T) {
 func (w *world) dataFiles(t testing.TB) []string {
 	t.Helper()
 	return slices.DeleteFunc(w.objects(t), func(key string) bool { return !strings.Contains(key, "/data/") })
+}
+
+// TestMaintainTidy leaves one file without deleted rows where that costs little,
+// and leaves larger ones alone.
+func TestMaintainTidy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rows int64
+		tidy bool
+	}{"at the bound": {500 + 2*50, true}, "beyond it": {500 + 2*50 - 1, false}} {
+		t.Run(name, func(t *testing.T) {
+			cfg := delta()
+			cfg.Maintenance.DeletedFraction, cfg.Maintenance.TidyRows = 1, tt.rows
+			w := quickWorld(t, cfg)
+			spec := reports()
+			token := w.churn(t, spec, 500, 2)
+			before := w.rows(t, spec.ID)
+			steps := w.maintainAll(t, spec, &token)
+			is, err := w.lake.Describe(t.Context(), spec.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tidy := is.DeleteFiles == 0 && is.DataFiles == 1; tidy != tt.tidy || (len(steps) == 1) != tt.tidy {
+				t.Errorf("%d data and %d delete files are left after %+v", is.DataFiles, is.DeleteFiles, steps)
+			}
+			expect(t, w.rows(t, spec.ID), before...)
+		})
+	}
+}
+
+// TestMaintainTidyInSteps merges more untidy files than one step takes, and ends.
+func TestMaintainTidyInSteps(t *testing.T) {
+	cfg := delta()
+	cfg.Maintenance.StepFiles = 3
+	w := quickWorld(t, cfg)
+	spec := reports()
+	token := w.churn(t, spec, 100, 9)
+	before := w.rows(t, spec.ID)
+	steps := w.maintainAll(t, spec, &token)
+	is, err := w.lake.Describe(t.Context(), spec.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.DataFiles != 1 || is.DeleteFiles != 0 || len(steps) > 10 {
+		t.Errorf("%d data and %d delete files are left after %+v", is.DataFiles, is.DeleteFiles, steps)
+	}
+	expect(t, w.rows(t, spec.ID), before...)
 }

@@ -118,6 +118,7 @@ func TestPublishIsAFold(t *testing.T) {
 		if rapid.IntRange(0, 2).Draw(rt, "delete files pile up") == 0 {
 			cfg.SmallTableRows, cfg.RewriteFraction, cfg.MaxDeleteFiles = 0, 1, 8
 			cfg.Maintenance.DeletedFraction, cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxSmallFiles = 1, 1, 12
+			cfg.Maintenance.TidyRows = 0
 		}
 		spec := rapid.SampledFrom([]registry.Table{reports(), units()}).Draw(rt, "table")
 

@@ -58,8 +58,8 @@ const usage = `Measures Blotter on made-up rows; run it in the root of the proje
   bench -memory [-size 1GiB] [-bound 512MiB] [-formats csv,gzip,parquet]
       stages one load file of each form, in a process of its own, with the settings
       that a transform has anyhow: rows, seconds, MB/s (of the rows as CSV), peak
-      memory; exits with 1 if a peak is above the bound. It takes about 2.5
-      times the size of the disk that temporary files lie on
+      memory; exits with 1 if a peak is above the bound. Temporary files
+      take about 2.5 times the size
   bench -maintained DIR [-rows N] [-batches N] [-changes N]
       makes two tables with the same rows in a new folder, for a reader to compare:
       bench.churned got change batches and was maintained, bench.fresh was loaded

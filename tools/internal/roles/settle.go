@@ -10,16 +10,20 @@ import (
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
-// settlePoll is how often Settle looks.
-const settlePoll = 50 * time.Millisecond
+// Settle looks this often, and less often the longer it has waited: each look asks
+// for the state of every consumer of the log.
+const (
+	settlePoll    = 50 * time.Millisecond
+	maxSettlePoll = time.Second
+)
 
 // Settle waits until nothing is left to do: every service has handled every
 // event, and no table has a transaction under way or something unsaid. What is
 // held, paused or quarantined stays so.
 func (p *Process) Settle(ctx context.Context) error {
-	ticker := time.NewTicker(settlePoll)
-	defer ticker.Stop()
-	for {
+	timer := time.NewTimer(settlePoll)
+	defer timer.Stop()
+	for waited := time.Duration(0); ; {
 		done, err := p.settled(ctx)
 		if done || err != nil {
 			return err
@@ -27,8 +31,11 @@ func (p *Process) Settle(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		wait := min(max(settlePoll, waited/20), maxSettlePoll)
+		waited += wait
+		timer.Reset(wait)
 	}
 }
 
