@@ -143,19 +143,17 @@ func (p *part) checkIdentity(req Request, rp Part) error {
 	return p.checkColumns(req.Spec)
 }
 
-// auditFile checks one staged file against the manifest.
+// auditFile checks one staged file against the manifest: its hash before anything
+// else is made of it.
 func (l *Lake) auditFile(ctx context.Context, f *stagedFile, want *parquet.Schema) error {
+	if err := transform.VerifySHA256(ctx, l.staging, f.StagedParquet); err != nil {
+		return f.auditFault(err)
+	}
 	r, err := transform.OpenStaged(ctx, l.staging, f.StagedParquet)
 	if err != nil {
 		return f.auditFault(err)
 	}
-	err = r.VerifySHA256(ctx)
-	if err != nil {
-		err = f.auditFault(err)
-	} else {
-		err = f.checkSchema(r.File(), want)
-	}
-	return errors.Join(err, r.Close())
+	return errors.Join(f.checkSchema(r.File(), want), r.Close())
 }
 
 // auditRejected checks that the rows which were set aside are there: whole, as

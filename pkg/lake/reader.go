@@ -122,8 +122,17 @@ func (r *rowReader) seek(row int64) error {
 	return err
 }
 
-// fill decodes the slab that begins at r.row.
-func (r *rowReader) fill() (bool, error) {
+// errPages: damaged pages have sent the Parquet reader astray.
+var errPages = errors.New("its pages are damaged")
+
+// fill decodes the slab that begins at r.row. A panic of the Parquet reader is a
+// fault of the file: one bad file must not end the process.
+func (r *rowReader) fill() (more bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			more, err = false, fmt.Errorf("read row group %d: %w: %v", r.group, errPages, p)
+		}
+	}()
 	groups := r.file.RowGroups()
 	if r.group < 0 {
 		r.group = 0

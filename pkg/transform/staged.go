@@ -29,8 +29,9 @@ type StagedReader struct {
 }
 
 // OpenStaged opens a staged file and checks its size and row count against what
-// the manifest says; it fails with ErrCorrupt if they differ. The content is
-// vouched for by VerifySHA256 alone. Close the reader after use.
+// the manifest says; it fails with ErrCorrupt if they differ, or if it is no
+// Parquet file. The content is vouched for by VerifySHA256 alone: of bytes that
+// nobody vouches for, compare the hash first. Close the reader after use.
 func OpenStaged(ctx context.Context, bucket objects.Bucket, staged StagedParquet) (*StagedReader, error) {
 	object, err := bucket.Open(ctx, staged.Key, objects.Version{})
 	if err != nil {
@@ -43,9 +44,19 @@ func OpenStaged(ctx context.Context, bucket objects.Bucket, staged StagedParquet
 	return r, nil
 }
 
-func (r *StagedReader) open() error {
-	if size := r.object.Info().Size; size != r.staged.Bytes {
+func (r *StagedReader) open() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: its footer is damaged: %v", ErrCorrupt, p)
+		}
+	}()
+	size := r.object.Info().Size
+	if size != r.staged.Bytes {
 		return fmt.Errorf("%w: %d bytes, the manifest says %d", ErrCorrupt, size, r.staged.Bytes)
+	}
+	guard := parquetGuard{r: r.object, size: size, limit: maxGroupMemory}
+	if err := guard.footer(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	file, err := parquet.OpenFile(r.object, r.staged.Bytes, parquet.SkipBloomFilters(true))
 	if err != nil {
