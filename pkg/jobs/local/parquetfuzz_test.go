@@ -236,7 +236,7 @@ func stageParquet(t *testing.T, table registry.Table, content []byte) [][]byte {
 	}
 	job := jobstest.PutJob(t, dirs[0], "dms/rms/reports/LOAD00000001.parquet", string(content))
 	job.Table = table
-	file, err := local.New(dirs[0], dirs[1], transform.DefaultConfig()).Run(t.Context(), job)
+	file, err := local.New(dirs[0], dirs[1], nil, transform.DefaultConfig()).Run(t.Context(), job)
 	if err != nil {
 		t.Fatalf("what Arrow wrote is refused: %v", err)
 	}
