@@ -32,9 +32,9 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileIgnored:
 		s.evolveIgnored(at, e)
 	case *blotterv1.FileSkipped:
-		s.with(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
+		s.over(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
 	case *blotterv1.FileRetried:
-		s.with(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false })
+		s.over(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false })
 	case *blotterv1.LockGranted:
 		s.evolveGranted(e)
 	case *blotterv1.FileStaged:
@@ -326,7 +326,7 @@ func (s *State) sealedGeneration() uint64 {
 // the next seal.
 func (s *State) countAgain() {
 	for _, f := range s.Files {
-		if f.Superseded && f.Status != Skipped && f.Status != Ignored {
+		if f.Kind == dms.KindLoad && f.Superseded && f.Status != Skipped && f.Status != Ignored {
 			s.touch(f).Superseded = false
 		}
 	}

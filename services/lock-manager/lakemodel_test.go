@@ -68,10 +68,7 @@ func (l *lakeModel) clone() lakeModel {
 // merge takes the rows of one file in: the later place wins, whatever came first.
 func (l *lakeModel) merge(f *rawFile) {
 	for i, o := range f.ops {
-		at := place{class: '1', seq: o.seq, order: f.order(), row: i + 1}
-		if f.isLoad() {
-			at.class, at.seq = '0', 0
-		}
+		at := f.placeOf(i, o)
 		if old, ok := l.rows[o.key]; ok && old.place.compare(at) > 0 {
 			continue
 		}

@@ -46,7 +46,7 @@ func (s *State) replaced(f *File) bool {
 }
 
 // foldsIn reports whether a published change file belongs into the replacement by
-// the sealed load.
+// the sealed load. Mended rows do together with the file that they belong to.
 func (s *State) foldsIn(f *File) bool {
 	if !f.Mending.IsZero() {
 		o, known := s.Files[f.Mending.FileID]
@@ -54,10 +54,23 @@ func (s *State) foldsIn(f *File) bool {
 		case !known || !o.MendedBy(f):
 			return false
 		case o.Kind == dms.KindLoad:
-			return slices.Contains(s.Load.Files, o.ID)
+			return slices.Contains(s.Load.Files, o.ID) && o.Status != Skipped && o.Status != Ignored
+		case o.Status != Published:
+			return false
 		}
 	}
 	return takesAll(s.Load.Generation) || !f.bound().Before(s.Load.FirstModified)
+}
+
+// over is with for a file that is read anew or skipped. It marks the mended rows of
+// it that have not come in: it shows then which rows are bad, or they share its fate.
+func (s *State) over(id string, change func(*File)) {
+	s.with(id, change)
+	for _, m := range s.Files {
+		if m.Mending.FileID == dms.FileID(id) && (m.Status == Waiting || m.Status == Quarantined) {
+			s.touch(m).Superseded = true
+		}
+	}
 }
 
 // acceptMended decides whether mended rows come in: each row of a file once, as

@@ -2,11 +2,17 @@ package lockmanager
 
 import (
 	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -195,5 +201,107 @@ func TestMendedRowsOfALoadAreFoldedIn(t *testing.T) {
 	}
 	if st := b.state(); st.Rejected != 1 || st.Generation != 1 || st.Load != nil {
 		t.Errorf("the state is %+v", st)
+	}
+}
+
+// mend has the operator mend all rows that a published file was published without.
+func (w *world) mend(id string) {
+	f, have := w.files[id], w.folded.Files[dms.FileID(id)]
+	if f == nil || len(f.aside) == 0 || have == nil {
+		return
+	}
+	o := dms.Object{Bucket: "failed", Key: fmt.Sprintf("%s/%d", id, have.Staged.Token), Size: 100, LastModified: w.now}
+	mended := dms.NewFileID(o, dms.KindChange)
+	if w.files[string(mended)] != nil {
+		return
+	}
+	m := dms.Mending{FileID: f.id(), Kind: have.Kind, Order: have.Order, Token: have.Staged.Token}
+	for i := range f.aside {
+		m.Rows = m.Rows.With(dms.RowSet(strconv.Itoa(100 + i)))
+	}
+	file := dms.File{ID: mended, Object: o, Kind: dms.KindChange, Order: dms.MendedOrder(have.Order, mended), Part: have.Part, Mending: m}
+	w.files[string(mended)] = &rawFile{ref: wire.FileRef(file), name: fmt.Sprintf("%s mended %d", f.name, have.Staged.Token), ops: f.aside, mends: f}
+	w.send(w.files[string(mended)].classified())
+}
+
+// sharesFate reports whether the file that mended rows belong to goes into a
+// replacement, in the staging that they were set aside of.
+func (w *world) sharesFate(m *rawFile) bool {
+	of := w.folded.Files[m.mends.id()]
+	if of.Staged == nil || of.Staged.Token != m.ref.GetMending().GetToken() {
+		return false
+	}
+	w.saw("mended rows folded into a replacement")
+	if m.mends.isLoad() {
+		return of.Status != Skipped && of.Status != Ignored
+	}
+	return of.Status == Published
+}
+
+// checkMended holds the end of a mended file against the lake, and tells whether
+// its rows count: it is in the lake as long as its own file is, or it was refused
+// or superseded for a reason.
+func (w *world) checkMended(f *rawFile, now seal, loaded bool) (counts bool) {
+	st, of := w.status(string(f.id())), w.folded.Files[f.mends.id()]
+	inLake := false
+	for _, c := range w.lake.commits {
+		if c.replace {
+			inLake = false
+		}
+		inLake = inLake || slices.Contains(c.files, string(f.id()))
+	}
+	same := of.Status == Published && of.Staged.Token == f.ref.GetMending().GetToken()
+	belongs := !loaded || w.bound(f, now)
+	w.saw(fmt.Sprintf("mended rows: %s, of the file in force %t", st, same && belongs))
+	if (st == Published && inLake) != (same && belongs) && st != Skipped && !(st == Ignored && w.refused[string(f.id())]) {
+		w.problem("mended rows %s end %q, in the lake %t, their file %q, the same staging %t, bound %t", f.name, st, inLake, of.Status, same, belongs)
+	}
+	return inLake
+}
+
+// checkAside: what is set aside of the table is what its files are without.
+func (w *world) checkAside(effective []*rawFile) {
+	var want int64
+	for _, f := range effective {
+		want += f.rejected
+		if f.mends != nil {
+			want -= int64(len(f.ops))
+		}
+	}
+	if w.folded.Rejected != want {
+		w.problem("%d rows are set aside, expected %d", w.folded.Rejected, want)
+	}
+}
+
+// TestModelOfMendedRows: whatever happens to files and their mended rows, these
+// share the fate of their file, and come at their own place in the order.
+func TestModelOfMendedRows(t *testing.T) {
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for range 8 {
+		t.Run("", rapid.MakeCheck(func(t *rapid.T) {
+			files := drawFiles(t)
+			for _, f := range files {
+				if n := len(f.ops); n > 1 && rapid.Bool().Draw(t, "bad rows") {
+					f.ops, f.aside, f.rejected = f.ops[:n/2], f.ops[n/2:], int64(n-n/2)
+				}
+			}
+			newWorld(eagerConfig(2), seen, files...).play(t)
+		}))
+	}
+	for _, counter := range []string{
+		"mended rows: published, of the file in force true", "mended rows: ignored, of the file in force false",
+		"mended rows folded into a replacement", "superseded change file",
+	} {
+		if seen[counter] == 0 && !t.Failed() {
+			t.Errorf("never reached: %s", counter)
+		}
+	}
+	if testing.Verbose() {
+		for _, counter := range slices.Sorted(maps.Keys(seen)) {
+			t.Logf("%7d %s", seen[counter], counter)
+		}
 	}
 }

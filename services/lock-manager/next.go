@@ -66,14 +66,18 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 		case f.Kind == dms.KindLoad:
 			return s.Load == nil && f.Superseded && (f.Status == Waiting || f.Status == Staged)
 		case f.Kind == dms.KindChange:
-			return f.Status == Waiting && s.replaced(f)
+			return f.Status == Waiting && (f.Superseded || s.replaced(f))
 		}
 		return false
 	}) {
 		if f.Held {
 			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
 		}
-		events = append(events, ignoreSuperseded(string(f.ID), s.Generation))
+		ignored := ignoreSuperseded(string(f.ID), s.Generation)
+		if !f.Mending.IsZero() && f.Superseded {
+			ignored.Detail = fmt.Sprintf("file %s, whose rows it mends, was read anew or skipped", f.Mending.FileID)
+		}
+		events = append(events, ignored)
 		if len(events) >= maxStepEvents/2 {
 			break
 		}
@@ -81,7 +85,7 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 	return events
 }
 
-func ignoreSuperseded(id string, generation uint64) proto.Message {
+func ignoreSuperseded(id string, generation uint64) *blotterv1.FileIgnored {
 	return &blotterv1.FileIgnored{
 		FileId: id, Reason: ReasonSuperseded,
 		Detail: fmt.Sprintf("it belongs to a full load that generation %d replaced", generation),

@@ -114,6 +114,10 @@ func (w *world) checkEnd() {
 		}
 		st := w.status(id)
 		switch {
+		case f.mends != nil:
+			if w.checkMended(f, now, loaded) {
+				effective = append(effective, f)
+			}
 		case st == Skipped: // an operator said so
 		case w.table.IsTransactions() && st == Split && w.splits[id] == 1 && f.fault != unreadable:
 		case counts && st == Published && f.fault != unreadable && f.fault != unmergeable:
@@ -123,6 +127,7 @@ func (w *world) checkEnd() {
 			w.problem("file %s (%s) ends %q, counts: %v", f.name, f.fault, st, counts)
 		}
 	}
+	w.checkAside(effective)
 	if got, want := w.lake.live(), fold(effective); !maps.Equal(got, want) {
 		w.problem("the lake's rows are %v, expected %v from %d files", got, want, len(effective))
 	}
@@ -138,11 +143,7 @@ func fold(files []*rawFile) map[int]int {
 	var all []placed
 	for _, f := range files {
 		for i, o := range f.ops {
-			p := placed{place{'1', o.seq, f.order(), i}, o}
-			if f.isLoad() {
-				p.class, p.place.seq = '0', 0
-			}
-			all = append(all, p)
+			all = append(all, placed{f.placeOf(i, o), o})
 		}
 	}
 	slices.SortFunc(all, func(a, b placed) int { return a.compare(b.place) })

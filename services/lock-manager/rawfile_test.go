@@ -46,8 +46,26 @@ type rawFile struct {
 	name  string
 	ops   []op
 	fault fault
-	// rejected counts the rows that are set aside beside ops.
+	// rejected counts the rows that are set aside beside ops; aside are they, once
+	// they are mended.
 	rejected int64
+	aside    []op
+	mends    *rawFile // of mended rows: the file that they belong to
+}
+
+// placeOf gives the place of one of the file's rows; those set aside stand behind
+// the others.
+func (f *rawFile) placeOf(i int, o op) place {
+	p := place{class: '1', seq: o.seq, order: f.order(), row: i + 1}
+	of := f
+	if f.mends != nil {
+		of = f.mends
+		p.order, p.row = of.order(), 100+i
+	}
+	if of.isLoad() {
+		p.class, p.seq = '0', 0
+	}
+	return p
 }
 
 // newRaw makes the file with a name below the table's folder, modified so many

@@ -83,7 +83,8 @@ type File struct {
 	Held bool `json:"held,omitempty"`
 	// Late: a load file that came after its load was sealed.
 	Late bool `json:"late,omitempty"`
-	// Superseded: a load file of a generation that a newer one replaced unpublished.
+	// Superseded: a load file of a generation that a newer one replaced unpublished,
+	// or mended rows of a file that was read anew or skipped.
 	Superseded bool `json:"superseded,omitempty"`
 	// Generation is the one that published the file, or went on without it.
 	Generation uint64               `json:"generation,omitempty"`

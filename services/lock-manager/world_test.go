@@ -227,6 +227,10 @@ func (w *world) react(e proto.Message) {
 		w.refused[e.GetFileId()] = e.GetReason() == "refused"
 	case *blotterv1.TransactionSplit:
 		w.splits[e.GetFile().GetFileId()]++
+	case *blotterv1.LockReleased:
+		for _, f := range e.GetFiles() {
+			w.mend(f.GetFileId())
+		}
 	}
 }
 

@@ -264,6 +264,12 @@ func (w *world) belongs(f *rawFile) bool {
 // bound: a change file belongs to a sealed generation if that is the first, or
 // its first load file is not later than the change file.
 func (w *world) bound(f *rawFile, s seal) bool {
+	if f.mends != nil && f.mends.isLoad() {
+		return slices.Contains(s.files, string(f.mends.id()))
+	}
+	if f.mends != nil {
+		f = f.mends
+	}
 	return s.generation <= 1 || !f.modified().Before(s.first)
 }
 
@@ -361,7 +367,7 @@ func (w *world) replacement() []string {
 		}
 	}
 	for id, ok := range landed {
-		if ok && w.bound(w.files[id], now) {
+		if f := w.files[id]; ok && w.bound(f, now) && (f.mends == nil || w.sharesFate(f)) {
 			want = append(want, id)
 			w.saw("change file folded into a replacement")
 		}
