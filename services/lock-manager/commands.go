@@ -152,9 +152,8 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	if want := s.SpecVersion + 1; c.Spec.Version != want {
 		return nil, "", refuse("registration has version %d, the next one is %d", c.Spec.Version, want)
 	}
-	if c.NeedsReload != "" && s.Rows > 0 {
-		return nil, "", refuse("%s, but the table holds %d rows that were published otherwise; "+
-			"register it under another name and load it anew", c.NeedsReload, s.Rows)
+	if err := s.fits(c); err != nil {
+		return nil, "", err
 	}
 	spec, err := c.Spec.JSON()
 	if err != nil {
@@ -167,11 +166,29 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	}
 	events := []proto.Message{&blotterv1.TableRegistered{
 		SpecVersion: c.Spec.Version, SpecJson: spec, SpecSha256: hex.EncodeToString(sum[:]), Engine: engine,
+		Restage: c.NeedsReload != "",
 	}}
 	if c.Spec.Flag == registry.FlagPaused && s.Pause == nil {
 		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: "registered with flag P"})
 	}
 	return events, fmt.Sprintf("%s registered, version %d", s.Table, c.Spec.Version), nil
+}
+
+// fits refuses a registration with another key or order of changes once anything
+// was published: also a table without rows remembers what was deleted, by key and
+// place in the order, and a change placed otherwise would lose against it unseen.
+func (s *State) fits(c Register) error {
+	switch {
+	case c.NeedsReload == "":
+		return nil
+	case s.LastProcessed != nil:
+		return refuse("%s, but files were published otherwise (%d rows are there); have DMS write the table "+
+			"into another folder, and register that folder under another name", c.NeedsReload, s.Rows)
+	case s.Grant != nil:
+		return refuse("%s, but files are being processed under the registration in force; "+
+			"`blotter pause %s --force`, then apply again", c.NeedsReload, s.Table)
+	}
+	return nil
 }
 
 func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {

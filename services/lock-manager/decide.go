@@ -294,13 +294,14 @@ func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message
 }
 
 // decideTick looks at the clock: a grant past its deadline is stopped, a load
-// that was quiet long enough is sealed.
+// that was quiet long enough is sealed. Where nobody says since when he has been
+// looking, nothing is known to have been quiet.
 func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
 		return s.stop(cfg, fenceDeadline)
 	}
 	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
-		s.QuietPeriod > 0 && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {
+		s.QuietPeriod > 0 && !since.IsZero() && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {
 		return s.seal("quiet_period", false)
 	}
 	return nil

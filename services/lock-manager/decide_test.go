@@ -68,18 +68,67 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A registration that the published rows do not fit is refused while there are any.
+// A registration with another key or order is refused once anything was published,
+// also where no row is left: the deletes are remembered by key and order.
 func TestRegisterNeedsReload(t *testing.T) {
 	s := registered(t, registry.FlagLambda)
 	c := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), NeedsReload: "the key has changed"}
-	s.Rows = 1
-	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c}); !errors.Is(err, ErrRefused) {
-		t.Errorf("got %v, expected a refusal", err)
+	refused := func(why string) {
+		t.Helper()
+		if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c}); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), why) {
+			t.Errorf("got %v, expected a refusal that says %q", err, why)
+		}
 	}
-	s.Rows = 0
+	load := loadFile(1, 0, "a")
+	mustStep(t, s, load.classified())
+	refused("being processed")
+	mustStep(t, s, &blotterv1.FileTransformed{Staged: load.staged(s.Token)})
+	if f := s.Files[load.id()]; f.Status != Staged {
+		t.Fatalf("the load file is %s", f.Status)
+	}
 	mustStep(t, s, c)
-	if s.SpecVersion != 2 {
-		t.Errorf("version %d is in force, expected 2", s.SpecVersion)
+	if f := s.Files[load.id()]; s.SpecVersion != 2 || f.Status != Granted || f.Staged != nil || f.Token != s.Token {
+		t.Errorf("version %d is in force, the load file is %s, staged %v: expected it to be staged anew under version 2",
+			s.SpecVersion, f.Status, f.Staged)
+	}
+	s.Grant, s.LastProcessed = nil, &FileEvent{}
+	c.ID, c.Spec = "and again", testSpec(3, registry.FlagLambda)
+	refused("another folder")
+}
+
+// A load that is the one in force, byte by byte, is doubted where changes came after.
+func TestLoadedBefore(t *testing.T) {
+	file := func(name, etag string, kind dms.FileKind, status Status) *File {
+		return &File{ID: dms.FileID(name + etag + string(status)), Kind: kind, Status: status, Generation: 1, Object: dms.Object{Key: name, ETag: etag}}
+	}
+	one, two := file("LOAD1", "a", dms.KindLoad, Published), file("LOAD2", "b", dms.KindLoad, Published)
+	change := file("change", "c", dms.KindChange, Published)
+	again := func(name, etag string) *File { return file(name, etag, dms.KindLoad, Staged) }
+	for name, test := range map[string]struct {
+		last  *File
+		files []*File
+		want  bool
+	}{
+		"copied":                {change, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, true},
+		"without changes since": {two, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, false},
+		"another content":       {change, []*File{again("LOAD2", "x"), again("LOAD1", "a")}, false},
+		"a file less":           {change, []*File{again("LOAD1", "a")}, false},
+		"a file more":           {change, []*File{again("LOAD2", "b"), again("LOAD1", "a"), again("LOAD3", "a")}, false},
+		"another name":          {change, []*File{again("LOAD2", "b"), again("LOAD3", "a")}, false},
+		"no tags":               {change, []*File{again("LOAD2", ""), again("LOAD1", "")}, false},
+	} {
+		s := NewState(testTable)
+		s.Generation, s.LastProcessed = 1, &FileEvent{FileID: test.last.ID}
+		for _, f := range append([]*File{one, two}, test.files...) {
+			s.Files[f.ID] = f
+		}
+		if got := s.loadedBefore(test.files); got != test.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+		reason, _ := s.doubt(test.files, 1000)
+		if (reason == heldSame) != test.want {
+			t.Errorf("%s: doubted for %q", name, reason)
+		}
 	}
 }
 
@@ -274,9 +323,13 @@ func TestQuietPeriod(t *testing.T) {
 	}{
 		{quiet - time.Second, 0, false},
 		{2 * quiet, quiet + time.Second, false},
+		{2 * quiet, -1, false}, // nobody says since when
 		{2*quiet + time.Second, quiet + time.Second, true},
 	} {
-		in := Input{Time: modelEpoch.Add(tick.after), Since: modelEpoch.Add(tick.since)}
+		in := Input{Time: modelEpoch.Add(tick.after)}
+		if tick.since >= 0 {
+			in.Since = modelEpoch.Add(tick.since)
+		}
 		if _, err := s.Step(DefaultConfig(), in); err != nil {
 			t.Fatal(err)
 		}

@@ -98,6 +98,15 @@ func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
 	if spec, err := registry.ParseTable(e.GetSpecJson()); err == nil {
 		s.QuietPeriod = spec.Load.QuietPeriod
 	}
+	if !e.GetRestage() {
+		return
+	}
+	for _, f := range s.Files {
+		if f.Status == Staged {
+			f = s.touch(f)
+			f.Status, f.Staged = Waiting, nil
+		}
+	}
 }
 
 func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {

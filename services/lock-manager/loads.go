@@ -17,6 +17,7 @@ import (
 // The reasons for which a load waits for `load complete --confirm`.
 const (
 	heldGap    = "gap"
+	heldSame   = "same"
 	heldShrunk = "shrunk"
 )
 
@@ -168,14 +169,11 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 		}
 		rows += f.Staged.Counts.GetInserts() + f.Staged.Counts.GetUpdates() - f.Staged.Counts.GetDuplicatesDropped()
 	}
-	if s.Generation > 0 && 2*rows < s.Rows && !s.Load.Confirmed {
-		if s.Load.HeldReason == heldShrunk {
+	if reason, detail := s.doubt(files, rows); reason != "" && !s.Load.Confirmed {
+		if s.Load.HeldReason == reason {
 			return nil
 		}
-		return []proto.Message{&blotterv1.LoadHeld{
-			Generation: s.Load.Generation, Reason: heldShrunk,
-			Detail: fmt.Sprintf("the load has %d rows, the table %d: less than half", rows, s.Rows),
-		}}
+		return []proto.Message{&blotterv1.LoadHeld{Generation: s.Load.Generation, Reason: reason, Detail: detail}}
 	}
 	files = append(files, s.foldedChanges()...)
 	events := s.grant(cfg, now, files, true, false)
@@ -186,6 +184,40 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 	return append(events, &blotterv1.PublishRequested{
 		Token: s.Token + 1, Mode: blotterv1.PublishMode_PUBLISH_MODE_REPLACE,
 		Generation: s.Load.Generation, SpecVersion: s.SpecVersion, Parts: parts,
+	})
+}
+
+// doubt gives a reason to ask an operator before a load of these files and rows
+// takes the place of the table.
+func (s *State) doubt(files []*File, rows int64) (reason, detail string) {
+	switch {
+	case s.Generation == 0:
+	case s.loadedBefore(files):
+		return heldSame, "its files are those of the load in force, byte by byte, and changes were published since, " +
+			"which would be gone: were the raw objects copied or restored?"
+	case 2*rows < s.Rows:
+		return heldShrunk, fmt.Sprintf("the load has %d rows, the table %d: less than half", rows, s.Rows)
+	}
+	return "", ""
+}
+
+// loadedBefore reports whether a load brings the very content of the generation in
+// force although changes were published after it. An object that is copied in place
+// or restored has a new time, by which its load counts as a new one, while its
+// change files are known and stay behind.
+func (s *State) loadedBefore(files []*File) bool {
+	last := s.LastProcessed
+	if last == nil || s.Files[last.FileID] != nil && s.Files[last.FileID].Kind == dms.KindLoad {
+		return false
+	}
+	etags := map[string]string{}
+	for _, f := range s.files(func(f *File) bool {
+		return f.Kind == dms.KindLoad && f.Status == Published && f.Generation == s.Generation
+	}) {
+		etags[f.Object.Key] = f.Object.ETag
+	}
+	return len(etags) == len(files) && !slices.ContainsFunc(files, func(f *File) bool {
+		return f.Object.ETag == "" || etags[f.Object.Key] != f.Object.ETag
 	})
 }
 

@@ -159,7 +159,7 @@ func (sc *scenario) input(verb string, args []string) {
 			sc.t.Fatal(err)
 		}
 		sc.now = sc.now.Add(d)
-		sc.apply(Input{})
+		sc.apply(Input{Since: modelEpoch})
 	case "state":
 		sc.tell()
 	default:

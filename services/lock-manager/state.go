@@ -133,7 +133,7 @@ type Load struct {
 	LastFile   time.Time `json:"last_file"` // when the last load file was accepted
 	Sealed     bool      `json:"sealed,omitempty"`
 	Confirmed  bool      `json:"confirmed,omitempty"`
-	HeldReason string    `json:"held_reason,omitempty"` // "gap" or "shrunk"
+	HeldReason string    `json:"held_reason,omitempty"` // "gap", "same" or "shrunk"
 	HeldDetail string    `json:"held_detail,omitempty"`
 	Expired    int       `json:"expired,omitempty"` // replacements that ran out of time
 	// Generation, Files and FirstModified are final once the load is sealed. A

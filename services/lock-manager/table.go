@@ -64,7 +64,7 @@ func (s *Service) apply(ctx context.Context, id dms.TableID, src source, in Inpu
 	for range maxConflicts {
 		err := s.applyOnce(ctx, t, src, in)
 		for err == nil && t.cutShort {
-			err = s.applyOnce(ctx, t, src, Input{Time: in.Time})
+			err = s.applyOnce(ctx, t, src, Input{Time: in.Time, Since: in.Since})
 		}
 		if err == nil || errors.Is(err, ErrRefused) {
 			return err

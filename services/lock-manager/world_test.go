@@ -145,7 +145,7 @@ func (w *world) order(c func(Order) Command) bool {
 // tick lets time pass and has the clock looked at.
 func (w *world) tick(d time.Duration) {
 	w.now = w.now.Add(d)
-	w.step(Input{})
+	w.step(Input{Since: modelEpoch})
 }
 
 // step takes one input through Step and checks all that holds after any step.

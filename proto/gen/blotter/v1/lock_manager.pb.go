@@ -134,9 +134,12 @@ type TableRegistered struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	SpecVersion uint64                 `protobuf:"varint,1,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
 	// The registration in its canonical JSON form, and its SHA-256 in hex.
-	SpecJson      []byte `protobuf:"bytes,2,opt,name=spec_json,json=specJson,proto3" json:"spec_json,omitempty"`
-	SpecSha256    string `protobuf:"bytes,3,opt,name=spec_sha256,json=specSha256,proto3" json:"spec_sha256,omitempty"`
-	Engine        Engine `protobuf:"varint,4,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	SpecJson   []byte `protobuf:"bytes,2,opt,name=spec_json,json=specJson,proto3" json:"spec_json,omitempty"`
+	SpecSha256 string `protobuf:"bytes,3,opt,name=spec_sha256,json=specSha256,proto3" json:"spec_sha256,omitempty"`
+	Engine     Engine `protobuf:"varint,4,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	// What was staged under an earlier registration and is not published is staged
+	// again: its key or its order of changes was another.
+	Restage       bool `protobuf:"varint,5,opt,name=restage,proto3" json:"restage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -197,6 +200,13 @@ func (x *TableRegistered) GetEngine() Engine {
 		return x.Engine
 	}
 	return Engine_ENGINE_UNSPECIFIED
+}
+
+func (x *TableRegistered) GetRestage() bool {
+	if x != nil {
+		return x.Restage
+	}
+	return false
 }
 
 // FileAccepted: a file is known to the table and bound to a generation.
@@ -1509,7 +1519,7 @@ func (x *LoadSealed) GetFirstModified() *timestamppb.Timestamp {
 type LoadHeld struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// "gap" or "shrunk".
+	// "gap", "same" or "shrunk".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1789,13 +1799,14 @@ var File_blotter_v1_lock_manager_proto protoreflect.FileDescriptor
 const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"\x1dblotter/v1/lock_manager.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n" +
 	"\x0fTableRegistered\x12!\n" +
 	"\fspec_version\x18\x01 \x01(\x04R\vspecVersion\x12\x1b\n" +
 	"\tspec_json\x18\x02 \x01(\fR\bspecJson\x12\x1f\n" +
 	"\vspec_sha256\x18\x03 \x01(\tR\n" +
 	"specSha256\x12*\n" +
-	"\x06engine\x18\x04 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\"K\n" +
+	"\x06engine\x18\x04 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12\x18\n" +
+	"\arestage\x18\x05 \x01(\bR\arestage\"K\n" +
 	"\fFileAccepted\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12\x12\n" +
 	"\x04late\x18\x02 \x01(\bR\x04late\"Q\n" +
