@@ -2,6 +2,6 @@ package main
 
 // engines gives the pipelines by the name of their transform engine, as
 // -engine takes it.
-func engines(s *sparkEngine) map[string]Factory {
-	return map[string]Factory{"local": newLocal, "spark": s.open}
+func engines(s *sparkEngine) map[string]Engine {
+	return map[string]Engine{"local": {Open: newLocal}, "spark": {Prepare: s.prepare, Open: s.open}}
 }

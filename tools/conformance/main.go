@@ -39,7 +39,7 @@ func main() {
 }
 
 // run is the program without its process: it gives the exit status.
-func run(ctx context.Context, args []string, engines map[string]Factory, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, engines map[string]Engine, stdout, stderr io.Writer) int {
 	names := strings.Join(slices.Sorted(maps.Keys(engines)), ", ")
 	if names == "" {
 		names = "none"
@@ -64,14 +64,14 @@ func run(ctx context.Context, args []string, engines map[string]Factory, stdout,
 		fmt.Fprintf(stderr, "conformance: "+format+"\n", args...)
 		return exitUsage
 	}
-	factory, ok := engines[*engine]
+	chosen, ok := engines[*engine]
 	if !ok {
 		return usage("there is no engine %q; there is: %s", *engine, names)
 	}
 	if flags.NArg() == 0 {
 		return usage("name at least one folder with cases")
 	}
-	r := &runner{factory: factory, orders: *orders, parallel: *parallel, timeout: *timeout, verbose: *verbose, keep: *keep, out: stdout}
+	r := &runner{prepare: chosen.Prepare, factory: chosen.Open, orders: *orders, parallel: *parallel, timeout: *timeout, verbose: *verbose, keep: *keep, out: stdout}
 	if *only != "" {
 		var err error
 		if r.only, err = regexp.Compile(*only); err != nil {

@@ -52,5 +52,13 @@ type Delivery struct {
 	Redeliver bool
 }
 
+// Engine is where the transforms of pipelines run.
+type Engine struct {
+	// Prepare sets up, once and outside of the time of any case, what all pipelines
+	// share; nil: nothing.
+	Prepare func(ctx context.Context) error
+	Open    Factory
+}
+
 // Factory makes a fresh pipeline that keeps everything below an empty folder.
 type Factory func(ctx context.Context, dir string) (Pipeline, error)

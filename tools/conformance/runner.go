@@ -19,6 +19,7 @@ import (
 
 // runner runs cases and writes what came of them.
 type runner struct {
+	prepare  func(context.Context) error // what all cases share; nil: nothing
 	factory  Factory
 	orders   int            // how many orders of a case at most; 0: all that it asks for
 	only     *regexp.Regexp // the names of the cases to run; nil: all
@@ -59,6 +60,11 @@ func (r *runner) run(ctx context.Context, dirs []string) (passed, failed int, er
 	}
 	if len(chosen) == 0 {
 		return 0, 0, errors.New("no case was found: name folders that hold, at any depth, a " + cases.FileName)
+	}
+	if r.prepare != nil {
+		if err := r.prepare(ctx); err != nil {
+			return 0, 0, fmt.Errorf("prepare the engine: %w", err)
+		}
 	}
 	reports := make([]chan report, len(chosen))
 	for i := range reports {

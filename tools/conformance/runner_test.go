@@ -14,7 +14,7 @@ const own = "testdata/cases"
 func runWith(t *testing.T, factory Factory, args ...string) (status int, out string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status = run(t.Context(), args, map[string]Factory{"local": factory}, &stdout, &stderr)
+	status = run(t.Context(), args, map[string]Engine{"local": {Open: factory}}, &stdout, &stderr)
 	t.Log(stdout.String() + stderr.String())
 	return status, stdout.String()
 }
@@ -90,11 +90,27 @@ func TestFailingPipeline(t *testing.T) {
 	}
 }
 
+func TestEngineIsPreparedOnce(t *testing.T) {
+	prepared := 0
+	var fault error
+	engine := Engine{Open: newFake(""), Prepare: func(context.Context) error { prepared++; return fault }}
+	var stdout, stderr bytes.Buffer
+	args := []string{"-engine", "own", "-run", "c0[12]", own}
+	if status := run(t.Context(), args, map[string]Engine{"own": engine}, &stdout, &stderr); status != exitPassed || prepared != 1 {
+		t.Errorf("status %d, prepared %d times: %s", status, prepared, stderr.String())
+	}
+	fault = errors.New("no Java")
+	if status := run(t.Context(), args, map[string]Engine{"own": engine}, &stdout, &stderr); status != exitUsage ||
+		!strings.Contains(stderr.String(), "prepare the engine: no Java") {
+		t.Errorf("status %d: %s", status, stderr.String())
+	}
+}
+
 func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr bytes.Buffer
-	status := run(ctx, []string{own}, map[string]Factory{"local": newFake("")}, &stdout, &stderr)
+	status := run(ctx, []string{own}, map[string]Engine{"local": {Open: newFake("")}}, &stdout, &stderr)
 	if status != exitUsage || !strings.Contains(stderr.String(), "stopped") {
 		t.Errorf("status %d, %s", status, stderr.String())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"sync"
 
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
@@ -15,40 +14,31 @@ import (
 )
 
 // sparkEngine is the system in this process, but for its transforms, which one
-// local Spark runs for all cases. Spark starts with the first of them.
+// local Spark runs for all cases.
 type sparkEngine struct {
-	mu      sync.Mutex
 	session *spark.Session
+}
+
+// prepare starts Spark.
+func (e *sparkEngine) prepare(ctx context.Context) error {
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	var err error
+	if e.session, err = spark.Open(ctx, logger, nil); err != nil {
+		return err
+	}
+	return e.session.Start(ctx)
 }
 
 // open is a Factory.
 func (e *sparkEngine) open(ctx context.Context, dir string) (Pipeline, error) {
-	session, err := e.start(ctx)
-	if err != nil {
-		return nil, err
-	}
 	cfg := roles.DefaultConfig()
 	cfg.GlueRunner = func(raw, staging, failed *localbucket.Bucket) jobs.Runner {
-		return localspark.New(session.Session, raw, staging, failed)
+		return localspark.New(e.session.Session, raw, staging, failed)
 	}
 	return openLocal(ctx, dir, registry.FlagGlue, cfg)
 }
 
-func (e *sparkEngine) start(ctx context.Context) (*spark.Session, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.session != nil {
-		return e.session, nil
-	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	var err error
-	e.session, err = spark.Open(ctx, logger, nil)
-	return e.session, err
-}
-
 func (e *sparkEngine) close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.session == nil {
 		return nil
 	}

@@ -32,12 +32,18 @@ type Session struct {
 	closed  bool
 }
 
-// NewSession checks the configuration; Spark starts with the first job.
+// NewSession checks the configuration; Spark starts with Start or the first job.
 func NewSession(cfg Config, logger *slog.Logger) (*Session, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure the local Spark: %w", err)
 	}
 	return &Session{cfg: cfg, logger: logger, slots: semaphore.NewWeighted(int64(cfg.Jobs))}, nil
+}
+
+// Start starts Spark if it does not run, so that no job has to wait for it.
+func (s *Session) Start(ctx context.Context) error {
+	_, err := s.alive(ctx)
+	return err
 }
 
 // Close ends Spark and fails what runs.

@@ -10,12 +10,14 @@ import (
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/roles"
@@ -25,7 +27,7 @@ import (
 // TestTableMovesBetweenEngines: whether a table's files are transformed by L, by
 // G, or by each in turn, its rows are the same, provenance included.
 func TestTableMovesBetweenEngines(t *testing.T) {
-	session := open(t, nil)
+	session := open(t, inPlace)
 	spec := evidence(t)
 	raw, _ := jobstest.Buckets(t)
 	folder := raw.(*local.Bucket)
@@ -85,12 +87,18 @@ func drive(t *testing.T, session *spark.Session, files string, spec registry.Tab
 	s := system{t, p, spec.ID}
 	spec.Version = 0
 	s.order("apply", lockmanager.CommandRequest{Spec: &spec})
+	engines := map[registry.Flag]string{registry.FlagLambda: "lambda-transformer local", registry.FlagGlue: "glue-dispatcher spark"}
+	var want []string
 	for i, key := range keys {
 		s.order("flag", lockmanager.CommandRequest{Flag: string(flag(i))})
 		s.deliver(key)
+		want = append(want, engines[flag(i)])
 		if i == 0 {
 			s.order("load-complete", lockmanager.CommandRequest{})
 		}
+	}
+	if got := s.transformed(); !slices.Equal(got, want) {
+		t.Fatalf("the files were transformed by %q, expected %q", got, want)
 	}
 	return s.rows()
 }
@@ -139,6 +147,18 @@ func (s system) deliver(key string) {
 		s.t.Fatal(err)
 	}
 	s.settle()
+}
+
+// transformed tells which service transformed each file, and where, in order.
+func (s system) transformed() (by []string) {
+	s.t.Helper()
+	for r, err := range s.p.Log.Read(s.t.Context(), eventlog.Filter{Table: s.table, Event: "TransformStarted"}) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		by = append(by, r.Envelope.GetActor()+" "+r.Event.(*blotterv1.TransformStarted).GetRun())
+	}
+	return by
 }
 
 // rows gives the table as lines, provenance included.

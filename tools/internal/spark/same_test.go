@@ -149,13 +149,9 @@ func put(t *testing.T, raw *local.Bucket, spec registry.Table, key string, write
 // TestSameRowsAsGo: a large load and a large change file are staged by both engines
 // as the same rows, provenance included, whether Spark spreads them or not.
 func TestSameRowsAsGo(t *testing.T) {
-	const rangeBytes = 16 << 20
-	for name, shuffle := range map[string]int64{"in place": 1 << 40, "by ranges": 0} {
+	for way, name := range ways {
 		t.Run(name, func(t *testing.T) {
-			session := open(t, func(c *localspark.Config) {
-				c.ShuffleBytes = shuffle
-				c.Limits.RangeBytes = min(rangeBytes, int64(*loadRows)*8)
-			})
+			session := open(t, way)
 			raw, _ := jobstest.Buckets(t)
 			folder := raw.(*local.Bucket)
 			spec := evidence(t)

@@ -14,6 +14,10 @@ import (
 	"github.com/openblotter/blotter/services/glue-dispatcher/job"
 )
 
+// RowsVariable names the program for rows that tasks start; without it they start
+// this program, which has more to set up before it reads a row.
+const RowsVariable = "BLOTTER_SPARK_ROWS"
+
 // rowsCommand is the first argument of a program that is to be the program for rows.
 const rowsCommand = "spark-rows"
 
@@ -41,9 +45,9 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	if err != nil {
 		return nil, err
 	}
-	exe, err := os.Executable()
+	program, err := rowsProgram()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, err
 	}
 	s := &Session{}
 	if s.dir, err = os.MkdirTemp("", "blotter-spark-"); err != nil {
@@ -60,7 +64,7 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	}
 	cfg := localspark.DefaultConfig()
 	cfg.Command = []string{python, filepath.Join(scripts, "session.py")}
-	cfg.Rows = []string{exe, rowsCommand}
+	cfg.Rows = program
 	cfg.Scratch = s.dir
 	if change != nil {
 		change(&cfg)
@@ -72,4 +76,15 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 // Close ends Spark and removes what it left.
 func (s *Session) Close() error {
 	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
+}
+
+func rowsProgram() ([]string, error) {
+	if path := os.Getenv(RowsVariable); path != "" {
+		return []string{path}, nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return []string{exe, rowsCommand}, nil
 }
