@@ -87,6 +87,7 @@ def build(arguments: argparse.Namespace) -> SparkSession:
         "spark.log.level": "ERROR",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.python.daemon.module": "workers",
         "spark.scheduler.mode": "FAIR",
         "spark.sql.adaptive.enabled": "false",
     }

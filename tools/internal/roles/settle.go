@@ -40,8 +40,12 @@ func (p *Process) Settle(ctx context.Context) error {
 }
 
 // settled looks at the tables between two looks at the log: a transaction that
-// began after the first look is seen by one of the others.
+// began after the first look is seen by one of the others. It looks at the tables
+// before it asks the consumers, too, which costs far more.
 func (p *Process) settled(ctx context.Context) (bool, error) {
+	if quiet, err := p.tablesQuiet(ctx); !quiet || err != nil {
+		return false, err
+	}
 	before, err := p.Log.Last(ctx)
 	if err != nil {
 		return false, err
@@ -49,6 +53,16 @@ func (p *Process) settled(ctx context.Context) (bool, error) {
 	if idle, err := p.Log.Idle(ctx, Names()); !idle || err != nil {
 		return false, err
 	}
+	if quiet, err := p.tablesQuiet(ctx); !quiet || err != nil {
+		return false, err
+	}
+	after, err := p.Log.Last(ctx)
+	return before == after, err
+}
+
+// tablesQuiet reports whether no table has a transaction under way or something
+// unsaid.
+func (p *Process) tablesQuiet(ctx context.Context) (bool, error) {
 	unflushed, err := p.Store.Unflushed(ctx)
 	if err != nil || len(unflushed) > 0 {
 		return false, err
@@ -73,8 +87,7 @@ func (p *Process) settled(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	after, err := p.Log.Last(ctx)
-	return before == after, err
+	return true, nil
 }
 
 // WholeFiles tells ingest-router of what lies in the raw folder until no file in
