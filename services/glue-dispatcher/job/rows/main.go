@@ -15,7 +15,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := rows.Program{
-		Open: rows.OpenFolder, Config: transform.DefaultConfig(),
+		Open: open, Config: transform.DefaultConfig(),
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 	}.Run(ctx, os.Args[1:])
 	stop()
