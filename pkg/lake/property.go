@@ -59,6 +59,10 @@ func (r Result) Fenced() bool { return r.Strategy == StrategyFence }
 type FileCount struct {
 	FileID dms.FileID       `json:"file_id"`
 	Counts transform.Counts `json:"counts"`
+	// Staged is the token under which the file was staged: that of the commit, or a
+	// lower one where a replacement folds the file in again. 0 in commits of
+	// versions that did not keep it.
+	Staged uint64 `json:"staged,omitempty"`
 	// Superseded counts the staged rows and deletes of the file that a later
 	// change of the same key overtakes: one of the table, or of another file of
 	// the same commit.

@@ -50,7 +50,8 @@ type Report struct {
 }
 
 // quarantine copies the raw object and a report to the failed bucket. Both are
-// named by the file and the pause, so that a repetition finds them there.
+// named by the file and the pause, so that a repetition finds them there. What
+// could not be put there for maxTrying is told as missing.
 func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
 	file := wire.FileOf(e.GetFile())
 	failure := e.GetFailure()
@@ -86,14 +87,20 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		s.deps.Logger.ErrorContext(ctx, "copy to the failed bucket", "key", file.Object.Key, "error", err)
 		report.Copy, report.CopyError = "", "the object could not be copied; the service's own log says why"
 	}
-	reportKey := folder + "/report.json"
-	if err := s.writeReport(ctx, reportKey, report); err != nil {
-		return nil, err
+	reportKey, reportError := folder+"/"+reportName, ""
+	_, err = try(ctx, func() (struct{}, error) { return struct{}{}, s.writeReport(ctx, reportKey, report) })
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		// The pause holds what is wrong; the table's lane must not wait for a store.
+		s.deps.Logger.ErrorContext(ctx, "write to the failed bucket", "key", reportKey, "error", err)
+		reportKey, reportError = "", "the report could not be written; the service's own log says why"
 	}
 	return []answer{{
 		name: "quarantined", parts: []string{string(file.ID), strconv.FormatInt(at.UnixMicro(), 10)}, file: string(file.ID),
 		event: &blotterv1.FileQuarantined{
-			FileId: string(file.ID), ObjectKey: report.Copy, ReportKey: reportKey, Failure: failure,
+			FileId: string(file.ID), ObjectKey: report.Copy, ReportKey: reportKey, ReportError: reportError, Failure: failure,
 		},
 	}}, nil
 }

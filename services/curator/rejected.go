@@ -1,12 +1,12 @@
 package curator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -68,11 +68,7 @@ const (
 // RejectedFolder is where the rejected rows of a file lie in the failed bucket,
 // named by the token under which it was staged; without "/" at its end.
 func RejectedFolder(table dms.TableID, file dms.FileID, token uint64) string {
-	return rejectedPrefix(table, file) + strconv.FormatUint(token, 10)
-}
-
-func rejectedPrefix(table dms.TableID, file dms.FileID) string {
-	return path.Join(objectPart(table.DB), objectPart(table.Table), string(file)) + "/rejected-"
+	return path.Join(objectPart(table.DB), objectPart(table.Table), string(file), "rejected-"+strconv.FormatUint(token, 10))
 }
 
 const reportName = "report.json"
@@ -166,17 +162,15 @@ func (s *Service) ways(ctx context.Context, files []transform.StagedParquet, sho
 	return ways, nil
 }
 
-// published says what a commit made visible, and before it what it left out.
-func (s *Service) published(ctx context.Context, table dms.TableID, token uint64, result lake.Result) ([]answer, error) {
+// published says what a commit made visible, and before it what it left out. It
+// asks no store: those rows were kept before the commit.
+func published(table dms.TableID, token uint64, result lake.Result) []answer {
 	var answers []answer
 	for _, f := range result.Files {
 		if f.Counts.Rejected == 0 {
 			continue
 		}
-		staged, err := try(ctx, func() (uint64, error) { return s.findRejected(ctx, table, f.FileID, token) })
-		if err != nil {
-			return nil, fmt.Errorf("find the rejected rows of file %s: %w", f.FileID, err)
-		}
+		staged := cmp.Or(f.Staged, token)
 		folder := RejectedFolder(table, f.FileID, staged)
 		answers = append(answers, answer{
 			name: "rows-rejected", parts: []string{string(f.FileID), tokenPart(staged)}, file: string(f.FileID),
@@ -187,26 +181,5 @@ func (s *Service) published(ctx context.Context, table dms.TableID, token uint64
 			early: true, // a file that is folded into a replacement was told of before
 		})
 	}
-	return append(answers, publishedAnswer(token, result)), nil
-}
-
-// findRejected gives the token under which a file was staged that was published
-// under another, which is not lower: the newest whose rejected rows were kept.
-func (s *Service) findRejected(ctx context.Context, table dms.TableID, file dms.FileID, published uint64) (uint64, error) {
-	prefix := rejectedPrefix(table, file)
-	var newest uint64
-	for info, err := range s.deps.Failed.List(ctx, prefix) {
-		if err != nil {
-			return 0, err
-		}
-		name, isReport := strings.CutSuffix(strings.TrimPrefix(info.Key, prefix), "/"+reportName)
-		token, err := strconv.ParseUint(name, 10, 64)
-		if isReport && err == nil && token <= published {
-			newest = max(newest, token)
-		}
-	}
-	if newest == 0 {
-		return 0, fmt.Errorf("%s: %w", prefix, objects.ErrNotFound)
-	}
-	return newest, nil
+	return append(answers, publishedAnswer(token, result))
 }

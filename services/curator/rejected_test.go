@@ -50,7 +50,7 @@ func (b *bench) stage(content string) *blotterv1.PublishRequested {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.lake.result = lake.Result{Token: 4, SnapshotID: 1, Strategy: "append", Files: []lake.FileCount{{FileID: file.ID, Counts: r.Manifest.Counts}}}
+	b.lake.result = lake.Result{Token: 4, SnapshotID: 1, Strategy: "append", Files: []lake.FileCount{{FileID: file.ID, Counts: r.Manifest.Counts, Staged: 4}}}
 	return &blotterv1.PublishRequested{Token: 4, SpecVersion: 1, Mode: blotterv1.PublishMode_PUBLISH_MODE_MERGE,
 		Parts: []*blotterv1.StagedPart{{File: ref, Staged: r.Staged()}}}
 }

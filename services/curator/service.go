@@ -129,14 +129,16 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 	request := requestOf(spec, e)
 	// Before rows of a file are visible, those that it lacks are safe.
 	if err := s.keepRejected(ctx, spec, e); err != nil {
-		return nil, err
+		end(err)
+		return s.unavailable(ctx, table, e.GetToken(), err,
+			"its rejected rows could not be kept in the failed bucket, so it was not published; the service's own log says why")
 	}
 	result, err := try(ctx, func() (lake.Result, error) { return s.deps.Lake.Publish(ctx, request) })
 	end(err)
 	var refused *lake.AuditError
 	switch {
 	case err == nil:
-		return s.published(ctx, table, e.GetToken(), result)
+		return published(table, e.GetToken(), result), nil
 	case errors.As(err, &refused):
 		return []answer{{
 			name: "publish-failed", parts: []string{tokenPart(e.GetToken())}, file: string(refused.FileID),
@@ -151,14 +153,18 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
 		return nil, nil
 	}
+	return s.unavailable(ctx, table, e.GetToken(), err, "the lake could not take the commit; the service's own log says why")
+}
+
+// unavailable answers a publication for which a store or the lake was away for as
+// long as it was tried: the lane must come free for the fence. Should the commit
+// have landed after all, the fence finds it.
+func (s *Service) unavailable(ctx context.Context, table dms.TableID, token uint64, err error, message string) ([]answer, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	// The lane must come free for the fence. Should the commit have landed after
-	// all, the fence finds it.
-	s.deps.Logger.ErrorContext(ctx, "publish", "table", table.String(), "token", e.GetToken(), "error", err)
-	return []answer{publishFailed(e.GetToken(), "publish.unavailable",
-		"the lake could not take the commit; the service's own log says why", "mend the cause, then resume")}, nil
+	s.deps.Logger.ErrorContext(ctx, "publish", "table", table.String(), "token", token, "error", err)
+	return []answer{publishFailed(token, "publish.unavailable", message, "mend the cause, then resume")}, nil
 }
 
 // maxTrying bounds how long one piece of work is tried; what still fails then
@@ -226,11 +232,11 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 			a.early = true
 			return []answer{a}, nil
 		}
-		answers, err := s.published(ctx, table, e.GetToken(), result)
+		answers := published(table, e.GetToken(), result)
 		for i := range answers {
 			answers[i].early = true
 		}
-		return answers, err
+		return answers, nil
 	}
 	return []answer{{
 		name: "fenced", parts: []string{tokenPart(e.GetToken())},

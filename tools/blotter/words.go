@@ -134,7 +134,11 @@ func sayFile(event proto.Message) string {
 	case *blotterv1.RowsRejected:
 		return parts(shortID(e.GetFileId()), fmt.Sprintf("%s set aside", rowsAre(e.GetRows())), "report "+e.GetReportKey())
 	case *blotterv1.FileQuarantined:
-		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), "report "+e.GetReportKey())
+		report := "report " + e.GetReportKey()
+		if e.GetReportError() != "" {
+			report = e.GetReportError()
+		}
+		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), report)
 	}
 	return ""
 }

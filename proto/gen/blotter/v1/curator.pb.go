@@ -463,13 +463,17 @@ func (x *MaintenanceFailed) GetFailure() *Failure {
 	return nil
 }
 
-// FileQuarantined: the raw object and a report lie in the failed bucket.
+// FileQuarantined: the raw object and a report lie in the failed bucket, as far
+// as they could be put there.
 type FileQuarantined struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
-	ObjectKey     string                 `protobuf:"bytes,2,opt,name=object_key,json=objectKey,proto3" json:"object_key,omitempty"`
-	ReportKey     string                 `protobuf:"bytes,3,opt,name=report_key,json=reportKey,proto3" json:"report_key,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// Of the object's copy; empty if there is none: the report says why.
+	ObjectKey string `protobuf:"bytes,2,opt,name=object_key,json=objectKey,proto3" json:"object_key,omitempty"`
+	// Empty if there is no report: report_error says why.
+	ReportKey     string   `protobuf:"bytes,3,opt,name=report_key,json=reportKey,proto3" json:"report_key,omitempty"`
+	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	ReportError   string   `protobuf:"bytes,5,opt,name=report_error,json=reportError,proto3" json:"report_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,6 +536,13 @@ func (x *FileQuarantined) GetFailure() *Failure {
 	return nil
 }
 
+func (x *FileQuarantined) GetReportError() string {
+	if x != nil {
+		return x.ReportError
+	}
+	return ""
+}
+
 var File_blotter_v1_curator_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_curator_proto_rawDesc = "" +
@@ -577,14 +588,15 @@ const file_blotter_v1_curator_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x04next\"X\n" +
 	"\x11MaintenanceFailed\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12-\n" +
-	"\afailure\x18\x02 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\x97\x01\n" +
+	"\afailure\x18\x02 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\xba\x01\n" +
 	"\x0fFileQuarantined\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x1d\n" +
 	"\n" +
 	"object_key\x18\x02 \x01(\tR\tobjectKey\x12\x1d\n" +
 	"\n" +
 	"report_key\x18\x03 \x01(\tR\treportKey\x12-\n" +
-	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailureB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
+	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\x12!\n" +
+	"\freport_error\x18\x05 \x01(\tR\vreportErrorB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
 	file_blotter_v1_curator_proto_rawDescOnce sync.Once
