@@ -38,6 +38,7 @@ type batch struct {
 	addDeletes []iceberg.DataFile // position deletes
 	drop       []iceberg.DataFile // data files
 	created    []string           // objects that no other attempt can use
+	snapshotID int64              // of the staged commit
 }
 
 // keyColumns gives the primary key in the types of the table.
@@ -207,7 +208,7 @@ func (b *batch) mergeTombstones(ctx context.Context) error {
 	return nil
 }
 
-// cleanup removes what a commit that came second has written. What it misses
+// cleanup removes what a commit that is not in the table has written. What it misses
 // is unreferenced and harms nobody.
 func (b *batch) cleanup(ctx context.Context) {
 	for _, key := range b.created {

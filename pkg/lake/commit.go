@@ -33,6 +33,7 @@ func (b *batch) commit(ctx context.Context) (Result, error) {
 	if err := setState(tx, &result, b.tombstones, extra); err != nil {
 		return Result{}, err
 	}
+	b.snapshotID = result.SnapshotID
 	if err := b.lake.step(StepStaged); err != nil {
 		return Result{}, err
 	}

@@ -12,7 +12,8 @@ import (
 //
 // A Result with Fenced says that nothing was and nothing will be published under
 // the token. A Result without says that the token was published before, by the
-// commit that it describes. ErrStale: a newer token is there, so that this one is
+// commit that it describes, or that a step of maintenance was taken: then it tells
+// whether more is due, as Maintain does. ErrStale: a newer token is there, so that this one is
 // dead, but whether it was published is no longer known here. ErrBusy as in
 // Publish.
 func (l *Lake) Fence(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
@@ -38,6 +39,8 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	switch {
 	case state.token > token:
 		return Result{}, ErrStale
+	case state.token == token && state.last.Maintained != nil:
+		return l.foundStep(ctx, spec, state), nil
 	case state.token == token:
 		return state.last, nil
 	}
@@ -59,4 +62,24 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 		return Result{}, commitFailed(err)
 	}
 	return result, l.step(StepCommitted)
+}
+
+// foundStep tells of a step of maintenance whose commit a fence finds. Orphans of
+// which it is not known that they are gone are not told as removed: the search
+// that is due counts those that are left.
+func (l *Lake) foundStep(ctx context.Context, spec registry.Table, state tableState) Result {
+	found := state.last
+	m := *found.Maintained
+	if m.Step == MaintainOrphans && state.orphans.Removing > 0 {
+		m.Removed, m.BytesRemoved = 0, 0
+	}
+	found.Maintained = &m
+	r, err := l.tellMore(ctx, spec, found)
+	if err != nil {
+		// A fence must not fail for it; the next step will say what is wrong.
+		l.log.WarnContext(ctx, "look for more that is due", "table", spec.ID.String(), "error", err)
+		m.More = true
+		return found
+	}
+	return r
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
@@ -40,6 +41,7 @@ type Maintained struct {
 
 // Maintain takes the first step of maintenance that is due, by the thresholds of
 // MaintenanceConfig, in one commit that carries the token. Rows stay as they are.
+// Once orphans are removed, a change of the table's properties says so.
 // Where nothing is due it commits an empty snapshot, so that the token is used
 // up. It may be repeated, and called by many at once: for one token there is one
 // commit, and every call gives its Result, with Maintained set.
@@ -66,13 +68,8 @@ func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, token uint
 	if err != nil {
 		return Result{}, err
 	}
-	switch r, done, err := state.decided(token); {
-	case err != nil:
-		return Result{}, err
-	case done && r.Maintained == nil:
-		return Result{}, ErrStale
-	case done:
-		return l.again(ctx, spec, r)
+	if r, done, err := state.maintained(token); done {
+		return l.again(ctx, spec, r, err)
 	}
 	u, err := l.look(ctx, tbl, spec.ID)
 	if err != nil {
@@ -80,12 +77,28 @@ func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, token uint
 	}
 	r, err := u.take(ctx, token)
 	if errors.Is(err, errAgain) {
-		u.cleanup(ctx)
+		after, readErr := u.undo(ctx)
+		if readErr != nil {
+			return Result{}, readErr
+		}
+		if r, done, fault := after.maintained(token); done {
+			return l.again(ctx, spec, r, fault)
+		}
 	}
 	if err != nil {
 		return Result{}, err
 	}
 	return l.tellMore(ctx, spec, r)
+}
+
+// maintained is decided for a step of maintenance: the token may have been
+// published.
+func (s tableState) maintained(token uint64) (Result, bool, error) {
+	r, done, err := s.decided(token)
+	if err == nil && done && r.Maintained == nil {
+		return Result{}, true, ErrStale
+	}
+	return r, done, err
 }
 
 // take carries out the step that is due and commits it.
@@ -112,6 +125,7 @@ func (u *upkeep) take(ctx context.Context, token uint64) (Result, error) {
 	if err := setState(tx, &result, u.state.tombstones, extra); err != nil {
 		return Result{}, err
 	}
+	u.snapshotID = result.SnapshotID
 	if err := u.lake.step(StepStaged); err != nil {
 		return Result{}, err
 	}
@@ -147,23 +161,32 @@ func (u *upkeep) stageNone(ctx context.Context, tx *table.Transaction, _ *Mainta
 
 // again completes a step whose commit is there: a crash may have come between the
 // commit and the removal of orphans.
-func (l *Lake) again(ctx context.Context, spec registry.Table, r Result) (Result, error) {
+func (l *Lake) again(ctx context.Context, spec registry.Table, r Result, fault error) (Result, error) {
+	if fault != nil {
+		return Result{}, fault
+	}
 	if r.Maintained.Step == MaintainOrphans {
-		u, err := l.lookAt(ctx, spec.ID)
-		if err == nil {
-			err = u.stillOurs(ctx, r.Token)
-		}
-		if err == nil {
-			u.swept, err = u.sweepFolders(ctx)
-		}
-		if err == nil {
-			err = u.removeSwept(ctx, r.Token)
-		}
-		if err != nil {
+		if err := l.removeLeft(ctx, spec.ID, r.Token); err != nil {
 			return Result{}, err
 		}
 	}
 	return l.tellMore(ctx, spec, r)
+}
+
+// removeLeft removes the orphans of a step that may have left some, searching for
+// them again.
+func (l *Lake) removeLeft(ctx context.Context, id dms.TableID, token uint64) error {
+	u, err := l.lookAt(ctx, id)
+	if err != nil || u.state.orphans.Removing == 0 {
+		return err
+	}
+	if u.state.token != token {
+		return ErrStale
+	}
+	if u.swept, err = u.sweepFolders(ctx); err != nil {
+		return err
+	}
+	return u.removeSwept(ctx, token)
 }
 
 // tellMore adds to the result of a step whether more is due.

@@ -242,6 +242,49 @@ func TestOrphans(t *testing.T) {
 	expect(t, w.rows(t, spec.ID), "2|a|-48.00")
 }
 
+// TestOrphansOfWhichSomeAreLeft: a removal that fails half-way is not told as
+// done, by a fence or by what is due, and the next step takes the rest.
+func TestOrphansOfWhichSomeAreLeft(t *testing.T) {
+	w := quickWorld(t, delta())
+	spec := reports()
+	w.publish(t, spec, 1, lake.Replace, w.stage(t, spec, stagedSpec{file: "l", kind: dms.KindLoad, token: 1, changes: []change{report(1, "a", "/l", 1)}}))
+	for i := range 5 {
+		w.write(t, fmt.Sprintf("rms/reports/data/left-%d.parquet", i))
+	}
+	w.ahead = 100 * time.Hour
+	away := errors.New("the store is away")
+	w.step = func(s lake.Step) error {
+		if s == lake.StepRemoved {
+			return away
+		}
+		return nil
+	}
+	if r, err := w.lake.Maintain(t.Context(), spec, 2); !errors.Is(err, away) {
+		t.Fatalf("maintain gives %+v, %v", r, err)
+	}
+	found, err := w.lake.Fence(t.Context(), spec, 2)
+	if err != nil || found.Maintained == nil {
+		t.Fatalf("fence gives %+v, %v", found, err)
+	}
+	if m := found.Maintained; m.Step != lake.MaintainOrphans || m.Removed != 0 || m.BytesRemoved != 0 || !m.More || m.Next.IsZero() {
+		t.Errorf("a fence tells %+v of a removal that failed", m)
+	}
+	if due, _, err := w.lake.Due(t.Context(), spec.ID); err != nil || len(due) != 1 || due[0].Step != lake.MaintainOrphans {
+		t.Errorf("due are %v, %v", due, err)
+	}
+	w.step = nil
+	r := w.maintain(t, spec, 3)
+	if r.Maintained.Removed < 4 || r.Maintained.More {
+		t.Errorf("the next step tells %+v", r.Maintained)
+	}
+	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.Orphans.Old != 0 || len(c.Due) != 0 {
+		t.Errorf("left are %+v, due %v, %v", c.Orphans, c.Due, err)
+	}
+	if found, err := w.lake.Fence(t.Context(), spec, 3); err != nil || found.Maintained.Removed != r.Maintained.Removed || found.Maintained.More {
+		t.Errorf("a fence tells %+v of a removal that is complete, %v", found.Maintained, err)
+	}
+}
+
 func (w *world) write(t testing.TB, key string) {
 	t.Helper()
 	out, err := w.io.Bucket().Create(t.Context(), key)

@@ -17,11 +17,12 @@ import (
 type orphanRecord struct {
 	Scanned time.Time `json:"scanned,omitzero"`
 	// Left counts the orphans that the search found beyond what one step removes,
-	// Young the unreferenced objects that were not old enough; Oldest is when the
+	// Removing those that the step was about to remove, 0 once they are gone; Young the unreferenced objects that were not old enough; Oldest is when the
 	// oldest of these was written.
-	Left   int64     `json:"left"`
-	Young  int64     `json:"young"`
-	Oldest time.Time `json:"oldest,omitzero"`
+	Left     int64     `json:"left"`
+	Removing int64     `json:"removing,omitempty"`
+	Young    int64     `json:"young"`
+	Oldest   time.Time `json:"oldest,omitzero"`
 }
 
 func (r orphanRecord) scannedText() string {
@@ -45,7 +46,7 @@ func (u *upkeep) nextScan() time.Time {
 			first = min(first, s.TimestampMs)
 		}
 		return time.UnixMilli(first).Add(c.OrphanAge)
-	case r.Left > 0:
+	case r.Left+r.Removing > 0:
 		return r.Scanned
 	case own && r.Young == 0: // the table is as that search left it
 		return time.Time{}
@@ -168,18 +169,32 @@ func (u *upkeep) stageOrphans(ctx context.Context, tx *table.Transaction, m *Mai
 		m.Removed++
 		m.BytesRemoved += info.Size
 	}
-	record, err := json.Marshal(orphanRecord{Scanned: u.now.UTC(), Left: u.swept.left, Young: u.swept.young, Oldest: u.swept.oldest})
+	record, err := u.swept.record(u.now, m.Removed).property()
+	if err != nil {
+		return nil, err
+	}
+	return record, stageEmpty(ctx, tx, u.summary())
+}
+
+// record is what is kept of a search, some of whose orphans are still to be removed.
+func (s *sweep) record(at time.Time, removing int64) orphanRecord {
+	return orphanRecord{Scanned: at.UTC(), Left: s.left, Removing: removing, Young: s.young, Oldest: s.oldest}
+}
+
+func (r orphanRecord) property() (iceberg.Properties, error) {
+	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode property %s: %w", PropertyOrphans, err)
 	}
-	return iceberg.Properties{PropertyOrphans: string(record)}, stageEmpty(ctx, tx, u.summary())
+	return iceberg.Properties{PropertyOrphans: string(b)}, nil
 }
 
 // recheckEvery is after how many removed objects the token is looked at again.
 const recheckEvery = 100
 
 // removeSwept removes what the search found, once the step that counts it is
-// committed.
+// committed, and then has the table say that it is gone. Whatever comes in between
+// leaves a table whose folders are due to be searched again.
 func (u *upkeep) removeSwept(ctx context.Context, token uint64) error {
 	if u.swept == nil {
 		return nil
@@ -197,18 +212,48 @@ func (u *upkeep) removeSwept(ctx context.Context, token uint64) error {
 			return err
 		}
 	}
+	return u.tellRemoved(ctx, token)
+}
+
+// tellRemoved changes the record of the search in the table's properties, and
+// nothing else.
+func (u *upkeep) tellRemoved(ctx context.Context, token uint64) error {
+	tbl, state, err := u.ours(ctx, token)
+	if err != nil || state.orphans.Removing == 0 {
+		return err
+	}
+	tx, err := pin(tbl)
+	if err != nil {
+		return err
+	}
+	record, err := u.swept.record(u.now, 0).property()
+	if err != nil {
+		return err
+	}
+	if err := tx.SetProperties(record); err != nil {
+		return fmt.Errorf("set properties: %w", err)
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return commitFailed(err)
+	}
 	return nil
 }
 
 // stillOurs makes sure that no newer token has committed.
 func (u *upkeep) stillOurs(ctx context.Context, token uint64) error {
+	_, _, err := u.ours(ctx, token)
+	return err
+}
+
+// ours gives the table as it is now, unless a newer token has committed.
+func (u *upkeep) ours(ctx context.Context, token uint64) (*table.Table, tableState, error) {
 	tbl, err := u.lake.load(ctx, u.req.Spec.ID)
 	if err != nil {
-		return err
+		return nil, tableState{}, err
 	}
 	state, err := readState(tbl.Properties())
 	if err == nil && state.token != token {
 		err = ErrStale
 	}
-	return err
+	return tbl, state, err
 }

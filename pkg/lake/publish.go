@@ -72,6 +72,15 @@ func (s tableState) decided(token uint64) (Result, bool, error) {
 	return s.last, true, nil
 }
 
+// published is decided for a publication: the token may have been another grant's.
+func (s tableState) published(token uint64) (Result, bool, error) {
+	r, done, err := s.decided(token)
+	if err == nil && done && r.Maintained != nil {
+		return Result{}, true, ErrStale
+	}
+	return r, done, err
+}
+
 // errAgain: the table was changed while the commit was prepared.
 var errAgain = errors.New("table was changed")
 
@@ -101,13 +110,8 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	switch r, done, err := b.state.decided(req.Token); {
-	case err != nil:
+	if r, done, err := b.state.published(req.Token); done {
 		return r, err
-	case done && r.Maintained != nil:
-		return Result{}, ErrStale // the token was another grant's
-	case done:
-		return r, nil
 	}
 	if b.parts, err = l.audit(ctx, req); err != nil {
 		return Result{}, err
@@ -119,12 +123,37 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	r, err := b.run(ctx)
-	if errors.Is(err, errAgain) {
-		// What was written was made for the snapshot that was read. Only a commit
-		// that came second leaves no doubt that nothing refers to it.
+	if !errors.Is(err, errAgain) {
+		return r, err
+	}
+	state, readErr := b.undo(ctx)
+	if readErr != nil {
+		return Result{}, readErr
+	}
+	if r, done, err := state.published(req.Token); done {
+		return r, err
+	}
+	return Result{}, err
+}
+
+// undo takes away what was written for a commit of which the catalog says that it
+// came second, and gives the table's state. It believes the table rather than the
+// catalog: one whose client repeats a commit by itself may find its own first try
+// and call that a conflict. A commit that landed is among the table's snapshots,
+// since none expires as young as this one.
+func (b *batch) undo(ctx context.Context) (tableState, error) {
+	tbl, err := b.lake.load(ctx, b.req.Spec.ID)
+	if err != nil {
+		return tableState{}, err
+	}
+	state, err := readState(tbl.Properties())
+	if err != nil {
+		return tableState{}, err
+	}
+	if tbl.SnapshotByID(b.snapshotID) == nil {
 		b.cleanup(ctx)
 	}
-	return r, err
+	return state, nil
 }
 
 // begin loads the table that a request is about and reads its state.
