@@ -106,6 +106,10 @@ func NewCSVReader(r io.Reader, opt CSVOptions) *CSVReader {
 	return c
 }
 
+// EmptyLines sets CSVOptions.EmptyLines for the records that are not read yet,
+// once those before have told how many columns the file has.
+func (c *CSVReader) EmptyLines(records bool) { c.empty = records }
+
 const csvBuffer = 256 << 10
 
 // maxFields bounds the fields of a record, as no source has so many columns:

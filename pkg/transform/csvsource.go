@@ -37,7 +37,7 @@ type csvSource struct {
 func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	t := job.Table
 	s := &csvSource{in: in, key: job.File.Object.Key, null: t.DMS.Null, part: job.File.Part}
-	s.opt = dms.CSVOptions{Delimiter: ',', MaxField: maxField, EmptyLines: onlyColumn(t), KeepNotUTF8: t.OnBadRow == registry.OnBadRowQuarantine}
+	s.opt = dms.CSVOptions{Delimiter: ',', MaxField: maxField, EmptyLines: mayBeOneColumn(job), KeepNotUTF8: t.OnBadRow == registry.OnBadRowQuarantine}
 	if t.DMS.Delimiter != "" {
 		s.opt.Delimiter = t.DMS.Delimiter[0]
 	}
@@ -56,8 +56,10 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 		for i := range first.Len() {
 			s.names = append(s.names, string(first.Field(i).Text))
 		}
+		s.reader.EmptyLines(len(s.names) == 1)
 		return s, nil
 	}
+	s.reader.EmptyLines(first.Len() == 1)
 	s.first = newTextBatch(s.opt.Delimiter)
 	s.add(s.first, first)
 	if s.names, err = headerlessColumns(job, s.first.rows[0].width, first.Row()); err != nil {
@@ -100,11 +102,16 @@ func (s *csvSource) missing() error {
 		Expected: "the rows that its split has counted", Hint: "give all tables of the database the delimiter that the transaction files have, apply, and resume with --retry"}
 }
 
-// onlyColumn reports whether files of the table have a single column: there an
-// empty line is a row.
-func onlyColumn(t registry.Table) bool {
-	s := t.DMS
-	return len(t.Columns) == 1 && s.OpColumn == nil && s.TimestampColumn == nil && s.ChangeSeqColumn == nil && s.BeforeImagePrefix == nil
+// mayBeOneColumn reports whether the first line of a file, should it be empty, is
+// a row: a layout for a single column fits the file. Of the lines after it the
+// first row decides: in a file of one column an empty line is a row like any
+// other, in a wider one it is none.
+func mayBeOneColumn(job Job) bool {
+	if job.Table.DMS.Header || !job.File.Part.IsZero() {
+		return false
+	}
+	_, err := headerlessColumns(job, 1, 1)
+	return err == nil
 }
 
 func (s *csvSource) columns() []string { return s.names }

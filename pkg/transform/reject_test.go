@@ -201,8 +201,9 @@ func TestRejectedFields(t *testing.T) {
 func TestRejectedParquetRows(t *testing.T) {
 	table := oneByOne(reports())
 	table.DMS.Format, table.DMS.ChangeSeqColumn, table.DMS.TimestampColumn = registry.FormatParquet, nil, nil
-	table.Columns = append(table.Columns, column(8, "photo", "binary"), column(9, "born", "date"), column(10, "at", "timestamp"), column(11, "ratio", "double"))
-	table.Provenance.Next = 12
+	table.Columns = append(table.Columns, column(8, "photo", "binary"), column(9, "born", "date"), column(10, "at", "timestamp"), column(11, "ratio", "double"),
+		column(12, "part", "real"), column(13, "share", "double"))
+	table.Provenance.Next = 14
 	type row struct {
 		Op     string  `parquet:"Op"`
 		ID     *int64  `parquet:"id,optional"`
@@ -212,12 +213,14 @@ func TestRejectedParquetRows(t *testing.T) {
 		Born   int32   `parquet:"born,date"`
 		At     int64   `parquet:"at,timestamp(millisecond)"`
 		Ratio  float64 `parquet:"ratio"`
+		Part   float32 `parquet:"part"`
+		Share  float32 `parquet:"share"`
 		Extra  []byte  `parquet:"extra"`
 	}
 	var buf bytes.Buffer
 	w := parquet.NewGenericWriter[row](&buf)
-	bad := row{"U", nil, []byte("a \"b\"\xff"), -105, []byte{1, 0xab}, -1, -1, 0.1, []byte{2}}
-	if _, err := w.Write([]row{{"I", ptr(int64(1)), []byte("x"), 1, nil, 0, 0, 0, nil}, bad}); err != nil {
+	bad := row{"U", nil, []byte("a \"b\"\xff"), -105, []byte{1, 0xab}, -1, -1, 0.1, 0.1, 0.1, []byte{2}}
+	if _, err := w.Write([]row{{"I", ptr(int64(1)), []byte("x"), 1, nil, 0, 0, 0, 0, 0, nil}, bad}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -225,7 +228,7 @@ func TestRejectedParquetRows(t *testing.T) {
 	}
 	b := newBench(t, table)
 	m := b.mustRun(b.put("dms/rms/reports/20240115-070100000.parquet", buf.String())).Manifest
-	want := "2|value.text|status|" + `"U",,"a ""b""` + "\xff" + `","-1.05","01ab","1969-12-31","1969-12-31 23:59:59.999","0.1","02"|also row.key_null in id`
+	want := "2|value.text|status|" + `"U",,"a ""b""` + "\xff" + `","-1.05","01ab","1969-12-31","1969-12-31 23:59:59.999","0.1","0.1","0.10000000149011612","02"|also row.key_null in id`
 	if got := b.rejectedLines(m); !slices.Equal(got, []string{want}) {
 		t.Errorf("set aside %q, want %q", got, want)
 	}

@@ -70,7 +70,11 @@ func (c fileColumn) appendFieldText(dst []byte, v parquet.Value, of registry.Kin
 	case classInteger, classDecimal:
 		return c.appendDecimalText(dst, v)
 	case classFloat:
-		return strconv.AppendFloat(dst, float64(v.Float()), 'g', -1, 64)
+		bits := 32
+		if of == registry.Double {
+			bits = 64 // which its value is read back as
+		}
+		return strconv.AppendFloat(dst, float64(v.Float()), 'g', -1, bits)
 	case classDouble:
 		return strconv.AppendFloat(dst, v.Double(), 'g', -1, 64)
 	case classDate:

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
-	"strconv"
-	"unsafe"
 
 	"github.com/openblotter/blotter/pkg/registry"
 )
@@ -40,8 +38,10 @@ func expectation(t registry.Type) string {
 		return "a whole number from -2147483648 to 2147483647"
 	case registry.Long:
 		return "a whole number from -9223372036854775808 to 9223372036854775807"
-	case registry.Float, registry.Double:
-		return "a number in the range of " + t.String()
+	case registry.Float:
+		return "a number that a float of 32 bits holds: the 9 digits that DMS prints of one, or its exact value"
+	case registry.Double:
+		return "a number that a double of 64 bits holds: the 17 digits that DMS prints of one, or its exact value"
 	case registry.Decimal:
 		return "a number that " + t.String() + " holds exactly, without rounding"
 	case registry.Date:
@@ -143,23 +143,6 @@ func parseBool(s []byte) (uint64, bool) {
 		return 0, true
 	}
 	return 0, false
-}
-
-// parseFloat gives the bits of the nearest float or double. NaN and infinities
-// are taken by name; a finite number beyond the range is refused.
-func parseFloat(s []byte, kind registry.Kind) (uint64, bool) {
-	for _, c := range s {
-		if c == '_' || c == 'x' || c == 'X' {
-			return 0, false // forms of Go that no source writes
-		}
-	}
-	text := unsafe.String(unsafe.SliceData(s), len(s)) // not kept beyond this call
-	if kind == registry.Float {
-		f, err := strconv.ParseFloat(text, 32)
-		return uint64(math.Float32bits(float32(f))), err == nil
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	return math.Float64bits(f), err == nil
 }
 
 // appendKeyOf appends the memcomparable key of the row; EncodeKey gives the
