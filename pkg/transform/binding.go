@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -20,23 +21,23 @@ type binding struct {
 // bind finds the columns of a table, refined by the file, among those of the
 // file, without regard to case. A file that lacks what it needs, or holds what
 // can be no column, is refused: dropping a column silently would lose data.
-func bind(t registry.Table, kind dms.FileKind, names []string) (*binding, *Failure) {
-	b := &binding{table: t, names: names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
-	at := map[string]int{}
-	for i, name := range names {
-		folded := registry.FoldName(name)
-		if _, twice := at[folded]; twice {
-			return nil, &Failure{Code: CodeHeader, Column: name, Message: "a column stands twice in the file",
+//
+// A failure shows names of the file only if one of them is known. If none is, what
+// was taken for a header is a row, and its words are nobody's to show.
+func bind(t registry.Table, kind dms.FileKind, src source) (*binding, *Failure) {
+	v := newVocabulary(t, src.columns())
+	b := &binding{table: t, names: v.names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
+	if t.DMS.Format == registry.FormatCSV && t.DMS.Header && !v.knowsAny() {
+		return nil, &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
+			Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
+	}
+	for i, name := range v.names {
+		if first := v.find(name); first != i {
+			return nil, &Failure{Code: CodeHeader, Column: shownName(name), Message: fmt.Sprintf("a column stands twice in the file: as column %d and as column %d of %d", first+1, i+1, len(v.names)),
 				Expected: "each column once", Hint: "rename one of them at the source or in the layout"}
 		}
-		at[folded] = i
 	}
-	find := func(name string) int {
-		if i, ok := at[registry.FoldName(name)]; ok {
-			return i
-		}
-		return -1
-	}
+	find := v.find
 	for i, c := range t.Columns {
 		b.fields[i] = find(c.Name)
 	}
@@ -61,7 +62,7 @@ func bind(t registry.Table, kind dms.FileKind, names []string) (*binding, *Failu
 	if f := b.missing(t, kind, find); f != nil {
 		return nil, f
 	}
-	return b, unknownColumn(t, names)
+	return b, unknownColumn(v, src)
 }
 
 // missing refuses a file that lacks a column which its rows need.
@@ -95,14 +96,23 @@ func (b *binding) missing(t registry.Table, kind dms.FileKind, find func(string)
 
 // unknownColumn refuses a file with a column that is neither one of the table
 // nor one that the settings explain.
-func unknownColumn(t registry.Table, names []string) *Failure {
-	for _, name := range names {
-		if isColumn(t, name) || explained(t, names, name) {
+func unknownColumn(v *vocabulary, src source) *Failure {
+	for i, name := range v.names {
+		if v.isColumn(name) || v.explains(name) {
 			continue
 		}
-		f := &Failure{Code: CodeColumnUnknown, Column: name, Message: fmt.Sprintf("column %q of the file is not registered", name),
-			Expected: "columns " + registry.ShowColumns(t.Columns), Hint: "add the column to the registration, apply it and retry the file"}
-		if why := notColumn(t, name); why != "" {
+		why := notColumn(v.table, name)
+		if typed, ok := src.(typedSource); ok && why == "" {
+			if f := typed.unknownType(i, v.table); f != nil {
+				return f
+			}
+		}
+		if why == "" && len(v.table.Columns) >= maxColumns {
+			why = fmt.Sprintf("a table gets no more than %d columns", maxColumns)
+		}
+		f := &Failure{Code: CodeColumnUnknown, Column: shownName(name), Message: fmt.Sprintf("column %d of %d is not registered", i+1, len(v.names)),
+			Expected: "columns " + registry.ShowColumns(v.table.Columns), Hint: "add the column to the registration, apply it and retry the file"}
+		if why != "" {
 			f.Message += ": " + why
 		}
 		return f
@@ -110,11 +120,18 @@ func unknownColumn(t registry.Table, names []string) *Failure {
 	return nil
 }
 
+// maxShownName bounds a name that is shown in a failure, as names are bounded that
+// can be columns.
+const maxShownName = 255
+
+func shownName(name string) string {
+	if len(name) <= maxShownName {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxShownName], "") + "…"
+}
+
 func isColumn(t registry.Table, name string) bool {
 	_, ok := t.Column(name)
 	return ok
-}
-
-func isSetting(column *string, name string) bool {
-	return column != nil && sameName(*column, name)
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
-// The scanner hands rows on in batches that end with either of these.
+// The scanner hands rows on in batches that end with any of these. Fields count
+// since an empty one takes no byte of a batch.
 const (
-	batchRows  = 512
-	batchBytes = 256 << 10
-	batchCount = 4 // in flight
+	batchRows   = 512
+	batchBytes  = 256 << 10
+	batchFields = 1 << 15
+	batchCount  = 4 // in flight
 )
 
 // csvSource reads the rows of a CSV file: one goroutine scans, the caller's

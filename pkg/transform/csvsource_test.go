@@ -1,7 +1,10 @@
 package transform
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -22,7 +25,10 @@ func names(null string, key ...string) registry.Table {
 // registration has beside it; in any other it is none.
 func TestEmptyLines(t *testing.T) {
 	header := func(t registry.Table) registry.Table { t.DMS.Header = true; return t }
-	wide := func(t registry.Table) registry.Table { t.Columns = append(t.Columns, column(8, "note", "string")); return t }
+	wide := func(t registry.Table) registry.Table {
+		t.Columns = append(t.Columns, column(8, "note", "string"))
+		return t
+	}
 	layouts := func(t registry.Table) registry.Table {
 		t.Layouts = []registry.Layout{{Kind: dms.KindLoad, Columns: []string{"name"}}, {Kind: dms.KindLoad, Columns: []string{"name", "note"}}}
 		return t
@@ -62,5 +68,77 @@ func TestEmptyLines(t *testing.T) {
 				t.Errorf("rows are %q of %d read, want %q", got, r.Manifest.Counts.RowsRead, tt.want)
 			}
 		})
+	}
+}
+
+// TestManyFields: rows of empty fields take no more memory than rows of text.
+func TestManyFields(t *testing.T) {
+	row := "I,x,1,A,1.00," + seqOf(1) + "\n"
+	content := zipped(row + strings.Repeat(strings.Repeat(",", 65535)+"\n", 600))
+	b := newBench(t, reports())
+	f := b.put(changeKey+".gz", content)
+	used := allocated(func() {
+		_, err := Run(t.Context(), b.cfg, Deps{Raw: b.raw, Staging: b.staging}, Job{Table: b.table, File: f, Token: 7})
+		var failure *Failure
+		if !errors.As(err, &failure) || failure.Code != CodeColumnCount || failure.RowsFailed != 600 {
+			t.Errorf("%v, want %d rows refused", err, 600)
+		}
+	})
+	if used > 64<<20 {
+		t.Errorf("%d bytes are allocated", used)
+	}
+}
+
+// TestManyColumns: no file makes a table of more columns than a table may have,
+// nor takes long to say so.
+func TestManyColumns(t *testing.T) {
+	file := func(n int) string {
+		var head strings.Builder
+		head.WriteString("Op,ts,id,status,amount,seq")
+		for i := range n {
+			fmt.Fprintf(&head, ",before_c%d,c%d", i, i)
+		}
+		return head.String() + "\nI,x,1,A,1.00," + seqOf(1) + strings.Repeat(",,", n) + "\n"
+	}
+	table := reports()
+	table.DMS.Header, table.DMS.BeforeImagePrefix = true, ptr("before_")
+	b := newBench(t, table)
+	f := b.refused(b.put(changeKey, file(30_000)))
+	if f.Code != CodeColumnUnknown || f.Column != "c4093" || !strings.Contains(f.Message, "4096") || len(f.Error()) > 3*maxFailureText {
+		t.Errorf("refused with %.2000s", f)
+	}
+	for i := range 500 {
+		table.Columns = append(table.Columns, column(100+i, fmt.Sprintf("c%d", i), "string"))
+	}
+	b = newBench(t, table)
+	if m := b.mustRun(b.put(changeKey, file(510))).Manifest; len(m.Schema) != 3+510 {
+		t.Errorf("%d columns", len(m.Schema))
+	}
+}
+
+// TestNoHeader: where the first row of a file was taken for its header, none of
+// its words leaves.
+func TestNoHeader(t *testing.T) {
+	for _, content := range []string{
+		"I,2024-01-15 07:00:00,1,Smith,Smith\n", "1,Smith 1970-01-01,2.00\n", "Smith\n", "Smith\x01,Smith\n", strings.Repeat("Smith", 100) + ",1\n",
+	} {
+		for name, change := range map[string]func(*registry.Table){
+			"with a key": func(*registry.Table) {},
+			"of inserts": func(t *registry.Table) {
+				t.PrimaryKey, t.DMS.OpColumn, t.DMS.TimestampColumn, t.DMS.ChangeSeqColumn = nil, nil, nil, nil
+			},
+			"with everything":  func(t *registry.Table) { t.DMS.BeforeImagePrefix = ptr("Smith") },
+			"with bad rows":    func(t *registry.Table) { t.OnBadRow = registry.OnBadRowQuarantine },
+			"with values told": func(t *registry.Table) { t.Reports.ShowValues = true },
+		} {
+			table := reports()
+			table.DMS.Header = true
+			change(&table)
+			b := newBench(t, table)
+			f := b.refused(b.put(loadKey, content))
+			if f.Code != CodeHeader || f.Column != "" || strings.Contains(f.Error()+f.Value, "Smith") || !strings.Contains(f.Hint, "has the file a header?") {
+				t.Errorf("%q %s: refused with %+v", content, name, f)
+			}
+		}
 	}
 }

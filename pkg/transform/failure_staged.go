@@ -15,10 +15,10 @@ import (
 // runs elsewhere leaves its Failure: create-only, so that the first one holds.
 const FailureName = "failure.json"
 
-// What is read of a failure that another program wrote is bounded.
+// A failure is bounded, and what is read of one that another program wrote.
 const (
-	maxFailureBytes = 64 << 10
-	maxFailureText  = 2000 // of one field
+	maxFailureBytes = 256 << 10
+	maxFailureText  = 8000 // of one field
 )
 
 // WriteFailure leaves a failure where whoever follows the run finds it. One that
@@ -64,10 +64,15 @@ func ReadFailure(ctx context.Context, bucket objects.Bucket, table dms.TableID, 
 	if f.Code == "" || f.Message == "" || f.Row < 0 || f.RowsFailed < 0 {
 		return nil, fmt.Errorf("%s: %w: code or message is missing, or a count is negative", key, ErrCorrupt)
 	}
+	f.bound()
+	return &f, nil
+}
+
+// bound cuts what is longer than a field of a failure may be.
+func (f *Failure) bound() {
 	for _, text := range []*string{&f.Code, &f.Message, &f.ObjectKey, &f.Column, &f.Expected, &f.Hint} {
 		*text = bounded(*text)
 	}
-	return &f, nil
 }
 
 func bounded(text string) string {

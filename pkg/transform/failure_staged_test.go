@@ -62,7 +62,7 @@ func TestWhatIsNoFailureIsRefused(t *testing.T) {
 func TestAFailureOfAnotherProgramIsBounded(t *testing.T) {
 	key := StagePrefix(failedTable, "f1", 7) + FailureName
 	bucket := newMemBucket()
-	bucket.put(key, []byte(`{"code":"value.text","message":"`+strings.Repeat("ä", 3000)+`"}`))
+	bucket.put(key, []byte(`{"code":"value.text","message":"`+strings.Repeat("ä", 5000)+`"}`))
 	f, err := ReadFailure(t.Context(), bucket, failedTable, "f1", 7)
 	if err != nil {
 		t.Fatal(err)

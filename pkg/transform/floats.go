@@ -61,28 +61,33 @@ func (w *floatWidth) holds(f float64, text []byte) bool {
 		return true // by name: a number beyond the range does not get here
 	}
 	var buf [maxFloatDigits]byte
-	said, exp, ok := significant(buf[:0], text)
-	switch n := len(said); {
+	said, n, exp, ok := significant(buf[:0], text)
+	switch {
 	case !ok || n > 0 && f == 0:
 		return false
 	case n <= w.sure && math.Abs(f) >= w.normal || n == 0:
 		return true
 	}
-	for _, precision := range []int{len(said) - 1, -1} {
+	for _, precision := range []int{min(n, maxFloatDigits) - 1, shortest} {
 		var spelled, digits [maxFloatDigits + len("-d.e-324")]byte
-		again, at, _ := significant(digits[:0], strconv.AppendFloat(spelled[:0], f, 'e', precision, w.bits))
-		if at == exp && bytes.Equal(again, said) {
+		again, m, at, _ := significant(digits[:0], strconv.AppendFloat(spelled[:0], f, 'e', precision, w.bits))
+		if at == exp && bytes.Equal(again, said) && (precision != shortest || m == n) {
 			return true
 		}
 	}
 	return false
 }
 
-// significant appends the significant digits of a number: zeros before and after
-// them are none. The exponent is that of the first one. It reports false for
-// more of them than there may be.
-func significant(dst, text []byte) (digits []byte, exp int, ok bool) {
-	whole, zeros := true, 0 // zeros that stand behind the last significant digit
+// shortest is the precision of package strconv for as few digits as will do. Of a
+// power of two they are not always those of the value.
+const shortest = -1
+
+// significant appends the digits of a number, but for zeros before and after
+// them. The exponent is that of the first one. n is how many digits tell the
+// number: zeros at the end of a whole number are among them, unless an exponent
+// follows. It reports false for more digits than there may be.
+func significant(dst, text []byte) (digits []byte, n, exp int, ok bool) {
+	whole, zeros := true, 0 // zeros that stand behind the last digit that counts
 	i := 0
 	for ; i < len(text) && text[i] != 'e' && text[i] != 'E'; i++ {
 		switch c := text[i]; {
@@ -93,7 +98,7 @@ func significant(dst, text []byte) (digits []byte, exp int, ok bool) {
 			continue // the sign
 		case c != '0':
 			if len(dst)+zeros >= maxFloatDigits {
-				return dst, 0, false
+				return dst, 0, 0, false
 			}
 			for ; zeros > 0; zeros-- {
 				dst = append(dst, '0')
@@ -108,12 +113,13 @@ func significant(dst, text []byte) (digits []byte, exp int, ok bool) {
 			exp++
 		}
 	}
-	if i < len(text) {
-		e, err := strconv.Atoi(string(text[i+1:]))
-		if err != nil {
-			return dst, 0, len(dst) == 0
+	n = len(dst)
+	if i == len(text) {
+		if n > 0 {
+			n = max(n, exp)
 		}
-		exp += e
+		return dst, n, exp, true
 	}
-	return dst, exp, true
+	e, err := strconv.Atoi(string(text[i+1:]))
+	return dst, n, exp + e, err == nil || n == 0
 }

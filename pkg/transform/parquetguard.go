@@ -80,22 +80,24 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 	return err
 }
 
-// group checks all pages of a row group and what they need at once.
-func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) error {
+// group checks all pages of a row group and what they need at once. It gives the
+// bytes that a row of it has, by the page whose values are longest on average.
+func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) (row int64, err error) {
 	if len(rg.Columns) != len(fields) {
-		return fmt.Errorf("a row group has %d columns, the schema %d", len(rg.Columns), len(fields))
+		return 0, fmt.Errorf("a row group has %d columns, the schema %d", len(rg.Columns), len(fields))
 	}
 	var memory int64
 	for i := range rg.Columns {
 		c := chunkGuard{parquetGuard: g, meta: &rg.Columns[i].MetaData, field: fields[i]}
 		if err := c.walk(); err != nil {
-			return fmt.Errorf("column %s: %w", fields[i].Name(), err)
+			return 0, fmt.Errorf("column %s: %w", fields[i].Name(), err)
 		}
 		if memory += c.dictionary + c.page; memory > g.limit {
-			return fmt.Errorf("the pages of a row group need more than %d bytes at once", g.limit)
+			return 0, fmt.Errorf("the pages of a row group need more than %d bytes at once", g.limit)
 		}
+		row += c.value
 	}
-	return nil
+	return row, nil
 }
 
 // chunkGuard walks the pages of one column in a row group.
@@ -105,6 +107,7 @@ type chunkGuard struct {
 	field      parquet.Field
 	dictionary int64 // memory of the dictionary
 	page       int64 // memory of the largest page
+	value      int64 // bytes of a value, on average of the page where it is longest
 }
 
 func (c *chunkGuard) walk() error {
@@ -208,7 +211,7 @@ func (c *chunkGuard) dataV1(h *format.PageHeader, data, plain []byte, d *format.
 		}
 		values = plain[4+n:]
 	}
-	c.page = max(c.page, c.cost(h, data, plain, int64(d.NumValues)))
+	c.note(h, data, plain, int64(d.NumValues))
 	return c.values(d.Encoding, values, int64(d.NumValues))
 }
 
@@ -229,8 +232,16 @@ func (c *chunkGuard) dataV2(h *format.PageHeader, data []byte, d *format.DataPag
 			return err
 		}
 	}
-	c.page = max(c.page, c.cost(h, data, plain, int64(d.NumValues)))
+	c.note(h, data, plain, int64(d.NumValues))
 	return c.values(d.Encoding, plain, int64(d.NumValues))
+}
+
+// note keeps in mind what a data page needs.
+func (c *chunkGuard) note(h *format.PageHeader, packed, plain []byte, values int64) {
+	c.page = max(c.page, c.cost(h, packed, plain, values))
+	if values > 0 {
+		c.value = max(c.value, int64(len(plain))/values)
+	}
 }
 
 // cost is what a page needs: as it stands in the file, unpacked, and decoded with

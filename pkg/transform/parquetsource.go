@@ -71,7 +71,8 @@ func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err err
 
 func (s *parquetSource) columns() []string { return s.names }
 
-// cause: the pages of a file vouch for themselves.
+// cause: what a page says is not brought into question by the rest of the file,
+// as the text of a compressed CSV file is.
 func (s *parquetSource) cause(err error) error { return err }
 
 func (s *parquetSource) typeOf(field int) (registry.Type, bool) { return s.fields[field].own() }
@@ -93,8 +94,12 @@ func (s *parquetSource) recoverDamage(err *error) {
 	}
 }
 
-// rowsAtOnce is how many rows of a Parquet file are decoded at a time.
-const rowsAtOnce = 256
+// So many rows of a Parquet file are decoded at a time, but as few as have so many
+// bytes: the pages of all of them are held meanwhile.
+const (
+	rowsAtOnce  = 256
+	bytesAtOnce = 16 << 20
+)
 
 func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error {
 	if f := s.check(b); f != nil {
@@ -106,27 +111,53 @@ func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do fu
 		if group.NumRows() == 0 {
 			continue // it may have no pages at all
 		}
-		if err := s.guard.group(&groups[i], s.file.Schema().Fields()); err != nil {
+		size, err := s.guard.group(&groups[i], s.file.Schema().Fields())
+		if err != nil {
 			return s.damage(err)
 		}
-		if err := s.group(ctx, group, row, do); err != nil {
+		if err := s.group(ctx, group, min(max(bytesAtOnce/max(size, 1), 1), rowsAtOnce), row, do); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// check refuses columns whose type can never fit.
+// check refuses columns whose type can never fit, and before-images of the key
+// that can never be one.
 func (s *parquetSource) check(b *binding) *Failure {
 	for i, c := range b.table.Columns {
 		if field := b.fields[i]; field >= 0 && !s.fields[field].fits(c.Type.Kind) {
-			return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: c.Name,
-				Message:  fmt.Sprintf("the file's column is %s, the table's is %s; file: %s; table: %s", s.fields[field].shown, c.Type, s.showColumns(), registry.ShowColumns(b.table.Columns)),
-				Expected: "a type that turns into " + c.Type.String() + " without loss",
-				Hint:     "register the type that the source has, apply it and retry the file"}
+			return s.misfit(field, c.Name, c.Type, b.table)
+		}
+	}
+	for k, name := range b.table.PrimaryKey {
+		c, _ := b.table.Column(name)
+		if field := b.before[k]; field >= 0 && !s.fields[field].fits(c.Type.Kind) {
+			return s.misfit(field, s.names[field], c.Type, b.table)
 		}
 	}
 	return nil
+}
+
+func (s *parquetSource) misfit(field int, column string, t registry.Type, table registry.Table) *Failure {
+	return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: column,
+		Message:  fmt.Sprintf("the file's column is %s, the table's is %s; %s", s.fields[field].shown, t, s.showBoth(table)),
+		Expected: "a type that turns into " + t.String() + " without loss",
+		Hint:     "register the type that the source has, apply it and retry the file"}
+}
+
+func (s *parquetSource) unknownType(field int, table registry.Table) *Failure {
+	if _, known := s.typeOf(field); known {
+		return nil
+	}
+	return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: shownName(s.names[field]),
+		Message:  fmt.Sprintf("the file's column is %s, which no column of a table can be; %s", s.fields[field].shown, s.showBoth(table)),
+		Expected: "a type that a table can have", Hint: "leave the column out in the task, or convert it there; then skip this file"}
+}
+
+// showBoth gives names and types of the file's columns and the table's.
+func (s *parquetSource) showBoth(table registry.Table) string {
+	return "file: " + s.showColumns() + "; table: " + registry.ShowColumns(table.Columns)
 }
 
 // showColumns gives names and types of the file's columns.
@@ -138,11 +169,12 @@ func (s *parquetSource) showColumns() string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, row *valueRow, do func(fileRow) error) (err error) {
+// group reads the rows of a row group, some at a time.
+func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, atOnce int64, row *valueRow, do func(fileRow) error) (err error) {
 	defer s.recoverDamage(&err)
 	rows := group.Rows()
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	buf := make([]parquet.Row, rowsAtOnce)
+	buf := make([]parquet.Row, atOnce)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -175,4 +207,4 @@ func (s *parquetSource) finish(ctx context.Context, o dms.Object) (Input, error)
 	return raw.input(o, s.object.Info().Size)
 }
 
-var _ source = (*parquetSource)(nil)
+var _ typedSource = (*parquetSource)(nil)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/encoding"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -119,6 +121,11 @@ func TestParquetValues(t *testing.T) {
 		{"long decimal", fixed(38, 4, 16), append(make([]byte, 14), 0x27, 0x10), "decimal(38,4)", strings.Repeat("0", 28) + "2710", ""},
 		{"decimal to fewer decimals", fixed(10, 2, 5), []byte{0, 0, 0, 0, 150}, "decimal(10,1)", "15", ""},
 		{"decimal would be rounded", fixed(10, 2, 5), []byte{0, 0, 0, 0, 151}, "decimal(10,1)", "", CodeDecimal},
+		{"decimal of no bytes", parquet.Decimal(2, 10, parquet.ByteArrayType), []byte{}, "decimal(10,2)", "", CodeDecimal},
+		{"decimal of many bytes of its sign", parquet.Decimal(2, 10, parquet.ByteArrayType), append(bytes.Repeat([]byte{0xff}, 1<<20), 0x38), "decimal(10,2)", "-200", ""},
+		{"decimal of many bytes", parquet.Decimal(0, 38, parquet.ByteArrayType), bytes.Repeat([]byte{0x77}, 4<<20), "decimal(38,0)", "", CodeDecimal},
+		{"decimal of a negative scale", parquet.Decimal(-2, 9, parquet.Int32Type), int32(5), "decimal(10,0)", "", CodeColumnType},
+		{"decimal of a scale beyond its precision", parquet.Decimal(10, 9, parquet.Int32Type), int32(5), "decimal(10,0)", "", CodeColumnType},
 		{"decimal to bigint", fixed(28, 6, 12), append(make([]byte, 9), 0x0f, 0x42, 0x40), "bigint", "1", ""},
 		{"short decimal", parquet.Decimal(2, 9, parquet.Int32Type), int32(150), "decimal(9,2)", "150", ""},
 		{"boolean", parquet.Leaf(parquet.BooleanType), true, "boolean", "true", ""},
@@ -180,6 +187,46 @@ func TestParquetValues(t *testing.T) {
 				t.Errorf("rows are %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestBeforeImageOfAnotherType: the old key of a moved row has the type of the
+// key, or the file is refused: a key that was read wrongly would be deleted.
+func TestBeforeImageOfAnotherType(t *testing.T) {
+	file := func(key, before parquet.Node, id, old any) string {
+		return parquetFile(t, []parquetColumn{{"ts", parquet.String()}, {"Op", parquet.String()}, {"id", key}, {"v", parquet.String()}, {"before_id", before}},
+			[]any{"2024-01-15 07:00:00", "U", id, "x", old})
+	}
+	double, boolean, text := parquet.Leaf(parquet.DoubleType), parquet.Leaf(parquet.BooleanType), parquet.String()
+	for _, tt := range []struct {
+		typ, content string
+		deletes      []string // nil: refused
+	}{
+		{"bigint", file(parquet.Int(64), double, int64(1), 2.5), nil},
+		{"bigint", file(parquet.Int(64), boolean, int64(1), true), nil},
+		{"decimal(10,2)", file(parquet.Int(64), double, int64(1), 2.5), nil},
+		{"decimal(30,2)", file(text, double, "1", 2.5), nil},
+		{"string", file(text, double, "1", 2.5), nil},
+		{"string", file(text, parquet.Timestamp(parquet.Millisecond), "1", int64(5)), nil},
+		{"date", file(text, double, "2024-01-01", 2.5), nil},
+		{"bigint", file(parquet.Int(64), parquet.Int(32), int64(1), int32(2)), []string{"2|#1"}},
+		{"bigint", file(parquet.Int(64), text, int64(1), "2"), []string{"2|#1"}},
+		{"string", file(text, text, "1", "2"), []string{"2|#1"}},
+	} {
+		table := parquetTable("string")
+		table.Columns[0] = column(1, "id", tt.typ)
+		table.DMS.BeforeImagePrefix = ptr("before_")
+		b := newBench(t, table)
+		f := b.put(parquetKey, tt.content)
+		if tt.deletes == nil {
+			if failure := b.refused(f); failure.Code != CodeColumnType || failure.Column != "before_id" {
+				t.Errorf("%s: refused with %v", tt.typ, failure)
+			}
+			continue
+		}
+		if got := b.stagedRows(b.mustRun(f).Manifest.Deletes); !slices.Equal(got, tt.deletes) {
+			t.Errorf("%s: deletes are %q, want %q", tt.typ, got, tt.deletes)
+		}
 	}
 }
 
@@ -262,5 +309,60 @@ func TestReadFaultsPass(t *testing.T) {
 		if !errors.Is(err, errDisk) || isFailure(err) {
 			t.Errorf("%s: %v", key, err)
 		}
+	}
+}
+
+// TestLongValues: how many rows are decoded at a time goes by their size.
+func TestLongValues(t *testing.T) {
+	const rows, size = 96, 1 << 20
+	value := bytes.Repeat([]byte("x"), size)
+	for name, c := range map[string]struct {
+		encoding encoding.Encoding
+		distinct bool
+	}{
+		"plain": {&parquet.Plain, true}, "by length": {&parquet.DeltaLengthByteArray, true}, "dictionary": {&parquet.RLEDictionary, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var buf bytes.Buffer
+			w := parquet.NewWriter(&buf, parquet.NewSchema("schema", parquet.Group{"v": parquet.Compressed(parquet.Encoded(parquet.String(), c.encoding), &parquet.Zstd)}),
+				parquet.PageBufferSize(size), parquet.DataPageStatistics(false), parquet.SkipPageBounds("v"))
+			for i := range rows {
+				if c.distinct {
+					value[0] = byte(i)
+				}
+				if _, err := w.WriteRows([]parquet.Row{{parquet.ByteArrayValue(value).Level(0, 0, 0)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			object := &memReader{Reader: bytes.NewReader(buf.Bytes()), info: objects.Info{Key: parquetKey, Size: int64(buf.Len())}}
+			s, err := newParquetSource(object, Job{File: dms.File{Object: dms.Object{Key: parquetKey}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			live := func() int64 {
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return int64(m.HeapAlloc)
+			}
+			before, read := live(), 0
+			err = s.each(t.Context(), &binding{}, nil, func(r fileRow) error {
+				if read++; read%32 == 1 {
+					if held := live() - before; held > 48<<20 {
+						t.Errorf("row %d: %d bytes are held", read, held)
+					}
+				}
+				if len(r.text(0)) != size {
+					t.Errorf("row %d has %d bytes", read, len(r.text(0)))
+				}
+				return nil
+			})
+			if err != nil || read != rows {
+				t.Errorf("%d rows, %v", read, err)
+			}
+		})
 	}
 }

@@ -69,6 +69,10 @@ func (c *fileColumn) logical(value any) {
 	case *format.StringType, *format.EnumType, *format.JsonType:
 		c.class = classText
 	case *format.DecimalType:
+		if l.Scale < 0 || l.Scale > l.Precision {
+			c.class = classOther // which the format rules out
+			return
+		}
 		c.class, c.digits, c.scale = classDecimal, int(l.Precision), int(l.Scale)
 	case *format.DateType:
 		c.class = classDate
@@ -139,7 +143,7 @@ func (c fileColumn) own() (registry.Type, bool) {
 	case classDouble:
 		return kind(registry.Double)
 	case classDecimal:
-		ok := c.digits >= 1 && c.digits <= longestDecimal && c.scale >= 0 && c.scale <= c.digits
+		ok := c.digits >= 1 && c.digits <= longestDecimal
 		return registry.Type{Kind: registry.Decimal, Precision: c.digits, Scale: c.scale}, ok
 	case classDate:
 		return kind(registry.Date)
@@ -216,8 +220,9 @@ func (r *valueRow) set(b *rowBuilder, i, field int) bool {
 		}
 		return true
 	case classInteger, classDecimal:
-		r.scratch = appendNumber(r.scratch[:0], v, c)
-		return b.setText(i, r.scratch)
+		text, ok := appendNumber(r.scratch[:0], v, c)
+		r.scratch = text
+		return ok && b.setText(i, text)
 	case classFloat, classDouble:
 		return setFloat(b, i, kind, v)
 	case classTime:
@@ -249,7 +254,8 @@ func (r *valueRow) setBytes(b *rowBuilder, i int, kind registry.Kind, v []byte) 
 	return b.setText(i, v)
 }
 
-// setFloat takes a double into a float column only if nothing is lost.
+// setFloat takes a float or double into a column of either type; a double into a
+// float only if nothing is lost.
 func setFloat(b *rowBuilder, i int, kind registry.Kind, v parquet.Value) bool {
 	var f float64
 	if v.Kind() == parquet.Float {
@@ -261,13 +267,17 @@ func setFloat(b *rowBuilder, i int, kind registry.Kind, v parquet.Value) bool {
 		b.setDouble(i, f)
 		return true
 	}
+	if kind != registry.Float {
+		return false
+	}
 	b.setFloat(i, float32(f))
 	return float64(float32(f)) == f || math.IsNaN(f)
 }
 
 // appendNumber spells out an integer, or the unscaled value of a decimal with
-// an exponent: then parsing decides what fits, as it does for CSV.
-func appendNumber(dst []byte, v parquet.Value, c fileColumn) []byte {
+// an exponent: then parsing decides what fits, as it does for CSV. It reports
+// false for bytes that are no number that any decimal could hold.
+func appendNumber(dst []byte, v parquet.Value, c fileColumn) (text []byte, ok bool) {
 	n, ok := wideInt(v)
 	switch {
 	case ok && c.unsigned && c.wide:
@@ -277,13 +287,17 @@ func appendNumber(dst []byte, v parquet.Value, c fileColumn) []byte {
 	case ok:
 		dst = strconv.AppendInt(dst, n, 10)
 	default:
-		dst = unscaled(v.ByteArray()).Append(dst, 10)
+		number, ok := unscaled(v.ByteArray())
+		if !ok {
+			return dst, false
+		}
+		dst = number.Append(dst, 10)
 	}
 	if c.scale > 0 {
 		dst = append(dst, 'e', '-')
 		dst = strconv.AppendInt(dst, int64(c.scale), 10)
 	}
-	return dst
+	return dst, true
 }
 
 var _ fileRow = (*valueRow)(nil)

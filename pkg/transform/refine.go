@@ -16,28 +16,24 @@ import (
 // What it leaves out, bind refuses: names that cannot be columns, and columns of
 // a type that no table has.
 func refine(t registry.Table, src source) registry.Table {
-	names := src.columns()
-	cols := make([]registry.Column, len(t.Columns), len(t.Columns)+len(names))
+	v := newVocabulary(t, src.columns())
+	cols := make([]registry.Column, len(t.Columns), len(t.Columns)+len(v.names))
 	copy(cols, t.Columns)
-	at := map[string]int{}
-	for i, c := range cols {
-		at[registry.FoldName(c.Name)] = i
-	}
-	for field, name := range names {
+	for field, name := range v.names {
 		own, known := src.typeOf(field)
-		if i, registered := at[registry.FoldName(name)]; registered && known && cols[i].Type.PromotesTo(own) {
+		if i, registered := v.columns[registry.FoldName(name)]; registered && known && cols[i].Type.PromotesTo(own) {
 			cols[i].Type = own
 		}
 	}
 	next := t.Provenance.Next
-	discover := mayDiscover(t, names)
-	for field, name := range names {
+	discover := v.mayDiscover()
+	for field, name := range v.names {
 		folded := registry.FoldName(name)
 		own, known := src.typeOf(field)
-		if _, registered := at[folded]; registered || !known || !discover || explained(t, names, name) || notColumn(t, name) != "" {
+		if _, registered := v.columns[folded]; registered || !known || !discover || len(cols) >= maxColumns || v.explains(name) || notColumn(t, name) != "" {
 			continue
 		}
-		at[folded] = len(cols)
+		v.columns[folded] = len(cols)
 		cols = append(cols, registry.Column{ID: next, Name: name, Type: own})
 		next++
 	}
@@ -45,47 +41,95 @@ func refine(t registry.Table, src source) registry.Table {
 	return t
 }
 
+// maxColumns is how many columns a table has at most: one with more, all of them
+// registered, gets none that a file brings.
+const maxColumns = 4096
+
+// vocabulary is the names that a table and one file know, folded.
+type vocabulary struct {
+	table   registry.Table
+	names   []string       // of the file, as they stand there
+	columns map[string]int // of the table, with their places
+	file    map[string]int // of the file, with the place of the first of a name
+	// settings are the columns that DMS adds.
+	settings map[string]bool
+}
+
+func newVocabulary(t registry.Table, names []string) *vocabulary {
+	v := &vocabulary{table: t, names: names, columns: make(map[string]int, len(t.Columns)), file: make(map[string]int, len(names)), settings: map[string]bool{}}
+	for i, c := range t.Columns {
+		v.columns[registry.FoldName(c.Name)] = i
+	}
+	for i, name := range names {
+		if folded := registry.FoldName(name); v.find(name) < 0 {
+			v.file[folded] = i
+		}
+	}
+	for _, name := range []*string{t.DMS.OpColumn, t.DMS.TimestampColumn, t.DMS.ChangeSeqColumn} {
+		if name != nil {
+			v.settings[registry.FoldName(*name)] = true
+		}
+	}
+	return v
+}
+
+// find gives the place of a column in the file; -1 if the file has none.
+func (v *vocabulary) find(name string) int {
+	if i, ok := v.file[registry.FoldName(name)]; ok {
+		return i
+	}
+	return -1
+}
+
+func (v *vocabulary) isColumn(name string) bool {
+	_, ok := v.columns[registry.FoldName(name)]
+	return ok
+}
+
+// knowsAny reports whether any name of the file is one of the table or of its
+// settings.
+func (v *vocabulary) knowsAny() bool {
+	for name := range v.file {
+		if _, ok := v.columns[name]; ok || v.settings[name] {
+			return true
+		}
+	}
+	return len(v.names) == 0
+}
+
 // mayDiscover tells whether names that nobody registered are columns. They are not
 // if no name is registered: then the first row of a file without a header was
 // taken for one. And where an operator wrote down the columns of a headerless
 // file, a name beside a registered one that is missing is a misspelt name (see
 // Table.Validate).
-func mayDiscover(t registry.Table, names []string) bool {
-	has := map[string]bool{}
-	for _, name := range names {
-		has[registry.FoldName(name)] = true
-	}
+func (v *vocabulary) mayDiscover() bool {
 	found := 0
-	for _, c := range t.Columns {
-		if has[registry.FoldName(c.Name)] {
+	for name := range v.columns {
+		if _, ok := v.file[name]; ok {
 			found++
 		}
 	}
-	if headerless := t.DMS.Format == registry.FormatCSV && !t.DMS.Header; headerless {
-		return found == len(t.Columns)
+	if headerless := v.table.DMS.Format == registry.FormatCSV && !v.table.DMS.Header; headerless {
+		return found == len(v.columns)
 	}
 	return found > 0
 }
 
-// explained tells whether the settings say what a column of a file is.
-func explained(t registry.Table, names []string, name string) bool {
-	s := t.DMS
-	if isSetting(s.OpColumn, name) || isSetting(s.TimestampColumn, name) || isSetting(s.ChangeSeqColumn, name) {
+// explains tells whether the settings say what a column of the file is.
+func (v *vocabulary) explains(name string) bool {
+	folded := registry.FoldName(name)
+	if v.settings[folded] {
 		return true
 	}
-	if s.BeforeImagePrefix == nil {
+	if v.table.DMS.BeforeImagePrefix == nil {
 		return false
 	}
-	of, ok := strings.CutPrefix(registry.FoldName(name), registry.FoldName(*s.BeforeImagePrefix))
+	of, ok := strings.CutPrefix(folded, registry.FoldName(*v.table.DMS.BeforeImagePrefix))
 	if !ok {
 		return false
 	}
-	for _, other := range names {
-		if sameName(other, of) {
-			return true
-		}
-	}
-	return isColumn(t, of)
+	_, beside := v.file[of]
+	return beside || v.isColumn(of)
 }
 
 // defaultOp is how DMS names the column of operations.
@@ -94,10 +138,15 @@ const defaultOp = "Op"
 // longestDecimal is the precision that an Iceberg decimal has at most.
 const longestDecimal = 38
 
-// notColumn tells why a name that nobody registered becomes no column.
+// notColumn tells why a name that nobody registered, and that no setting has,
+// becomes no column.
 func notColumn(t registry.Table, name string) string {
-	if t.DMS.OpColumn == nil && sameName(name, defaultOp) {
-		return "a column " + name + " tells operations, which op_column does not name: its deletes would be taken for inserts"
+	if sameName(name, defaultOp) {
+		says := "does not name"
+		if t.DMS.OpColumn != nil {
+			says = "says is " + *t.DMS.OpColumn
+		}
+		return "a column " + name + " tells operations, which op_column " + says + ": its deletes would be taken for inserts"
 	}
 	return registry.DiscoveredNameFault(name)
 }

@@ -77,7 +77,7 @@ func TestDiscoverParquet(t *testing.T) {
 	b := newBench(t, parquetTable("string"))
 	f := b.refused(b.put(parquetKey, parquetFile(t, append(parquetColumns(parquet.String()), parquetColumn{"new", parquet.BSON()}),
 		[]any{"2024-01-15 07:00:00", "I", int64(1), "x", []byte{0}})))
-	if f.Code != CodeColumnUnknown || f.Column != "new" {
+	if f.Code != CodeColumnType || f.Column != "new" || !strings.Contains(f.Message, "new BSON") || !strings.Contains(f.Message, "id long") {
 		t.Errorf("BSON: %+v", f)
 	}
 }

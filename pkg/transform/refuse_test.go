@@ -53,7 +53,9 @@ func TestRefusals(t *testing.T) {
 		{"no name for a column", header, changeKey, "Op,ts,id,seq,\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, "", 0, "name is missing"},
 		{"kept name", header, changeKey, "Op,ts,id,seq,_Blotter_row\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, "_Blotter_row", 0, "kept for"},
 		{"operations that nobody named", func(t *registry.Table) { header(t); t.DMS.OpColumn = nil }, changeKey, "op,ts,id,seq\nD,x,1," + s1, CodeColumnUnknown, 0, "op", 0, "op_column"},
-		{"no header where one is registered", func(t *registry.Table) { header(t); t.PrimaryKey, t.DMS.OpColumn = nil, nil }, loadKey, "x,1,A,1.00,\nx,2,B,1.00,\n", CodeColumnUnknown, 0, "x", 0, "not registered"},
+		{"no header where one is registered", func(t *registry.Table) { header(t); t.PrimaryKey, t.DMS.OpColumn = nil, nil }, loadKey, "x,1,Smith,Smith,\nx,2,B,1.00,\n", CodeHeader, 0, "", 0, "none of the 5 columns"},
+		{"operations under another name than the registered one", func(t *registry.Table) { header(t); t.DMS.OpColumn = ptr("operation") }, loadKey, "Op,ts,id,seq\nD,x,1,", CodeColumnUnknown, 0, "Op", 0, "op_column says is operation"},
+		{"a long name", header, changeKey, "Op,ts,id,seq," + strings.Repeat("ä", 1<<20) + "\nI,x,1," + s1 + ",3", CodeColumnUnknown, 0, strings.Repeat("ä", 127) + "…", 0, "longer than 255 bytes"},
 		{"misspelt layout", func(t *registry.Table) {
 			t.Layouts = []registry.Layout{{Kind: dms.KindChange, Columns: []string{"Op", "ts", "id", "staus", "amount", "seq"}}}
 		}, changeKey, good, CodeColumnUnknown, 0, "staus", 0, "not registered"},

@@ -122,12 +122,16 @@ func appendInstant(dst []byte, n, perSec int64) []byte {
 	return time.Unix(seconds, rest*(int64(time.Second)/perSec)).UTC().AppendFormat(dst, "2006-01-02 15:04:05.999999999")
 }
 
-// appendDecimalText spells an unscaled number with its point.
+// appendDecimalText spells an unscaled number with its point; bytes that are no
+// number as hexadecimal digits behind 0x, which no column of numbers takes.
 func (c fileColumn) appendDecimalText(dst []byte, v parquet.Value) []byte {
 	scale := c.scale
 	c.scale = 0
-	digits := appendNumber(nil, v, c)
-	if scale <= 0 {
+	digits, ok := appendNumber(nil, v, c)
+	if !ok {
+		return hex.AppendEncode(append(dst, '0', 'x'), v.ByteArray())
+	}
+	if scale == 0 {
 		return append(dst, digits...)
 	}
 	if digits[0] == '-' {
@@ -140,11 +144,22 @@ func (c fileColumn) appendDecimalText(dst []byte, v parquet.Value) []byte {
 	return append(append(append(dst, digits[:point]...), '.'), digits[point:]...)
 }
 
-// unscaled reads big-endian two's complement bytes.
-func unscaled(b []byte) *big.Int {
+// maxUnscaled is how many bytes an unscaled number may have, those aside that
+// repeat its sign: twice as many as the longest decimal of a table needs.
+const maxUnscaled = 32
+
+// unscaled reads big-endian two's complement bytes; false for none, and for more
+// than maxUnscaled.
+func unscaled(b []byte) (*big.Int, bool) {
+	for len(b) > 1 && (b[0] == 0 && b[1] < 0x80 || b[0] == 0xff && b[1] >= 0x80) {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > maxUnscaled {
+		return nil, false
+	}
 	n := new(big.Int).SetBytes(b)
-	if len(b) > 0 && b[0] >= 0x80 {
+	if b[0] >= 0x80 {
 		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
 	}
-	return n
+	return n, true
 }

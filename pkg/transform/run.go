@@ -118,8 +118,8 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 		return Input{}, t.located(err)
 	}
 	t.plan(refine(t.job.Table, src))
-	if names := src.columns(); names != nil {
-		bound, failure := bind(t.table, t.kind, names)
+	if src.columns() != nil {
+		bound, failure := bind(t.table, t.kind, src)
 		if failure != nil {
 			return Input{}, t.located(src.cause(failure))
 		}
@@ -162,12 +162,17 @@ func (t *transform) earlier(err error) error {
 	return t.located(err)
 }
 
-// located makes a failure name the object.
+// located makes a failure name the object, and no longer than a message can be:
+// it may show all columns of a table.
 func (t *transform) located(err error) error {
 	var f *Failure
-	if errors.As(err, &f) && f.ObjectKey == "" {
+	if !errors.As(err, &f) {
+		return err
+	}
+	if f.ObjectKey == "" {
 		f.ObjectKey = t.job.File.Object.Key
 	}
+	f.bound()
 	return err
 }
 

@@ -27,6 +27,14 @@ type source interface {
 	finish(ctx context.Context, o dms.Object) (Input, error)
 }
 
+// typedSource is a source whose files tell the types of their columns.
+type typedSource interface {
+	source
+	// unknownType refuses a column that nobody registered if no column of a table
+	// can have its type; nil if one can.
+	unknownType(field int, table registry.Table) *Failure
+}
+
 // openSource opens the content of an object in the table's format.
 func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config) (source, error) {
 	if !job.File.Mending.IsZero() {

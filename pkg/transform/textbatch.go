@@ -29,12 +29,17 @@ type textRowSpan struct {
 
 func newTextBatch(delimiter byte) *textBatch { return &textBatch{delimiter: delimiter} }
 
-func (b *textBatch) isFull() bool { return len(b.rows) >= batchRows || len(b.data) >= batchBytes }
+func (b *textBatch) isFull() bool {
+	return len(b.rows) >= batchRows || len(b.data) >= batchBytes || len(b.ends) >= batchFields
+}
 
 // reset empties the batch. What one huge row made it grow to is given back.
 func (b *textBatch) reset() {
 	if cap(b.data) > 8*batchBytes {
 		b.data = nil
+	}
+	if cap(b.ends) > 4*batchFields {
+		b.ends = nil
 	}
 	b.data, b.ends, b.rows = b.data[:0], b.ends[:0], b.rows[:0]
 }
