@@ -85,7 +85,7 @@ func newFlag() *cobra.Command {
 		Short: "Choose what transforms a table: L (Lambda), G (Glue), P (paused)",
 		Long: `Choose the engine that transforms the files of a table from its next transaction
 on: L for AWS Lambda, G for AWS Glue, both in process where the registration
-names no job. P pauses the table like ` + "`blotter pause`" + `.`,
+names no job or the buckets are folders. P pauses the table like ` + "`blotter pause`" + `.`,
 		Example: `  blotter flag rms.reports G --reason "larger than Lambda takes"`,
 		Args:    cobra.ExactArgs(2),
 	}, "flag", func(args []string) lockmanager.CommandRequest { return lockmanager.CommandRequest{Flag: args[1]} })

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/lifecycle"
+	"github.com/openblotter/blotter/tools/internal/spark"
 )
 
 // exitUnsettled is the exit code of a run that ended with something quarantined,
@@ -24,6 +25,7 @@ const defaultDir = "blotter-data"
 var errUnsettled = errors.New("something is left for an operator to decide")
 
 func main() {
+	spark.RowsIfAsked()
 	ctx, stop := lifecycle.Signals(context.Background())
 	err := newRoot().ExecuteContext(ctx)
 	stop()

@@ -14,12 +14,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/localspark"
 	"github.com/openblotter/blotter/pkg/lifecycle"
+	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/telemetry"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/roles"
+	"github.com/openblotter/blotter/tools/internal/spark"
 	"github.com/openblotter/blotter/tools/internal/tally"
 )
 
@@ -29,6 +33,7 @@ type upOptions struct {
 	tables    []string
 	port      int
 	untilIdle bool
+	spark     bool
 	verbose   bool
 }
 
@@ -45,6 +50,10 @@ With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
 3 if anything is quarantined, set aside, held or paused.
 
+Tables with flag G are transformed in this process, like those with L; with --spark
+the job that AWS Glue runs transforms them, in one Spark of this machine that starts
+with the first of their files.
+
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  blotter up --tables rms.yaml --raw /drop --dir /var/lib/blotter
   blotter up --until-idle --tables rms.yaml --raw ./drop --dir ./lake`,
@@ -59,6 +68,7 @@ Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 	flags.StringArrayVar(&o.tables, "tables", nil, "registration file to apply first; may be given again")
 	flags.IntVar(&o.port, "port", 0, "port of the NATS server on 127.0.0.1 (default: a free one)")
 	flags.BoolVar(&o.untilIdle, "until-idle", false, "take the raw folder as complete and end when nothing is left to do")
+	flags.BoolVar(&o.spark, "spark", false, "transform tables with flag G by the Spark job, on this machine; needs Java 17 and Python 3.11")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the services do to stderr")
 	return cmd
 }
@@ -85,7 +95,18 @@ func up(ctx context.Context, o upOptions, out io.Writer) (err error) {
 			return err
 		}
 	}
-	p, err := roles.Open(ctx, cfg, newLogger(o.verbose))
+	logger := newLogger(o.verbose)
+	if o.spark {
+		session, err := spark.Open(ctx, logger, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, session.Close()) }()
+		cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
+			return localspark.New(session.Session, raw, staging, failed)
+		}
+	}
+	p, err := roles.Open(ctx, cfg, logger)
 	if err != nil {
 		return err
 	}

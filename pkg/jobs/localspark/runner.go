@@ -72,8 +72,9 @@ func (s *Session) alive(ctx context.Context) (*session, error) {
 	return s.current, err
 }
 
-// run runs a plan, once there is room for it.
-func (s *Session) run(ctx context.Context, uri, stage string) error {
+// RunPlan runs the plan at an address, once there is room for it, as a run of the job
+// would; what became of its files lies in its folder.
+func (s *Session) RunPlan(ctx context.Context, uri, stage string) error {
 	if err := s.slots.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	if err := plan.Put(ctx, r.staging, p); err != nil {
 		return nil, err
 	}
-	if err := r.session.run(ctx, rows.FolderURI(r.staging, p.Key()), p.Stage); err != nil {
+	if err := r.session.RunPlan(ctx, rows.FolderURI(r.staging, p.Key()), p.Stage); err != nil {
 		return nil, fmt.Errorf("run plan %s: %w", p.Stage, err)
 	}
 	staged, err := r.left(ctx, p)

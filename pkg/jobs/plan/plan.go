@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -43,6 +45,12 @@ type Place struct {
 	Name string `json:"name"` // as file identities and reports use it
 	// URI is file:///FOLDER or s3://BUCKET[/PREFIX].
 	URI string `json:"uri"`
+}
+
+// Object gives the address of an object there, every byte of its key escaped that
+// means something in an address.
+func (p Place) Object(key string) string {
+	return strings.TrimSuffix(p.URI, "/") + "/" + (&url.URL{Path: key}).EscapedPath()
 }
 
 // Limits are the bounds of a transform that its output depends on; zero is the

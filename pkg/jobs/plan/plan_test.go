@@ -64,3 +64,17 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		}
 	}
 }
+
+// TestObject: the bytes of a key stay what they are in the path of an address.
+func TestObject(t *testing.T) {
+	for _, tt := range []struct{ uri, key, want string }{
+		{"s3://staging", "a/b.json", "s3://staging/a/b.json"},
+		{"s3://staging/blotter", "a b/c#d?e%f", "s3://staging/blotter/a%20b/c%23d%3Fe%25f"},
+		{"s3://staging/blotter/", "a:b", "s3://staging/blotter/a:b"},
+		{"file:///var/a%20b", "c", "file:///var/a%20b/c"},
+	} {
+		if got := (plan.Place{Name: "staging", URI: tt.uri}).Object(tt.key); got != tt.want {
+			t.Errorf("%s in %s: %s, expected %s", tt.key, tt.uri, got, tt.want)
+		}
+	}
+}

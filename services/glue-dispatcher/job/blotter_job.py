@@ -40,8 +40,10 @@ SHUFFLE_BYTES = 256 << 20
 # How much of a load is on the disks of the cluster at once.
 WAVE_BYTES = 64 << 30
 
-_BLOCK = struct.Struct("<III")
-_LENGTH = struct.Struct("<I")
+# As a job the script is __main__: tasks get what they use of it by value. So nothing
+# here may be what cannot be pickled.
+_BLOCK = "<III"
+_LENGTH = "<I"
 
 
 class RowsError(RuntimeError):
@@ -59,7 +61,7 @@ class Rows:
     def start(self, *args: str) -> "Process":
         command = self.command or (SparkFiles.get(self.shipped),)
         process = Process([*command, *args])
-        process.write(_LENGTH.pack(len(self.plan)), self.plan)
+        process.write(struct.pack(_LENGTH, len(self.plan)), self.plan)
         return process
 
     def read(self, numbers: list[int]):
@@ -76,7 +78,7 @@ class Rows:
         with self.start("read", str(number)) as process:
             process.end_input()
             while True:
-                count, places, data = _BLOCK.unpack(process.take(_BLOCK.size))
+                count, places, data = struct.unpack(_BLOCK, process.take(struct.calcsize(_BLOCK)))
                 if count == 0:
                     break
                 offsets = 4 * (count + 1)
@@ -175,13 +177,13 @@ class _Part:
         self._summary = None
         self._told = summary is not None
         if self._told:
-            self._process.write(_LENGTH.pack(len(summary)), summary)
+            self._process.write(struct.pack(_LENGTH, len(summary)), summary)
 
     def feed(self, data: pyarrow.Array) -> None:
         """Passes pieces on; they are changes, end to end."""
         if not self._told:
             self._summary, self._told = data[0].as_py(), True
-            self._process.write(_LENGTH.pack(len(self._summary)), self._summary)
+            self._process.write(struct.pack(_LENGTH, len(self._summary)), self._summary)
             data = data.slice(1)
         if len(data) == 0:
             return
@@ -193,7 +195,7 @@ class _Part:
 
     def finish(self) -> pyarrow.RecordBatch:
         with self._stack:
-            self._process.write(_LENGTH.pack(0))
+            self._process.write(struct.pack(_LENGTH, 0))
             self._process.end_input()
             ranges = json.loads(self._process.finish())
         document = {"file": self.number, "ranges": ranges}
@@ -321,7 +323,7 @@ def read_document(uri: str) -> bytes:
         raise ValueError(f"{uri} is neither file:// nor s3://")
     import boto3  # Glue has it; one machine needs none
 
-    key = parsed.path.lstrip("/")
+    key = unquote(parsed.path.removeprefix("/"))
     return boto3.client("s3").get_object(Bucket=parsed.netloc, Key=key)["Body"].read()
 
 

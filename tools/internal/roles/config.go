@@ -40,6 +40,10 @@ type Config struct {
 	// GlueRunner makes the runner for tables with flag G, between the raw, the
 	// staging and the failed folder; nil: in this process, as for L.
 	GlueRunner func(raw, staging, failed *local.Bucket) jobs.Runner
+	// OnGlue is the way to Glue, for those of them whose table names a job; nil: there
+	// is none, and they run where the others do. Its runs must be able to read the
+	// folders, which those of AWS are not.
+	OnGlue *OnGlue
 }
 
 // DefaultConfig gives the settings of one machine; Dir is left to the caller.

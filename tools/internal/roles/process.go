@@ -19,11 +19,14 @@ import (
 	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
 	"github.com/openblotter/blotter/pkg/jobs"
 	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
+	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/natsserver"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
+	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -50,6 +53,7 @@ type Process struct {
 	staging *local.Bucket
 	runner  jobs.Runner // of tables with flag L
 	glue    jobs.Runner // of those with flag G
+	onGlue  jobs.Remote // … whose table names a job; nil: there is no Glue
 	server  *natsserver.Server
 	nc      *nats.Conn
 	closers []func() error
@@ -249,6 +253,21 @@ func (p *Process) openBuckets(context.Context) error {
 	if p.cfg.GlueRunner != nil {
 		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging, p.Failed)
 	}
+	return p.reachGlue()
+}
+
+// reachGlue makes the runner for jobs of Glue, for the role that starts them.
+func (p *Process) reachGlue() error {
+	if p.cfg.OnGlue == nil || !p.cfg.wants(gluedispatcher.ServiceName) {
+		return nil
+	}
+	runner, err := p.cfg.OnGlue.runner(plan.Maker{
+		Raw: rows.FolderPlace(p.Raw.Bucket), Staging: rows.FolderPlace(p.staging), Failed: rows.FolderPlace(p.Failed),
+	}, p.staging, p.now, p.logger)
+	if err != nil {
+		return err
+	}
+	p.onGlue = runner
 	return nil
 }
 

@@ -38,7 +38,7 @@ var table = []role{
 	}},
 	{gluedispatcher.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
 		s, err := gluedispatcher.New(p.cfg.Glue, gluedispatcher.Deps{
-			Log: p.Log, Runner: p.glue, Specs: p.Specs, Now: p.now, Logger: p.logger,
+			Log: p.Log, Runner: p.glue, Glue: p.onGlue, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
 		if err != nil {
 			return nil, err

@@ -2,16 +2,21 @@ package spark_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/glue"
+	"github.com/openblotter/blotter/pkg/jobs/glue/gluetest"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
 	"github.com/openblotter/blotter/pkg/lake"
@@ -37,19 +42,44 @@ func TestTableMovesBetweenEngines(t *testing.T) {
 		keys = append(keys, fmt.Sprintf("dms/rms/evidence/20240115-08000%d000.csv", i))
 		put(t, folder, spec, keys[i+1], func(w *bufio.Writer) { writeChanges(w, 300*(i+1), 2000) })
 	}
-	want := drive(t, session, folder.Dir(), spec, keys, func(int) registry.Flag { return registry.FlagLambda })
+	alone := func(flag registry.Flag) func(int) registry.Flag { return func(int) registry.Flag { return flag } }
+	inTurn := func(i int) registry.Flag { return []registry.Flag{registry.FlagGlue, registry.FlagLambda}[i%2] }
+	onSpark := func(cfg *roles.Config) {
+		cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
+			return localspark.New(session.Session, raw, staging, failed)
+		}
+	}
+	want := drive(t, folder.Dir(), spec, keys, alone(registry.FlagLambda), onSpark)
 	if len(want) == 0 {
 		t.Fatal("no row was published")
 	}
-	for name, flag := range map[string]func(int) registry.Flag{
-		"G":       func(int) registry.Flag { return registry.FlagGlue },
-		"in turn": func(i int) registry.Flag { return []registry.Flag{registry.FlagGlue, registry.FlagLambda}[i%2] },
+	named := spec
+	named.Job.Glue = "arn:aws:glue:us-east-1:000000000000:job/blotter"
+	for name, way := range map[string]struct {
+		spec   registry.Table
+		flag   func(int) registry.Flag
+		engine func(*roles.Config)
+	}{
+		"G":                     {spec, alone(registry.FlagGlue), onSpark},
+		"in turn":               {spec, inTurn, onSpark},
+		"in turn, over the API": {named, inTurn, onGlue(t, session)},
 	} {
-		got := drive(t, session, folder.Dir(), spec, keys, flag)
+		got := drive(t, folder.Dir(), way.spec, keys, way.flag, way.engine)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %d rows, with L alone %d; first that differ: %v", name, len(got), len(want), firstDifference(got, want))
 		}
 	}
+}
+
+// onGlue has jobs run over the API of Glue: a stand-in starts them, and they run the
+// plan that they are told on Spark.
+func onGlue(t *testing.T, session *spark.Session) func(*roles.Config) {
+	server := gluetest.New(t, "blotter", func(ctx context.Context, args map[string]string) error {
+		return session.RunPlan(ctx, args["--blotter_plan"], args["--blotter_stage"])
+	})
+	cfg := glue.DefaultConfig()
+	cfg.PollMin, cfg.PollMax = 50*time.Millisecond, time.Second
+	return func(c *roles.Config) { c.OnGlue = &roles.OnGlue{Config: cfg, API: server.Client()} }
 }
 
 func firstDifference(a, b []string) [2]string {
@@ -63,14 +93,14 @@ func firstDifference(a, b []string) [2]string {
 
 // drive runs the whole system over the files, one after the other, each with the
 // flag given, and reads the table.
-func drive(t *testing.T, session *spark.Session, files string, spec registry.Table, keys []string, flag func(int) registry.Flag) []string {
+func drive(
+	t *testing.T, files string, spec registry.Table, keys []string, flag func(int) registry.Flag, engine func(*roles.Config),
+) []string {
 	t.Helper()
 	cfg := roles.DefaultConfig()
 	cfg.Dir = t.TempDir()
 	copyRaw(t, files, filepath.Join(cfg.Dir, "raw"))
-	cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
-		return localspark.New(session.Session, raw, staging, failed)
-	}
+	engine(&cfg)
 	p, err := roles.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +118,9 @@ func drive(t *testing.T, session *spark.Session, files string, spec registry.Tab
 	spec.Version = 0
 	s.order("apply", lockmanager.CommandRequest{Spec: &spec})
 	engines := map[registry.Flag]string{registry.FlagLambda: "lambda-transformer local", registry.FlagGlue: "glue-dispatcher spark"}
+	if spec.Job.Glue != "" {
+		engines[registry.FlagGlue] = "glue-dispatcher jr"
+	}
 	var want []string
 	for i, key := range keys {
 		s.order("flag", lockmanager.CommandRequest{Flag: string(flag(i))})
@@ -156,7 +189,8 @@ func (s system) transformed() (by []string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		by = append(by, r.Envelope.GetActor()+" "+r.Event.(*blotterv1.TransformStarted).GetRun())
+		where, _, _ := strings.Cut(r.Event.(*blotterv1.TransformStarted).GetRun(), "_") // of Glue jr_…
+		by = append(by, r.Envelope.GetActor()+" "+where)
 	}
 	return by
 }
