@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 )
 
 // rejectingTables registers one table whose bad rows are set aside.
@@ -219,4 +222,36 @@ func TestMendedRowsOfAStoppedSystem(t *testing.T) {
 	if got, want := s.must("cat", "rms.reports"), "id,status,amount\n1,open,1.00\n2,closed,5.00\n3,NULL,3.00\n4,\\N,4.00\n"; got != want {
 		t.Errorf("the table holds\n%s", got)
 	}
+}
+
+// TestMendedRowsOfParquet: values of a Parquet file go out as text and come in as
+// what they were.
+func TestMendedRowsOfParquet(t *testing.T) {
+	s := startSystemOf(t, strings.Replace(rejectingTables, "{header: true,", "{format: parquet,", 1))
+	type row struct {
+		Op     string  `parquet:"Op"`
+		ID     int64   `parquet:"id"`
+		Status *string `parquet:"status,optional"`
+		Amount string  `parquet:"amount"`
+	}
+	empty, quoted := "", "a \"b\",\n"
+	var file bytes.Buffer
+	w := parquet.NewGenericWriter[row](&file)
+	rows := []row{{"I", 1, nil, "1.00"}, {"I", 2, &empty, "two"}, {"I", 3, nil, "three"}, {"I", 4, &quoted, "four"}}
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	id := string(s.deliver("20240304-060000000.parquet", file.String())[:8])
+	out := s.must("rejected", "export", "rms.reports", "--file", id)
+	mended := s.write("rows.csv", strings.NewReplacer("two", "2.00", "three", "3.00", "four", "4.00").Replace(out))
+	s.must("rejected", "replay", "rms.reports", mended, "--file", id)
+	s.settle()
+	want := "id,status,amount\n1,\\N,1.00\n2,,2.00\n3,\\N,3.00\n4,\"a \"\"b\"\",\n\",4.00\n"
+	if got := s.must("cat", "rms.reports"); got != want {
+		t.Errorf("the table holds\n%s", got)
+	}
+	s.must("replay")
 }
