@@ -154,12 +154,18 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		title += fmt.Sprintf(" (%d of %d)", len(files), total)
 	}
 	fmt.Fprintf(out, "\n%s\n", title)
-	w := newTableWriter(out, 3, 4, 5, 6, 9)
-	// Hardly a table has bad rows set aside: then nothing is said of them.
-	setAside := slices.ContainsFunc(files, func(f *lockmanager.File) bool { return f.Counts.GetRejected() > 0 })
+	w := newTableWriter(out, 3, 4, 5, 6, 9, 10)
+	// Hardly a table has bad rows set aside, or ties: then nothing is said of them.
+	some := func(count func(*blotterv1.RowCounts) int64) bool {
+		return slices.ContainsFunc(files, func(f *lockmanager.File) bool { return count(f.Counts) > 0 })
+	}
+	setAside, ties := some((*blotterv1.RowCounts).GetRejected), some((*blotterv1.RowCounts).GetAmbiguousTies)
 	header := table.Row{"file", "state", "rows", "deletes", "repeated", "older", "ended", "file id"}
 	if setAside {
 		header = append(header, "set aside")
+	}
+	if ties {
+		header = append(header, "ties")
 	}
 	w.AppendHeader(header)
 	for _, f := range files {
@@ -167,9 +173,16 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		if setAside {
 			row = append(row, f.Counts.GetRejected())
 		}
+		if ties {
+			row = append(row, f.Counts.GetAmbiguousTies())
+		}
 		w.AppendRow(row)
 	}
 	w.Render()
+	if ties {
+		fmt.Fprint(out, "ties: changes of one key whose time or number is the same; the later one in the files counts,\n"+
+			"which need not be the later one at the source: have DMS write dms.change_seq_column\n")
+	}
 }
 
 func fileRow(f *lockmanager.File) table.Row {
