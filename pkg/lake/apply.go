@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/iceberg-go"
@@ -33,12 +34,17 @@ func (b *batch) writeRows(ctx context.Context) error {
 }
 
 // writeMerged merges files into new data files.
-func (b *batch) writeMerged(ctx context.Context, sources []*rowSource) error {
+func (b *batch) writeMerged(ctx context.Context, sources []*rowSource) (err error) {
 	if len(sources) == 0 {
 		return nil
 	}
+	between := &scratch{dir: b.lake.cfg.ScratchDir}
+	defer func() { err = errors.Join(err, between.close()) }()
+	if sources, err = b.bounded(ctx, sources, between); err != nil {
+		return err
+	}
 	w := b.lake.newDataWriter(ctx, b.req.Spec.ID, b.columns, b.prov, b.order)
-	err := w.close(mergeRows(ctx, sources, w.cols, b.key, w.retire, w.add))
+	err = w.close(mergeRows(ctx, sources, w.cols, b.key, w.retire, w.add))
 	b.created = append(b.created, w.keys...)
 	if err != nil {
 		return err

@@ -36,6 +36,15 @@ type Config struct {
 	// WindowRows is how many changes are probed at a time; a change in the window
 	// takes its key, its position and some twenty bytes.
 	WindowRows int
+	// MergeFanIn is how many staged files and data files are merged at once, at
+	// least 2. Where more have keys in the same range, they are merged in passes,
+	// through sorted runs in one file of ScratchDir. A file that is merged takes one
+	// page and 24 KiB for each of its columns, so that 32 files of ten columns take
+	// some 80 MiB at the most; a run in between of keys alone takes 64 KiB.
+	MergeFanIn int
+	// ScratchDir is the folder for scratch files; empty is the system's. They hold
+	// rows, have no name, and are gone with the process.
+	ScratchDir string
 	// CommitAttempts bounds how often a publication is tried while other commits
 	// come first.
 	CommitAttempts int
@@ -49,7 +58,7 @@ func DefaultConfig() Config {
 	return Config{
 		SmallTableRows: 20_000, RewriteFraction: 0.25, MaxDeleteFiles: 16,
 		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
-		MaxTombstoneFiles: 8, WindowRows: 16_384, CommitAttempts: 8,
+		MaxTombstoneFiles: 8, WindowRows: 16_384, MergeFanIn: 32, CommitAttempts: 8,
 		Maintenance: DefaultMaintenanceConfig(),
 	}
 }
@@ -65,6 +74,9 @@ func (c Config) Validate() error {
 	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
 	positive("window_rows", int64(c.WindowRows))
 	positive("commit_attempts", int64(c.CommitAttempts))
+	if c.MergeFanIn < 2 {
+		faults = append(faults, fmt.Errorf("lake: merge_fan_in must be at least 2, is %d", c.MergeFanIn))
+	}
 	if c.Maintenance.SmallFileRows > c.MaxFileRows || c.Maintenance.SmallFileBytes > c.MaxFileBytes {
 		faults = append(faults, errors.New("lake: small_file_rows and small_file_bytes must not be above max_file_rows and max_file_bytes, or merged files stay small"))
 	}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -30,8 +30,14 @@ type Lake struct {
 	now     func() time.Time
 	step    func(Step) error
 	// verified holds the keys of tombstone files whose hash was compared.
-	verified sync.Map
+	verified *lru.Cache[string, struct{}]
+	named    namedObjects
 }
+
+// verifiedTombstones is how many files of remembered deletes are known to be whole,
+// those that were used last; a table has MaxTombstoneFiles of them. One takes some
+// 200 bytes, and one that is forgotten is hashed again.
+const verifiedTombstones = 4096
 
 // Open begins to work on a catalog. It reads nothing yet; all faults of cfg and
 // deps are reported together.
@@ -44,6 +50,12 @@ func Open(_ context.Context, cfg Config, deps Deps) (*Lake, error) {
 		return nil, err
 	}
 	l := &Lake{cfg: cfg, catalog: deps.Catalog, io: deps.IO, bucket: deps.IO.Bucket(), staging: deps.Staging, log: deps.Logger, now: deps.Now, step: deps.Step}
+	if l.verified, err = lru.New[string, struct{}](verifiedTombstones); err != nil {
+		return nil, fmt.Errorf("remember what is verified: %w", err)
+	}
+	if l.named, err = newNamedObjects(); err != nil {
+		return nil, err
+	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}

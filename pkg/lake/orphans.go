@@ -108,7 +108,11 @@ func (u *upkeep) sweepFolders(ctx context.Context) (*sweep, error) {
 }
 
 // references gives the keys of all objects that the table's metadata, any of its
-// snapshots or its properties name. It holds one key for each object.
+// snapshots or its properties name. It holds one key for each object. It reads the
+// manifest list of each snapshot and each manifest once, except those that this
+// Lake remembers from before: the first search of a table with 4,000 snapshots
+// takes as many reads, while the table is locked; the next takes those of what was
+// committed in between.
 func (u *upkeep) references(ctx context.Context) (map[string]struct{}, error) {
 	known := map[string]struct{}{}
 	name := func(location string) {
@@ -137,22 +141,8 @@ func (u *upkeep) references(ctx context.Context) (map[string]struct{}, error) {
 			return nil, err
 		}
 		name(snapshot.ManifestList)
-		manifests, err := snapshot.Manifests(u.lake.io)
-		if err != nil {
-			return nil, fmt.Errorf("read the manifests of snapshot %d: %w", snapshot.SnapshotID, err)
-		}
-		for _, m := range manifests {
-			if read[m.FilePath()] {
-				continue
-			}
-			read[m.FilePath()] = true
-			name(m.FilePath())
-			for entry, err := range m.Entries(u.lake.io, true) {
-				if err != nil {
-					return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
-				}
-				name(entry.DataFile().FilePath())
-			}
+		if err := u.lake.named.each(u.lake.io, snapshot, read, name); err != nil {
+			return nil, err
 		}
 	}
 	return known, nil

@@ -109,6 +109,7 @@ func TestPublishIsAFold(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := lake.DefaultConfig()
 		cfg.WindowRows = rapid.IntRange(1, 5).Draw(rt, "window")
+		cfg.MergeFanIn = rapid.IntRange(2, 4).Draw(rt, "fan-in")
 		cfg.MaxTombstoneFiles = rapid.IntRange(1, 3).Draw(rt, "tombstone files")
 		cfg.AdoptRows = int64(rapid.IntRange(0, 6).Draw(rt, "adopt"))
 		cfg.SmallTableRows = rapid.SampledFrom([]int64{0, 0, 6, 1000}).Draw(rt, "small")

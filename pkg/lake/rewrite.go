@@ -18,6 +18,7 @@ import (
 type rowSource struct {
 	name string
 	low  []byte // no key is below
+	high []byte // no key is above, beyond those that begin with it; nil if unknown
 	open func(ctx context.Context) (*parquet.File, io.Closer, error)
 	// A row is left out if any of these has it.
 	hidden   bitmap
@@ -166,7 +167,7 @@ func advance(h *minHeap[*rowSource], s *rowSource, isNew bool) error {
 // stagedSource merges the surviving rows of a staged file.
 func (l *Lake) stagedSource(f *stagedFile) *rowSource {
 	return &rowSource{
-		name: f.Key, low: decodeHex(f.MinKey), hidden: f.dead, local: f.part.local,
+		name: f.Key, low: decodeHex(f.MinKey), high: decodeHex(f.MaxKey), hidden: f.dead, local: f.part.local,
 		open: func(ctx context.Context) (*parquet.File, io.Closer, error) {
 			r, err := transform.OpenStaged(ctx, l.staging, f.StagedParquet)
 			if err != nil {
@@ -180,7 +181,7 @@ func (l *Lake) stagedSource(f *stagedFile) *rowSource {
 // tableSource merges the live rows of a data file.
 func (l *Lake) tableSource(f *dataFile, replaced []int64) *rowSource {
 	s := &rowSource{
-		name: f.FilePath(), low: f.low,
+		name: f.FilePath(), low: f.low, high: f.high,
 		open: func(ctx context.Context) (*parquet.File, io.Closer, error) { return l.openParquet(ctx, f.FilePath()) },
 		hide: func(ctx context.Context) (bitmap, error) { return l.deletedRows(ctx, f) },
 	}

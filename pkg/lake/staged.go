@@ -15,6 +15,8 @@ import (
 // stagedCursor walks the keys of one part's rows files, or of its deletes files,
 // in key order, and audits what it walks over. It keeps one file open.
 type stagedCursor struct {
+	stagedChange // the current one
+
 	lake  *Lake
 	part  *part
 	spec  registry.Table // see evolution
@@ -24,12 +26,8 @@ type stagedCursor struct {
 	open *transform.StagedReader
 	rows *keyedReader
 	prev []byte // the key before the current one
-	// The current change.
-	key []byte
-	pos []byte
-	row int64
-	min []byte // the manifest's position range
-	max []byte
+	min  []byte // the manifest's position range
+	max  []byte
 }
 
 func (l *Lake) newStagedCursor(p *part, files []*stagedFile, spec registry.Table) *stagedCursor {
@@ -95,6 +93,7 @@ func (c *stagedCursor) check() error {
 	c.key = c.rows.key
 	fileID, row := c.rows.value(n).ByteArray(), c.rows.value(n+1)
 	c.pos, c.row = c.rows.value(n+2).ByteArray(), row.Int64()
+	c.from, c.index = f, c.rows.row
 	first := c.rows.row == 0 && c.at == 0
 	switch {
 	case n > 0 && !first && bytes.Compare(c.prev, c.key) >= 0:

@@ -106,7 +106,7 @@ func (t *tombstoneWriter) commit(ctx context.Context) (Tombstone, error) {
 }
 
 // openTombstone opens a file of remembered deletes. Its hash is verified once
-// by each Lake.
+// by each Lake, and again when that has forgotten it.
 func (l *Lake) openTombstone(ctx context.Context, t Tombstone) (*parquet.File, io.Closer, error) {
 	object, err := l.bucket.Open(ctx, t.Key, objects.Version{})
 	if err != nil {
@@ -123,7 +123,7 @@ func (l *Lake) checkTombstone(object objects.Reader, t Tombstone) (*parquet.File
 	if size := object.Info().Size; size != t.Bytes {
 		return nil, fmt.Errorf("%d bytes, the table's properties say %d", size, t.Bytes)
 	}
-	if _, ok := l.verified.Load(t.Key); !ok {
+	if _, ok := l.verified.Get(t.Key); !ok {
 		h := sha256.New()
 		if _, err := io.Copy(h, io.NewSectionReader(object, 0, t.Bytes)); err != nil {
 			return nil, err
@@ -131,7 +131,7 @@ func (l *Lake) checkTombstone(object objects.Reader, t Tombstone) (*parquet.File
 		if sum := hex.EncodeToString(h.Sum(nil)); sum != t.SHA256 {
 			return nil, fmt.Errorf("SHA-256 is %s, the table's properties say %s", sum, t.SHA256)
 		}
-		l.verified.Store(t.Key, true)
+		l.verified.Add(t.Key, struct{}{})
 	}
 	return parquet.OpenFile(object, t.Bytes, parquet.SkipBloomFilters(true))
 }

@@ -41,14 +41,14 @@ func (w *window) reset() {
 	w.rows, w.files, w.indexes, w.dead = w.rows[:0], w.files[:0], w.indexes[:0], w.dead[:0]
 }
 
-func (w *window) add(c *stagedCursor) {
+func (w *window) add(c *stagedChange) {
 	w.keys = append(w.keys, c.key...)
 	w.keyEnd = append(w.keyEnd, len(w.keys))
 	w.pos = append(w.pos, c.pos...)
 	w.posEnd = append(w.posEnd, len(w.pos))
 	w.rows = append(w.rows, c.row)
-	w.files = append(w.files, c.file())
-	w.indexes = append(w.indexes, c.rows.row)
+	w.files = append(w.files, c.from)
+	w.indexes = append(w.indexes, c.index)
 	w.dead = append(w.dead, false)
 }
 

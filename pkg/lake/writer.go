@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/apache/iceberg-go"
@@ -41,6 +42,8 @@ type dataWriter struct {
 
 	dict      []bool
 	unbounded []bool
+	bounds    fileBounds
+	create    func(key string) (objects.Writer, error)
 	out       *countingWriter
 	location  string
 	w         *parquet.GenericWriter[any]
@@ -52,6 +55,12 @@ type dataWriter struct {
 	files []iceberg.DataFile
 	keys  []string // of all objects created
 }
+
+// fileBounds are the size at which a data file ends.
+type fileBounds struct{ rows, bytes int64 }
+
+// unlimited bounds a file that is written whole, however large.
+var unlimited = fileBounds{math.MaxInt64, math.MaxInt64}
 
 // countingWriter knows how much was written.
 type countingWriter struct {
@@ -68,7 +77,11 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 
 func (l *Lake) newDataWriter(ctx context.Context, id dms.TableID, users []registry.Column, prov registry.Provenance, order int) *dataWriter {
 	cols := append(append([]registry.Column(nil), users...), provenanceFields(prov)...)
-	w := &dataWriter{lake: l, ctx: ctx, folder: tableFolder(id) + "/data/", cols: cols, prov: prov, order: order, slab: make([][]parquet.Value, len(cols))}
+	w := &dataWriter{
+		lake: l, ctx: ctx, folder: tableFolder(id) + "/data/", cols: cols, prov: prov, order: order, slab: make([][]parquet.Value, len(cols)),
+		bounds: fileBounds{l.cfg.MaxFileRows, l.cfg.MaxFileBytes},
+		create: func(key string) (objects.Writer, error) { return l.bucket.Create(ctx, key) },
+	}
 	for i := range w.slab {
 		w.slab[i] = make([]parquet.Value, slabRows)
 	}
@@ -120,7 +133,7 @@ func (w *dataWriter) flush() error {
 		if err := w.endGroup(); err != nil {
 			return err
 		}
-		if w.fileRows >= cfg.MaxFileRows || w.out.n >= cfg.MaxFileBytes {
+		if w.fileRows >= w.bounds.rows || w.out.n >= w.bounds.bytes {
 			return w.endFile()
 		}
 		w.group = w.w.BeginRowGroup()
@@ -151,7 +164,7 @@ func (w *dataWriter) open() error {
 		w.sample()
 	}
 	key := w.folder + uuid.NewString() + ".parquet"
-	out, err := w.lake.bucket.Create(w.ctx, key)
+	out, err := w.create(key)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", key, err)
 	}

@@ -247,7 +247,7 @@ func (p *Process) openBuckets(context.Context) error {
 		return fmt.Errorf("clear the scratch folder: %w", err)
 	}
 	transforms := p.cfg.Transform
-	transforms.ScratchDir = scratch
+	transforms.ScratchDir, p.cfg.Lake.ScratchDir = scratch, scratch
 	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, p.Failed, transforms)
 	p.glue = p.runner
 	if p.cfg.GlueRunner != nil {
