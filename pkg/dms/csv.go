@@ -8,8 +8,8 @@ import (
 )
 
 // DefaultMaxField is the largest CSV field that a CSVReader takes unless told
-// otherwise: 64 MiB.
-const DefaultMaxField = 64 << 20
+// otherwise: 16 MiB.
+const DefaultMaxField = 16 << 20
 
 // CSVOptions say how a CSV file is written. The zero value is RFC 4180 with
 // commas.

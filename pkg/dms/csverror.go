@@ -31,7 +31,7 @@ var csvMessages = map[CSVCode]string{
 	CSVTextAfter:     "text follows a closing quote",
 	CSVUnclosedQuote: "a quote is never closed",
 	CSVNotUTF8:       "the text is not valid UTF-8",
-	CSVFieldSize:     "the field is larger than the limit",
+	CSVFieldSize:     "the field is larger than the limit; if it begins with a quote, that may never be closed",
 	CSVRecordSize:    "the record is larger than the limit",
 }
 

@@ -163,7 +163,7 @@ var (
 // referenceName reads a file's name by these alone; ok is false if it is none.
 func referenceName(file string) (n Name, ok bool) {
 	format := func(suffix string) {
-		n.Format, n.Gzip = FormatCSV, strings.HasSuffix(suffix, ".gz")
+		n.Format = FormatCSV
 		if suffix == "parquet" {
 			n.Format = FormatParquet
 		}

@@ -31,7 +31,6 @@ type Name struct {
 	// the end: a partition of a parallel load, or the date of a change.
 	Folder string
 	Format Format
-	Gzip   bool
 }
 
 // Place is where an object lies.
@@ -102,10 +101,8 @@ func notData(rel string) *NotData {
 	if file == "" || strings.HasSuffix(file, "_$folder$") {
 		return &NotData{ReasonFolderMarker, "the object stands for a folder"}
 	}
-	for folder := range strings.SplitSeq(rel, "/") {
-		if isControlTable(folder) {
-			return &NotData{ReasonControlTable, "the object belongs to a control table of DMS"}
-		}
+	if isControlTable(tableFolder(rel)) {
+		return &NotData{ReasonControlTable, "the object belongs to a control table of DMS"}
 	}
 	switch {
 	case file[0] == '_' || file[0] == '.':
@@ -116,15 +113,26 @@ func notData(rel string) *NotData {
 	return nil
 }
 
+// tableFolder gives the folder of the table that an object lies in, as DMS lays
+// them out: the last one, or what stands before the folders of a date. Those
+// further up are the user's, who may name them as DMS names its tables.
+func tableFolder(rel string) string {
+	folders := strings.Split(rel, "/")
+	for i := len(folders) - 2; i >= 0; i-- {
+		if strings.Trim(folders[i], "0123456789-_") != "" {
+			return folders[i]
+		}
+	}
+	return ""
+}
+
 // parseFile reads the last part of a key.
 func parseFile(file string) (Name, bool) {
 	stem, suffix, _ := strings.Cut(file, ".")
 	var name Name
 	switch suffix {
-	case "csv":
+	case "csv", "csv.gz":
 		name.Format = FormatCSV
-	case "csv.gz":
-		name.Format, name.Gzip = FormatCSV, true
 	case "parquet":
 		name.Format = FormatParquet
 	default:

@@ -83,16 +83,10 @@ func LoadPosition(order FileOrder) Position {
 	return Position("0/" + string(order))
 }
 
-// ChangePosition is the position of a changed row. Of seq and micros (the
-// commit time in microseconds since 1970, UTC) only what the mode asks for is
-// looked at. It fails with ErrChangeSeq, or on an unknown mode.
-func ChangePosition(mode OrderMode, seq string, micros int64, order FileOrder) (Position, error) {
-	b, err := AppendChangePosition(make([]byte, 0, 2+SeqDigits+len(order)), mode, []byte(seq), micros, order)
-	return Position(b), err
-}
-
-// AppendChangePosition appends what ChangePosition gives to dst, without
-// allocating if there is room: 37 bytes and the order are enough.
+// AppendChangePosition appends the position of a changed row to dst. Of seq and
+// micros (the commit time in microseconds since 1970, UTC) only what the mode
+// asks for is looked at. It fails with ErrChangeSeq, or on an unknown mode. It
+// allocates nothing if there is room: 37 bytes and the order are enough.
 func AppendChangePosition(dst []byte, mode OrderMode, seq []byte, micros int64, order FileOrder) ([]byte, error) {
 	dst = append(dst, '1')
 	switch mode {

@@ -95,6 +95,11 @@ func TestNamesHaveTheirOwnOrder(t *testing.T) {
 	})
 }
 
+func changePosition(mode OrderMode, seq string, micros int64, order FileOrder) (Position, error) {
+	b, err := AppendChangePosition(nil, mode, []byte(seq), micros, order)
+	return Position(b), err
+}
+
 func TestPositions(t *testing.T) {
 	order := NewFileOrder(mustName(t, "20221023-013830913.csv"), time.Unix(0, 0), someID)
 	seq := strings.Repeat("1234567", 5)
@@ -109,7 +114,7 @@ func TestPositions(t *testing.T) {
 		{OrderByTimestamp, "", -1, "17fffffffffffffff/"},
 		{OrderByFile, "", 0, "1/"},
 	} {
-		got, err := ChangePosition(tt.mode, tt.seq, tt.micros, order)
+		got, err := changePosition(tt.mode, tt.seq, tt.micros, order)
 		if want := Position(tt.want + string(order)); err != nil || got != want {
 			t.Errorf("%s: %s, %v; want %s", tt.mode, got, err, want)
 		}
@@ -118,11 +123,11 @@ func TestPositions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "1", seq + "0", seq[:34], seq[:34] + "x", " " + seq[1:]} {
-		if _, err := ChangePosition(OrderByChangeSeq, bad, 0, order); !errors.Is(err, ErrChangeSeq) {
+		if _, err := changePosition(OrderByChangeSeq, bad, 0, order); !errors.Is(err, ErrChangeSeq) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := ChangePosition(0, seq, 0, order); err == nil {
+	if _, err := changePosition(0, seq, 0, order); err == nil {
 		t.Error("a position without a mode")
 	}
 }
@@ -138,8 +143,8 @@ func TestPositionsCompare(t *testing.T) {
 			OrderByTimestamp: cmp.Or(cmp.Compare(am, bm), cmp.Compare(ao, bo)),
 			OrderByFile:      cmp.Compare(ao, bo),
 		} {
-			a, errA := ChangePosition(mode, as, am, ao)
-			b, errB := ChangePosition(mode, bs, bm, bo)
+			a, errA := changePosition(mode, as, am, ao)
+			b, errB := changePosition(mode, bs, bm, bo)
 			if errA != nil || errB != nil || cmp.Compare(a, b) != want {
 				t.Fatalf("%s: %s and %s, want %d", mode, a, b, want)
 			}

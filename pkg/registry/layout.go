@@ -17,9 +17,22 @@ type LayoutError struct {
 	Known    []Layout // the layouts of this kind
 }
 
-// Error names the width found and those known, and the way on. It holds the
-// words "column count".
+// Error names the width found and those known, and the way on.
 func (e *LayoutError) Error() string {
+	return e.Message() + ": " + e.Expected() + "; " + e.Hint()
+}
+
+// Message names the width found. It holds the words "column count".
+func (e *LayoutError) Message() string {
+	width := fmt.Sprint(e.Width)
+	if e.Kind == dms.KindTransaction {
+		width += ", table and schema apart,"
+	}
+	return fmt.Sprintf("column count %s fits no layout", width)
+}
+
+// Expected names the widths that are known, with their columns.
+func (e *LayoutError) Expected() string {
 	var known []string
 	for _, l := range e.Known {
 		s := fmt.Sprintf("%d (%s)", len(l.Columns), strings.Join(l.Columns, ", "))
@@ -28,17 +41,20 @@ func (e *LayoutError) Error() string {
 		}
 		known = append(known, s)
 	}
-	kind, width := "load", fmt.Sprint(e.Width)
+	return fmt.Sprintf("registered for %s files of %s: %s", e.Kind, e.Table, strings.Join(known, "; "))
+}
+
+// Hint names the way on.
+func (e *LayoutError) Hint() string {
+	kind := "load"
 	switch e.Kind {
 	case dms.KindChange:
 		kind = "cdc, from: " + e.NameTime
 	case dms.KindTransaction:
 		kind = "txn, from: " + e.NameTime
-		width += ", table and schema apart,"
 	}
-	return fmt.Sprintf("column count %s fits no layout: registered for %s files of %s: %s; if the source or the task "+
-		"has other columns now, add a layout {kind: %s, columns: […]} of that width to the registration, apply it, and resume the table with --retry",
-		width, e.Kind, e.Table, strings.Join(known, "; "), kind)
+	return fmt.Sprintf("if the source or the task has other columns now, add a layout {kind: %s, columns: […]} of that width "+
+		"to the registration, apply it, and resume the table with --retry", kind)
 }
 
 var _ error = (*LayoutError)(nil)

@@ -8,9 +8,9 @@ const (
 	CodeGzip           = "file.gzip"
 	CodeKind           = "file.kind"   // a kind of file that the table does not take
 	CodePart           = "file.part"   // a transaction file without rows of the table
-	CodeFormat         = "file.format" // not readable in the registered format
+	CodeFormat         = "file.format" // not readable in the registered format, or named like one of another
 	CodeLayout         = "file.layout" // no layout matches a headerless file
-	CodeHeader         = "file.header" // a column stands twice
+	CodeHeader         = "file.header" // a column stands twice, or there is no header
 	CodeColumnUnknown  = "file.column_unknown"
 	CodeColumnMissing  = "file.column_missing"    // key, Op, sequence or timestamp
 	CodeColumnType     = "file.column_type"       // a typed column that does not fit the table's

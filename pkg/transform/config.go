@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+
+	"github.com/openblotter/blotter/pkg/dms"
 )
 
 // Config bounds what one transform uses, and how it cuts its output. The limits
@@ -32,7 +34,9 @@ type Config struct {
 	MaxGroupBytes int64
 	MaxGroupRows  int64
 
-	// MaxFieldBytes is the largest CSV field that is taken.
+	// MaxFieldBytes is the largest CSV field that is taken. While rows are as long,
+	// up to some 20 times as much is in use, beside MemoryBytes: batches in flight,
+	// and the buffers that grew to hold them.
 	MaxFieldBytes int
 }
 
@@ -46,7 +50,7 @@ func DefaultConfig() Config {
 		MaxFileRows:   1 << 20,
 		MaxGroupBytes: 64 << 20,
 		MaxGroupRows:  1 << 17,
-		MaxFieldBytes: 64 << 20,
+		MaxFieldBytes: dms.DefaultMaxField,
 	}
 }
 

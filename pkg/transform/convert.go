@@ -245,7 +245,7 @@ func (c *converter) column(r fileRow, i, field int, b *rowBuilder) bool {
 func (c *converter) badValue(r fileRow, i, field int) {
 	t := c.lay.cols[i].typ
 	hint := "register a type that holds it and retry; or have the source write the file anew and skip this one"
-	if v := r.text(field); v != nil && len(v) == 0 && t.Kind != registry.Binary {
+	if v := r.text(field); v != nil && len(v) == 0 && t.Kind != registry.Binary && c.table.DMS.Format == registry.FormatCSV {
 		hint = "an empty field is not null under the registered null token; check CsvNullValue"
 	}
 	c.fault(codeOf(t.Kind), r, field, "a value does not fit "+t.String(), expectation(t), hint)

@@ -38,9 +38,6 @@ func readParquet(t testing.TB, data []byte, limit int64) (rows int64, err error)
 	if err != nil {
 		return 0, err
 	}
-	if s.names == nil {
-		return 0, nil // it has no content
-	}
 	s.guard.limit = limit
 	err = s.each(t.Context(), &binding{}, nil, func(r fileRow) error {
 		rows++
@@ -162,7 +159,7 @@ func TestForgedParquet(t *testing.T) {
 		"an encoding that multiplies": {forge(t, nil, func(h *format.PageHeader, b []byte) []byte {
 			v1(h).Encoding = format.DeltaByteArray
 			return sized(h, levels([]byte{6, 1}))
-		}), "which is not read"},
+		}), "in a way that is not read"},
 		"snappy that claims four gigabytes": {forge(t, func(m *format.FileMetaData) { column(m).Codec = format.Snappy }, func(h *format.PageHeader, b []byte) []byte {
 			v1(h)
 			return sized(h, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0x00})
@@ -174,7 +171,7 @@ func TestForgedParquet(t *testing.T) {
 		"an unknown compression": {forge(t, func(m *format.FileMetaData) { column(m).Codec = format.Brotli }, func(h *format.PageHeader, b []byte) []byte {
 			v1(h)
 			return sized(h, b)
-		}), "which is not read"},
+		}), "in a way that is not read"},
 		"pages outside of the file": {forge(t, func(m *format.FileMetaData) { column(m).TotalCompressedSize = math.MaxInt64 }, nil), "outside of the file"},
 		"pages before the file":     {forge(t, func(m *format.FileMetaData) { column(m).DataPageOffset = -1 }, nil), "outside of the file"},
 	} {

@@ -85,11 +85,14 @@ func openInput(ctx context.Context, object objects.Reader, key string) (*input, 
 		return nil, fmt.Errorf("read raw object %s: %w", key, err)
 	}
 	if len(first) == 0 {
+		if namedGzip(key) {
+			return nil, gzipFailure(key, "the object has no bytes, and an empty gzip file has 20: the file is cut off")
+		}
 		return in, nil
 	}
 	in.gzip = bytes.Equal(first, []byte{0x1f, 0x8b})
 	if !in.gzip {
-		if strings.HasSuffix(strings.ToLower(key), ".gz") {
+		if namedGzip(key) {
 			return nil, gzipFailure(key, "the name says gzip, the content is not gzip")
 		}
 		return in, nil
@@ -101,6 +104,8 @@ func openInput(ctx context.Context, object objects.Reader, key string) (*input, 
 	in.text = z
 	return in, nil
 }
+
+func namedGzip(key string) bool { return strings.HasSuffix(strings.ToLower(key), ".gz") }
 
 // readFailure classifies a fault of reading: broken compression is the file's
 // fault, a fault of the bucket may pass.

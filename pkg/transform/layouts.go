@@ -1,9 +1,11 @@
 package transform
 
 import (
+	"errors"
 	"path"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
 )
 
 // headerlessColumns names the columns of a file without a header by the
@@ -21,8 +23,9 @@ func headerlessColumns(job Job, width int, row int64) ([]string, error) {
 		kind = dms.KindTransaction
 	}
 	layout, err := job.Table.LayoutFor(kind, name.Time, width)
-	if err != nil {
-		return nil, &Failure{Code: CodeLayout, ObjectKey: file.Object.Key, Row: row, Message: err.Error()}
+	var none *registry.LayoutError
+	if errors.As(err, &none) {
+		return nil, &Failure{Code: CodeLayout, ObjectKey: file.Object.Key, Row: row, Message: none.Message(), Expected: none.Expected(), Hint: none.Hint()}
 	}
-	return layout.Columns, nil
+	return layout.Columns, err
 }

@@ -274,8 +274,13 @@ func (c *chunkGuard) values(encoding format.Encoding, b []byte, n int64) error {
 	case format.DeltaBinaryPacked, format.DeltaLengthByteArray:
 		return checkDeltas(b, n)
 	}
-	return fmt.Errorf("it is encoded as %s, which is not read", encoding)
+	return &unreadError{what: "encoding " + encoding.String(), expected: "values in plain, dictionary, run-length, delta or byte stream split encoding"}
 }
+
+// unreadError: a file may be whole, but has pages that are not read.
+type unreadError struct{ what, expected string }
+
+func (e *unreadError) Error() string { return e.what }
 
 // checkRuns adds up the values that the runs of the hybrid encoding claim.
 func checkRuns(b []byte, bits, most int64) error {

@@ -21,7 +21,7 @@ import (
 type parquetSource struct {
 	key    string
 	object *watchedObject
-	file   *parquet.File // nil for an object without content
+	file   *parquet.File
 	fields []fileColumn
 	names  []string
 	guard  parquetGuard
@@ -48,9 +48,6 @@ func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err err
 	s = &parquetSource{key: job.File.Object.Key, object: &watchedObject{Reader: object}}
 	defer s.recoverDamage(&err)
 	size := object.Info().Size
-	if size == 0 {
-		return s, nil
-	}
 	s.guard = parquetGuard{r: s.object, size: size, limit: maxGroupMemory}
 	if err := s.guard.footer(); err != nil {
 		return nil, s.damage(err)
@@ -81,6 +78,10 @@ func (s *parquetSource) typeOf(field int) (registry.Type, bool) { return s.field
 func (s *parquetSource) damage(err error) error {
 	if s.object.fault != nil {
 		return fmt.Errorf("read raw object %s: %w", s.key, s.object.fault)
+	}
+	if unread := (*unreadError)(nil); errors.As(err, &unread) {
+		return &Failure{Code: CodeFormat, ObjectKey: s.key, Message: "the file is written in a way that is not read: " + err.Error(),
+			Expected: "Parquet as DMS writes it: " + unread.expected, Hint: "have the file written like that, or skip it"}
 	}
 	return &Failure{Code: CodeFormat, ObjectKey: s.key, Message: "the file is no whole Parquet file: " + strings.TrimPrefix(err.Error(), "parquet: "),
 		Expected: "Parquet as DMS writes it", Hint: "check the registered format, have DMS write the file again, or skip it"}

@@ -248,9 +248,20 @@ func TestParquetRefused(t *testing.T) {
 			t.Errorf("%s: refused with %+v", name, f)
 		}
 	}
+	for says, content := range map[string]string{
+		"no whole Parquet file: it is too short":        "",
+		"not read: column V: encoding DELTA_BYTE_ARRAY": parquetFile(t, parquetColumns(parquet.Encoded(parquet.String(), &parquet.DeltaByteArray)), row),
+		"not read: column V: compression LZ4_RAW":       parquetFile(t, parquetColumns(parquet.Compressed(parquet.String(), &parquet.Lz4Raw)), row),
+		"not read: column V: compression BROTLI":        parquetFile(t, parquetColumns(parquet.Compressed(parquet.String(), &parquet.Brotli)), row),
+	} {
+		b := newBench(t, parquetTable("string"))
+		if f := b.refused(b.put(parquetKey, content)); f.Code != CodeFormat || !strings.Contains(f.Message, says) {
+			t.Errorf("%v does not say %q", f, says)
+		}
+	}
 	b := newBench(t, parquetTable("string"))
-	if r := b.mustRun(b.put(parquetKey, "")); r.Manifest.Counts != (Counts{}) {
-		t.Errorf("an empty object gave %+v", r.Manifest.Counts)
+	if f := b.refused(b.put(strings.Replace(parquetKey, ".parquet", ".csv", 1), good)); f.Code != CodeFormat || !strings.Contains(f.Message, "the name says csv, parquet is registered") {
+		t.Errorf("a name of another format: %v", f)
 	}
 }
 

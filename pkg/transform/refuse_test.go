@@ -70,6 +70,8 @@ func TestRefusals(t *testing.T) {
 		{"broken CSV in whole gzip", asIs, changeKey + ".gz", zipped(good + "I,x,2,A\",1.00," + s2), string(dms.CSVBareQuote), 2, "status", 0, "quote"},
 		{"gzip trailing text", asIs, changeKey + ".gz", zipped(good) + "I,x", CodeGzip, 0, "", 0, "gzip"},
 		{"gzip cut in its header", asIs, changeKey + ".gz", zipped(good)[:5], CodeGzip, 0, "", 0, "gzip"},
+		{"gzip of no bytes", asIs, changeKey + ".gz", "", CodeGzip, 0, "", 0, "cut off"},
+		{"name of another format", asIs, "dms/rms/reports/20240115-070100000.parquet", good, CodeFormat, 0, "", 0, "the name says parquet, csv is registered"},
 		{"not gzip", asIs, changeKey + ".gz", good, CodeGzip, 0, "", 0, "gzip"},
 	}
 	for _, tt := range tests {
@@ -81,6 +83,9 @@ func TestRefusals(t *testing.T) {
 			if f.Code != tt.code || f.Row != tt.row || f.Column != tt.column || f.RowsFailed != tt.failed || f.ObjectKey != tt.key {
 				t.Errorf("code %s, row %d, column %q, %d rows of %s; want %s, %d, %q, %d", f.Code, f.Row, f.Column, f.RowsFailed, f.ObjectKey,
 					tt.code, tt.row, tt.column, tt.failed)
+			}
+			if f.Expected == "" || f.Hint == "" {
+				t.Errorf("%+v does not say what is expected and what to do", f)
 			}
 			if !strings.Contains(strings.ToLower(f.Error()), tt.text) {
 				t.Errorf("%q does not say %q", f, tt.text)

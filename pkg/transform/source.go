@@ -2,6 +2,8 @@ package transform
 
 import (
 	"context"
+	"fmt"
+	"path"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -44,6 +46,9 @@ func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config)
 		}
 		return newMendedSource(in, job, cfg.MaxFieldBytes)
 	}
+	if f := otherFormat(job); f != nil {
+		return nil, f
+	}
 	if job.Table.DMS.Format == registry.FormatParquet {
 		return newParquetSource(object, job)
 	}
@@ -52,4 +57,15 @@ func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config)
 		return nil, err
 	}
 	return newCSVSource(in, job, cfg.MaxFieldBytes)
+}
+
+// otherFormat refuses a file whose name says another format than the registration.
+func otherFormat(job Job) *Failure {
+	name, why := dms.ParseName(path.Base(job.File.Object.Key), dms.NameRules{Place: dms.Anywhere})
+	if why != nil || name.Format == job.Table.DMS.Format {
+		return nil
+	}
+	return &Failure{Code: CodeFormat, ObjectKey: job.File.Object.Key,
+		Message:  fmt.Sprintf("the name says %s, %s is registered", name.Format, job.Table.DMS.Format),
+		Expected: "files in the registered format", Hint: "register the format that the task writes, apply it and retry the file, or skip it"}
 }

@@ -103,8 +103,8 @@ func parseFraction(s []byte) (micros int64, rest []byte, ok bool) {
 	return micros, s[n:], n > 0
 }
 
-// parseZone reads Z, ±HH, ±HHMM or ±HH:MM, a space before it allowed; all of s
-// must be it. The offset is in seconds east of UTC.
+// parseZone reads Z, ±HH, ±HHMM, ±HH:MM or ±HH:MM:SS, as PostgreSQL writes the
+// offsets of old days, a space before it allowed; all of s must be it. The offset is in seconds east of UTC.
 func parseZone(s []byte) (offset int64, ok bool) {
 	if len(s) > 1 && s[0] == ' ' {
 		s = s[1:]
@@ -115,20 +115,22 @@ func parseZone(s []byte) (offset int64, ok bool) {
 	if len(s) < 3 || s[0] != '+' && s[0] != '-' {
 		return 0, false
 	}
-	h, m := twoDigits(s[1:]), 0
+	h, m, sec := twoDigits(s[1:]), 0, 0
 	switch {
 	case len(s) == 3:
 	case len(s) == 5:
 		m = twoDigits(s[3:])
 	case len(s) == 6 && s[3] == ':':
 		m = twoDigits(s[4:])
+	case len(s) == 9 && s[3] == ':' && s[6] == ':':
+		m, sec = twoDigits(s[4:]), twoDigits(s[7:])
 	default:
 		return 0, false
 	}
-	if h < 0 || h > 18 || m < 0 || m > 59 {
+	if h < 0 || h > 18 || m < 0 || m > 59 || sec < 0 || sec > 59 {
 		return 0, false
 	}
-	offset = int64(h*3600 + m*60)
+	offset = int64(h*3600 + m*60 + sec)
 	if s[0] == '-' {
 		offset = -offset
 	}

@@ -3,7 +3,6 @@ package transform
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -56,7 +55,7 @@ func (u *unpacker) unpack(codec format.CompressionCodec, packed []byte, limit in
 			err = u.fill(u.zstd, limit)
 		}
 	default:
-		return nil, fmt.Errorf("it is compressed with %s, which is not read: expected none, snappy, gzip or zstd", codec)
+		return nil, &unreadError{what: "compression " + codec.String(), expected: "pages without compression, or with snappy, gzip or zstd"}
 	}
 	return u.plain, err
 }

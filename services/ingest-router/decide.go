@@ -23,9 +23,6 @@ const (
 	FromTransaction Source = "transaction" // the split of a transaction file, which may be told again as well
 )
 
-// NoTable is the pseudo-table of objects that belong to none.
-var NoTable = dms.TableID{DB: "_", Table: "raw"}
-
 // verdict is what is to be said of an object.
 type verdict struct {
 	table dms.TableID
@@ -94,7 +91,7 @@ func decidePart(matcher *registry.Matcher, it item, source Source) verdict {
 		}
 	}
 	return verdict{
-		table: NoTable, name: "held", parts: []string{file}, state: control.ObjectHeld,
+		table: dms.RawTable, name: "held", parts: []string{file}, state: control.ObjectHeld,
 		event: &blotterv1.ObjectHeld{FileId: file, Object: wire.Object(it.object), Reason: reasonUnregistered, Part: part},
 	}
 }
@@ -114,18 +111,18 @@ func decideObject(matcher *registry.Matcher, id dms.FileID, o dms.Object, source
 			event: &blotterv1.ObjectArrived{FileId: string(id), Object: wire.Object(o), Source: string(source)},
 		}
 	}
-	if _, why := dms.ParseName(o.Key, dms.NameRules{Place: dms.Anywhere}); why != nil {
+	if _, why := dms.ParseName(rel, dms.NameRules{Place: dms.Anywhere}); why != nil {
 		return ignored(id, o, *why)
 	}
 	return verdict{
-		table: NoTable, name: "held", parts: []string{string(id)}, state: control.ObjectHeld,
+		table: dms.RawTable, name: "held", parts: []string{string(id)}, state: control.ObjectHeld,
 		event: &blotterv1.ObjectHeld{FileId: string(id), Object: wire.Object(o), Reason: reasonUnregistered},
 	}
 }
 
 func ignored(id dms.FileID, o dms.Object, why dms.NotData) verdict {
 	return verdict{
-		table: NoTable, name: "ignored", parts: []string{string(id)}, state: control.ObjectTold,
+		table: dms.RawTable, name: "ignored", parts: []string{string(id)}, state: control.ObjectTold,
 		event: &blotterv1.ObjectIgnored{
 			FileId: string(id), Object: wire.Object(o), Reason: string(why.Reason), Detail: why.Detail,
 		},

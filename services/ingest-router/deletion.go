@@ -117,7 +117,7 @@ func decideDeleted(matcher *registry.Matcher, d Deletion, seen control.ObjectRow
 	if seen.FileID != "" {
 		e.Object = wire.Object(seen.Object)
 	}
-	v := verdict{table: NoTable, name: "deleted", parts: []string{string(d.ID())}, state: control.ObjectTold, event: e}
+	v := verdict{table: dms.RawTable, name: "deleted", parts: []string{string(d.ID())}, state: control.ObjectTold, event: e}
 	if table, rel, ok := matcher.Match(d.Key); ok {
 		place := dms.InTable
 		if table.IsTransactions() {

@@ -40,7 +40,7 @@ func TestADeletionIsToldOnce(t *testing.T) {
 	b.delete(s, later)
 	b.delete(b.started(), deletion(loadKey, ""), later) // another process hears of it again
 	b.says(reports, "ObjectDeleted", "ObjectDeleted", "ObjectDeleted")
-	b.says(NoTable)
+	b.says(dms.RawTable)
 }
 
 func TestADeletionNamesTheVersionThatWasSeen(t *testing.T) {
@@ -142,13 +142,13 @@ func TestDecideDeleted(t *testing.T) {
 		{"a change file below a date", deletion("dms/rms/reports/2024/03/04/20240304-060000000.csv", "v1"), reports, "deleted", "v1"},
 		{"hidden by a marker", marker, reports, "deleted", ""},
 		{"by a lifecycle rule", expired, reports, "expired", "v1"},
-		{"of a table that is not registered", deletion("dms/rms/arrests/LOAD00000001.csv", ""), NoTable, "deleted", ""},
-		{"of a control table", deletion("dms/rms/awsdms_status/LOAD00000001.csv", ""), NoTable, "deleted", ""},
-		{"a folder marker", deletion("dms/rms/reports/", ""), NoTable, "deleted", ""},
-		{"a marker", deletion("dms/rms/reports/_SUCCESS", ""), NoTable, "deleted", ""},
-		{"no file of DMS", deletion("dms/rms/reports/notes.txt", ""), NoTable, "deleted", ""},
-		{"a transaction file in a table's folder", deletion("dms/rms/reports/CDC_TXN-20240304060000000.csv", ""), NoTable, "deleted", ""},
-		{"elsewhere", deletion("other/LOAD00000001.csv", ""), NoTable, "deleted", ""},
+		{"of a table that is not registered", deletion("dms/rms/arrests/LOAD00000001.csv", ""), dms.RawTable, "deleted", ""},
+		{"of a control table", deletion("dms/rms/awsdms_status/LOAD00000001.csv", ""), dms.RawTable, "deleted", ""},
+		{"a folder marker", deletion("dms/rms/reports/", ""), dms.RawTable, "deleted", ""},
+		{"a marker", deletion("dms/rms/reports/_SUCCESS", ""), dms.RawTable, "deleted", ""},
+		{"no file of DMS", deletion("dms/rms/reports/notes.txt", ""), dms.RawTable, "deleted", ""},
+		{"a transaction file in a table's folder", deletion("dms/rms/reports/CDC_TXN-20240304060000000.csv", ""), dms.RawTable, "deleted", ""},
+		{"elsewhere", deletion("other/LOAD00000001.csv", ""), dms.RawTable, "deleted", ""},
 	} {
 		v := decideDeleted(matcher, c.deletion, control.ObjectRow{})
 		e := v.event.(*blotterv1.ObjectDeleted)

@@ -185,7 +185,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 // repeated one, after a crash, looks behind from there. It is kept where the
 // objects are, since it serves the same end as their After.
 func (s *Service) listingBegan(ctx context.Context, id string) (uint64, error) {
-	row := control.ObjectRow{FileID: dms.FileID("listing/" + id), State: control.ObjectTold, Table: NoTable}
+	row := control.ObjectRow{FileID: dms.FileID("listing/" + id), State: control.ObjectTold, Table: dms.RawTable}
 	for range maxConflicts {
 		known, err := s.deps.Objects.Object(ctx, row.FileID)
 		if err == nil {

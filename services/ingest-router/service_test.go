@@ -257,7 +257,7 @@ func TestAnUnknownTablesObjectsAreHeld(t *testing.T) {
 	eventlogtest.Run(t, s.Run)
 	b.offer(s, loadKey, FromEvent)
 	b.offer(s, loadKey, FromListing)
-	b.says(NoTable, "ObjectHeld")
+	b.says(dms.RawTable, "ObjectHeld")
 	b.register()
 	_, err := b.log.PublishOnce(t.Context(), eventlog.Event{
 		Table: reports, Service: "lock-manager", ID: "registered", Time: time.Now(), Message: &blotterv1.TableRegistered{SpecVersion: 1},
@@ -267,7 +267,23 @@ func TestAnUnknownTablesObjectsAreHeld(t *testing.T) {
 	}
 	eventlogtest.Idle(t, b.log, ServiceName)
 	b.says(reports, "ObjectArrived")
-	b.says(NoTable, "ObjectHeld")
+	b.says(dms.RawTable, "ObjectHeld")
+}
+
+// TestAFolderLikeAControlTable: only DMS's own tables are nobody's for good. What
+// lies below a folder that is named like them waits for its table as all else does.
+func TestAFolderLikeAControlTable(t *testing.T) {
+	for key, want := range map[string]string{
+		"awsdms_raw/rms/people/LOAD00000001.csv":   "ObjectHeld",
+		"awsdms_raw/people/20240304-060000000.csv": "ObjectHeld",
+		"dms/awsdms_raw/people/LOAD00000001.csv":   "ObjectHeld",
+		"dms/rms/awsdms_status/LOAD00000001.csv":   "ObjectIgnored",
+	} {
+		b := newBench(t)
+		b.register()
+		b.offer(b.started(), key, FromEvent)
+		b.says(dms.RawTable, want)
+	}
 }
 
 func TestWhatDMSCannotWriteIsIgnored(t *testing.T) {
@@ -276,7 +292,7 @@ func TestWhatDMSCannotWriteIsIgnored(t *testing.T) {
 	s := b.started()
 	b.offer(s, "dms/rms/reports/_SUCCESS.tmp", FromEvent)
 	b.offer(s, "readme.txt", FromEvent)
-	records := eventlogtest.Read(t, b.log, eventlog.Filter{Table: NoTable})
+	records := eventlogtest.Read(t, b.log, eventlog.Filter{Table: dms.RawTable})
 	if len(records) == 0 {
 		t.Error("nothing is said of them")
 	}

@@ -93,7 +93,7 @@ func TestPartsArriveAtTheirTables(t *testing.T) {
 	b.says(transactions, "ObjectArrived")
 	b.says(reports, "ObjectArrived")
 	b.says(persons, "ObjectArrived")
-	b.says(NoTable, "ObjectIgnored", "ObjectHeld")
+	b.says(dms.RawTable, "ObjectIgnored", "ObjectHeld")
 	arrived := eventlogtest.Read(t, b.log, eventlog.Filter{Table: persons})[0]
 	e := arrived.Event.(*blotterv1.ObjectArrived)
 	want := dms.Part{FileID: dms.FileID(wholeSplit.GetFile().GetFileId()), Schema: "RMS", Table: "PERSON"}
@@ -101,7 +101,7 @@ func TestPartsArriveAtTheirTables(t *testing.T) {
 		e.GetSource() != "transaction" || e.GetObject().GetKey() != txnKey {
 		t.Errorf("the part arrives as %v", e)
 	}
-	others := eventlogtest.Read(t, b.log, eventlog.Filter{Table: NoTable})
+	others := eventlogtest.Read(t, b.log, eventlog.Filter{Table: dms.RawTable})
 	if e := others[0].Event.(*blotterv1.ObjectIgnored); e.GetReason() != "control_table" || e.GetPart().GetTable() != "awsdms_status" {
 		t.Errorf("the rows of a control table are ignored as %v", e)
 	}
@@ -140,7 +140,7 @@ func TestACrashLeavesNoPartBehind(t *testing.T) {
 			}
 			b.says(reports, "ObjectArrived")
 			b.says(persons, "ObjectArrived")
-			b.says(NoTable, "ObjectIgnored", "ObjectHeld")
+			b.says(dms.RawTable, "ObjectIgnored", "ObjectHeld")
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestHeldPartsArriveOnceTheirTableIsRegistered(t *testing.T) {
 	s := b.started()
 	eventlogtest.Run(t, s.Run)
 	b.splitFile(s, splitOf([2]string{"RMS", "PERSON"}, [2]string{"rms", "reports"}))
-	b.says(NoTable, "ObjectHeld")
+	b.says(dms.RawTable, "ObjectHeld")
 	b.registerTxn("persons")
 	_, err := b.log.PublishOnce(t.Context(), eventlog.Event{
 		Table: persons, Service: "lock-manager", ID: "registered", Time: time.Now(), Message: &blotterv1.TableRegistered{SpecVersion: 1},
@@ -162,7 +162,7 @@ func TestHeldPartsArriveOnceTheirTableIsRegistered(t *testing.T) {
 	}
 	eventlogtest.Idle(t, b.log, ServiceName)
 	b.says(persons, "ObjectArrived")
-	b.says(NoTable, "ObjectHeld")
+	b.says(dms.RawTable, "ObjectHeld")
 	e := eventlogtest.Read(t, b.log, eventlog.Filter{Table: persons, Service: ServiceName})[0].Event.(*blotterv1.ObjectArrived)
 	if e.GetPart().GetTable() != "PERSON" || e.GetFileId() != string(wire.PartOf(e.GetPart()).ID()) {
 		t.Errorf("the held part arrives as %v", e)
@@ -205,7 +205,7 @@ func TestATableThatIsRegisteredMeanwhile(t *testing.T) {
 		if err := b.hears(s, splitOf([2]string{"RMS", "PERSON"})); err != nil {
 			t.Fatal(err)
 		}
-		b.says(NoTable, "ObjectHeld")
+		b.says(dms.RawTable, "ObjectHeld")
 		b.says(persons, "ObjectArrived")
 	}
 }
