@@ -19,7 +19,7 @@ type LayoutError struct {
 
 // Error names the width found and those known, and the way on.
 func (e *LayoutError) Error() string {
-	return e.Message() + ": " + e.Expected() + "; " + e.Hint()
+	return e.Message() + "; expected " + e.Expected() + "; " + e.Hint()
 }
 
 // Message names the width found. It holds the words "column count".
@@ -41,7 +41,7 @@ func (e *LayoutError) Expected() string {
 		}
 		known = append(known, s)
 	}
-	return fmt.Sprintf("registered for %s files of %s: %s", e.Kind, e.Table, strings.Join(known, "; "))
+	return fmt.Sprintf("a width registered for %s files of %s: %s", e.Kind, e.Table, strings.Join(known, "; "))
 }
 
 // Hint names the way on.

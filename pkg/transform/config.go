@@ -35,7 +35,7 @@ type Config struct {
 	MaxGroupRows  int64
 
 	// MaxFieldBytes is the largest CSV field that is taken. While rows are as long,
-	// up to some 20 times as much is in use, beside MemoryBytes: batches in flight,
+	// up to some 25 times as much is in use, beside MemoryBytes: batches in flight,
 	// and the buffers that grew to hold them.
 	MaxFieldBytes int
 }

@@ -188,7 +188,8 @@ func heldName(row control.ObjectRow) string {
 	return fmt.Sprintf("%s in %s", row.Part, row.Object.Key)
 }
 
-// failureText gives a failure in one line: what, where, what to do.
+// failureText gives a failure for a person: what and where, then what is expected
+// and what to do, each in a line.
 func failureText(f *lockmanager.File) string {
 	s := f.Failure.GetMessage()
 	if row := f.Failure.GetRow(); row > 0 {
@@ -201,5 +202,17 @@ func failureText(f *lockmanager.File) string {
 	if n := f.Failure.GetRowsFailed(); n > 1 {
 		s += fmt.Sprintf("; %d rows fail like this", n)
 	}
+	for _, more := range []string{prefixed("expected ", f.Failure.GetExpected()), f.Failure.GetHint()} {
+		if more != "" {
+			s += "\n  " + more
+		}
+	}
 	return s
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
 }
