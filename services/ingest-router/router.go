@@ -63,6 +63,9 @@ func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
 		if v := decideNew(s.matcher.Load(), it, source); v.state != control.ObjectHeld {
 			return s.tell(ctx, row, v)
 		}
+		if source == FromEvent {
+			return s.tellHeldAgain(ctx, row)
+		}
 		return nil
 	}
 	if source != FromEvent {
@@ -81,11 +84,7 @@ func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (e
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)
 	}
-	event := eventlog.Event{
-		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
-		Correlation: file, Actor: cmp.Or(v.actor, ServiceName), Time: s.deps.Now(), Message: v.event, After: after,
-	}
-	envelope, err := event.Envelope()
+	envelope, err := s.envelope(v, after)
 	if err != nil {
 		return err
 	}
@@ -99,6 +98,32 @@ func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (e
 	row.Revision++
 	_, err = s.publish(ctx, row)
 	return err
+}
+
+// envelope is the event of a verdict that was reached when the log ended at after.
+func (s *Service) envelope(v verdict, after uint64) (*blotterv1.Envelope, error) {
+	event := eventlog.Event{
+		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
+		Correlation: v.event.GetFileId(), Actor: cmp.Or(v.actor, ServiceName), Time: s.deps.Now(), Message: v.event, After: after,
+	}
+	return event.Envelope()
+}
+
+// tellHeldAgain says that a held object was delivered again, and counts it. The
+// row never stops being held, so the event comes first: should the count not
+// follow, the same delivery is told under the same name, which adds nothing.
+func (s *Service) tellHeldAgain(ctx context.Context, row control.ObjectRow) error {
+	envelope, err := s.envelope(decideAgain(row, row.Deliveries), row.After)
+	if err != nil {
+		return err
+	}
+	if _, err := s.deps.Log.PublishEnvelope(ctx, ServiceName, row.After, envelope); err != nil {
+		return fmt.Errorf("publish %s: %w", envelope.GetId(), err)
+	}
+	if err := s.deps.Objects.PutObject(ctx, row); err != nil {
+		return fmt.Errorf("count the delivery of a held object: %w", err)
+	}
+	return nil
 }
 
 // publish says the event of a pending row and notes that it is said.

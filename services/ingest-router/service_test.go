@@ -250,6 +250,27 @@ func TestACrashLeavesAPendingRow(t *testing.T) {
 	}
 }
 
+// TestAHeldObjectThatIsDeliveredAgain is told and counted each time, stays held,
+// and is taken in once its table is registered.
+func TestAHeldObjectThatIsDeliveredAgain(t *testing.T) {
+	b := newBench(t)
+	s := b.started()
+	b.offer(s, loadKey, FromEvent)
+	b.offer(s, loadKey, FromListing)
+	b.offer(s, loadKey, FromEvent)
+	b.offer(b.started(), loadKey, FromEvent)
+	b.says(dms.RawTable, "ObjectHeld", "DeliveryRepeated", "DeliveryRepeated")
+	row, err := b.store.Object(t.Context(), identify(s.matcher.Load(), object(loadKey)))
+	if err != nil || row.Deliveries != 3 || row.State != control.ObjectHeld {
+		t.Errorf("the row is %+v, %v", row, err)
+	}
+	b.register()
+	if err := s.Learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.says(reports, "ObjectArrived")
+}
+
 // TestAnUnknownTablesObjectsAreHeld until the table is registered.
 func TestAnUnknownTablesObjectsAreHeld(t *testing.T) {
 	b := newBench(t)
