@@ -71,11 +71,18 @@ func tableContents(ctx context.Context, dir string, id dms.TableID) (c lake.Cont
 		return c, err
 	}
 	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
+	if errors.Is(err, roles.ErrNoLake) {
+		return c, noRows(ctx, dir, id)
+	}
 	if err != nil {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	return l.Contents(ctx, id)
+	c, err = l.Contents(ctx, id)
+	if errors.Is(err, lake.ErrNoTable) {
+		return c, noRows(ctx, dir, id)
+	}
+	return c, err
 }
 
 // print shows the view to a person.

@@ -97,9 +97,14 @@ func (s *testSystem) settle() {
 // Its time is fixed, and so is its id.
 func (s *testSystem) deliver(name, content string) dms.FileID {
 	s.t.Helper()
+	return s.deliverAt(time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC), name, content)
+}
+
+// deliverAt is deliver of a file that was written then.
+func (s *testSystem) deliverAt(modified time.Time, name, content string) dms.FileID {
+	s.t.Helper()
 	key := "dms/rms/reports/" + name
 	path := filepath.Join(s.dir, roles.RawDir, filepath.FromSlash(key))
-	modified := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
 	for _, err := range []error{
 		os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644), os.Chtimes(path, modified, modified),
 	} {

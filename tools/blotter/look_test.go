@@ -282,6 +282,19 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestFilesOfATableOfWhichNothingIsPublished tells that from an unknown table.
+func TestFilesOfATableOfWhichNothingIsPublished(t *testing.T) {
+	s := startSystem(t)
+	for table, want := range map[string]string{
+		"rms.people": "nothing of rms.people is published yet; see `blotter table show 'rms.people'", "rms.nobody": "rms.nobody",
+	} {
+		_, err := s.blotter("table", "files", table)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "no such table in the lake") {
+			t.Errorf("table files %s ends with %v", table, err)
+		}
+	}
+}
+
 // A load that is under way is shown with its files, and what waits for it.
 func TestShowLoad(t *testing.T) {
 	s := startSystem(t)

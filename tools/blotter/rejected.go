@@ -39,6 +39,9 @@ type rejectedFile struct {
 	// Report is the key of the report in the failed bucket.
 	Report string `json:"report"`
 
+	// replaced: a newer generation replaced the file, these rows with it.
+	replaced bool
+
 	file   *lockmanager.File
 	mended []*lockmanager.File // the files with mended rows of it, oldest first
 }
@@ -67,7 +70,8 @@ func newRejectedList() *cobra.Command {
 		Use:   "list TABLE",
 		Short: "Which files have rows that were set aside, and what is wrong with each row",
 		Long: `List the published files of a table that have rows which were set aside; with
---file the rows of one: where, what is wrong, what was expected. Values are not
+--file the rows of one: where, what is wrong, what was expected. Files that a full
+load has replaced, and their rows with them, are left out. Values are not
 shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 		Example: `  blotter rejected list rms.reports
   blotter rejected list rms.reports --file 1f3a5c7e`,
@@ -81,12 +85,16 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 			switch {
 			case err != nil:
 				return err
-			case id != "":
+			case id == "":
+				files = slices.DeleteFunc(files, func(f *rejectedFile) bool { return f.replaced })
+			default:
 				f, err := pickRejected(files, id)
 				if err != nil {
 					return err
 				}
 				return listRejectedRows(cmd.Context(), dirOf(cmd), table, f, asJSON, cmd.OutOrStdout())
+			}
+			switch {
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), files)
 			case len(files) == 0:
@@ -103,14 +111,15 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 }
 
 // rejectedFiles reads which files of a table have rows that were set aside,
-// newest order first.
+// newest order first, replaced ones among them.
 func rejectedFiles(ctx context.Context, dir string, id dms.TableID) (found []*rejectedFile, err error) {
 	store, err := readStore(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if _, err := readState(ctx, store, id); err != nil {
+	state, err := readState(ctx, store, id)
+	if err != nil {
 		return nil, err
 	}
 	files, err := filesIn(ctx, store, id, maxListed, lockmanager.Published, lockmanager.Staged)
@@ -125,6 +134,7 @@ func rejectedFiles(ctx context.Context, dir string, id dms.TableID) (found []*re
 		r := &rejectedFile{
 			FileID: f.ID, Key: f.Object.Key, Rejected: f.Counts.GetRejected(), Ended: f.Ended,
 			Report: curator.RejectedFolder(id, f.ID, f.Staged.Token) + "/report.json", file: f,
+			replaced: replaced(f, state.Generation),
 		}
 		if err := r.readMended(ctx, store, id); err != nil {
 			return nil, err
@@ -209,6 +219,9 @@ func pickRejected(files []*rejectedFile, id string) (*rejectedFile, error) {
 		return nil, fmt.Errorf("--file %q: no published file of this id has rows that were set aside; see `blotter rejected list`", id)
 	case len(found) > 1:
 		return nil, fmt.Errorf("--file %q: %d files begin so; give more of the id", id, len(found))
+	case found[0].replaced:
+		return nil, fmt.Errorf("--file %q: a full load has replaced this file of generation %d, and the rows that were set aside with it; mend nothing of it",
+			id, found[0].file.Generation)
 	}
 	return found[0], nil
 }

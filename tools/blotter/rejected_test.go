@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -103,6 +104,41 @@ func TestRejectedRowsAreMended(t *testing.T) {
 	var view tableView
 	if err := json.Unmarshal([]byte(s.must("table", "show", "rms.reports", "--json")), &view); err != nil || view.Rejected != 0 {
 		t.Errorf("%d rows are set aside still (%v)", view.Rejected, err)
+	}
+}
+
+// TestRowsOfAReplacedFileAreOpenNoMore: a load that comes again replaces the rows
+// that the first one lacked, and the changes before it.
+func TestRowsOfAReplacedFileAreOpenNoMore(t *testing.T) {
+	s := startSystemOf(t, rejectingTables+"load: {quiet_period: 0s}\n")
+	const bad = "id,status,amount\n1,open,1.00\n2,open,secret\n"
+	first := time.Date(2024, 3, 4, 5, 0, 0, 0, time.UTC)
+	id := s.deliverAt(first, "LOAD00000001.csv", bad)
+	s.sealed()
+	s.deliverAt(first.Add(time.Hour), "20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+	if f := s.rejectedFile(); f.FileID != id || f.Rejected != 1 {
+		t.Fatalf("at first %+v", f)
+	}
+	rows := s.must("rejected", "export", "rms.reports", "--file", string(id))
+	mended := s.write("rows.csv", strings.ReplaceAll(rows, "secret", "2.00"))
+	s.deliverAt(first.Add(48*time.Hour), "LOAD00000001.csv", "id,status,amount\n1,open,1.00\n2,open,3.00\n")
+	s.sealed()
+	if got, want := s.must("cat", "rms.reports"), "id,status,amount\n1,open,1.00\n2,open,3.00\n"; got != want {
+		t.Fatalf("the table holds\n%s", got)
+	}
+	if out := s.must("rejected", "list", "rms.reports"); out != "no rows of rms.reports are set aside\n" {
+		t.Errorf("listed are\n%s", out)
+	}
+	for _, args := range [][]string{
+		{"rejected", "export", "rms.reports", "--file", string(id)},
+		{"rejected", "replay", "rms.reports", mended, "--file", string(id), "--reason", "late"},
+	} {
+		if _, err := s.blotter(args...); err == nil || !strings.Contains(err.Error(), "a full load has replaced this file of generation 1") {
+			t.Errorf("%v ends with %v", args, err)
+		}
+	}
+	if out := s.must("table", "show", "rms.reports"); strings.Count(out, "published: replaced after generation 1") != 2 {
+		t.Errorf("the table's files are\n%s", out)
 	}
 }
 

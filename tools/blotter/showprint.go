@@ -167,14 +167,25 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 	if ties {
 		header = append(header, "ties")
 	}
+	// Nor is a generation of use before one has replaced another.
+	byGeneration := slices.ContainsFunc(files, func(f *lockmanager.File) bool { return replaced(f, v.Generation) })
+	if byGeneration {
+		header = append(header, "generation")
+	}
 	w.AppendHeader(header)
 	for _, f := range files {
 		row := fileRow(f)
+		if replaced(f, v.Generation) {
+			row[1] = fmt.Sprintf("%s: replaced after generation %d", f.Status, f.Generation)
+		}
 		if setAside {
 			row = append(row, f.Counts.GetRejected())
 		}
 		if ties {
 			row = append(row, f.Counts.GetAmbiguousTies())
+		}
+		if byGeneration {
+			row = append(row, f.Generation)
 		}
 		w.AppendRow(row)
 	}
@@ -183,6 +194,12 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		fmt.Fprint(out, "ties: changes of one key whose time or number is the same; the later one in the files counts,\n"+
 			"which need not be the later one at the source: have DMS write dms.change_seq_column\n")
 	}
+}
+
+// replaced reports whether a file was published and is in the table no more: a file
+// whose rows a replacement takes in again is of its generation from then on.
+func replaced(f *lockmanager.File, inForce uint64) bool {
+	return f.Status == lockmanager.Published && f.Generation != inForce
 }
 
 func fileRow(f *lockmanager.File) table.Row {
