@@ -245,6 +245,9 @@ func (c *converter) column(r fileRow, i, field int, b *rowBuilder) bool {
 func (c *converter) badValue(r fileRow, i, field int) {
 	t := c.lay.cols[i].typ
 	hint := "register a type that holds it and retry; or have the source write the file anew and skip this one"
+	if c.rejects != nil { // the file is published without the row: there is nothing to retry or skip
+		hint = "mend it at the source; or export the row with `blotter rejected export`, mend it, and bring it in with `blotter rejected replay`"
+	}
 	if v := r.text(field); v != nil && len(v) == 0 && t.Kind != registry.Binary && c.table.DMS.Format == registry.FormatCSV {
 		hint = "an empty field is not null under the registered null token; check CsvNullValue"
 	}

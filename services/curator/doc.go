@@ -11,7 +11,10 @@
 // the failed bucket with a report before the commit that makes the file's other
 // rows visible, and told of after it: RowsRejected, once for each staging of the
 // file, then FilesPublished. So whoever hears that such a file is published finds
-// its rejected rows. A copy whose commit was refused is told of by nobody.
+// its rejected rows. A copy whose commit was refused is told of by nobody. While
+// the failed bucket cannot be reached, such a file is not published, which is said
+// after five minutes, and a quarantine is told without what it could not put there:
+// no store of its own may keep a table's lane from the next fence.
 //
 // It decides by what the lake says of the token, never by what
 // it remembers: a request that comes again finds its token in the table and is

@@ -85,6 +85,9 @@ func TestRejectedRowsAreKeptAndTold(t *testing.T) {
 			if report.Key != rawKey || report.Rows != 2 || len(report.Ways) != 2 || report.Ways[0].FirstRow != 2 || len(report.See) != 2 {
 				t.Errorf("the report is not complete:\n%s", text)
 			}
+			if hint := report.Ways[0].Hint; !strings.Contains(hint, "blotter rejected replay") || strings.Contains(hint, "retry") || strings.Contains(hint, "skip") {
+				t.Errorf("the hint of a row whose file is published is %q", hint)
+			}
 			if strings.Contains(text, "secret") != showValues {
 				t.Errorf("values are shown: %t\n%s", !showValues, text)
 			}
