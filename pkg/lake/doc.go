@@ -17,8 +17,8 @@
 // batch is taken, and dropped if the table's row or a remembered delete of the
 // key is later still. Staged and data files are sorted by the encoded key, so
 // that everything is a merge of sorted streams: memory holds one window of
-// changes, one page per column of the open files, one bit per staged row and
-// four bytes per replaced row of the table.
+// changes, one page per column of the open files, of which Config.MergeFanIn bounds
+// the number, one bit per staged row and four bytes per replaced row of the table.
 //
 // Replaced rows are hidden by position deletes, or by rewriting the files that
 // hold them; see Config. A staged file of which every row survives becomes a

@@ -17,12 +17,12 @@ import (
 func TestFilesOfOtherEngines(t *testing.T) {
 	w := newWorld(t, lake.DefaultConfig())
 	spec := reports()
-	if err := w.lake.EnsureTable(t.Context(), spec); err != nil {
+	if _, err := w.lake.Fence(t.Context(), spec, 1); err != nil {
 		t.Fatal(err)
 	}
 	addUnsorted(t, w)
 	expect(t, w.rows(t, spec.ID), "1|a|-49.00", "2|a|-48.00", "3|a|-47.00")
-	r := w.publish(t, spec, 1, lake.Merge, w.stage(t, spec, stagedSpec{file: "c", kind: dms.KindChange, token: 1, changes: []change{
+	r := w.publish(t, spec, 2, lake.Merge, w.stage(t, spec, stagedSpec{file: "c", kind: dms.KindChange, token: 2, changes: []change{
 		report(1, "late", "", 1), report(2, "b", "/b", 2), removal(3, "/b", 3), report(4, "b", "/b", 4)}}))
 	if r.Strategy != lake.StrategyRowDelta || r.TableRows != 3 || r.Files[0].Superseded != 1 {
 		t.Fatalf("got %+v", r)

@@ -68,49 +68,6 @@ func Open(_ context.Context, cfg Config, deps Deps) (*Lake, error) {
 	return l, nil
 }
 
-// EnsureTable creates the table of a registration, format version 2, with its
-// namespace; an existing table gets the columns and the wider types that it
-// lacks. ErrIncompatible if it cannot follow.
-func (l *Lake) EnsureTable(ctx context.Context, spec registry.Table) error {
-	_, err := l.ensure(ctx, spec)
-	return err
-}
-
-// ensure gives the table as it is after EnsureTable.
-func (l *Lake) ensure(ctx context.Context, spec registry.Table) (*table.Table, error) {
-	for range l.cfg.CommitAttempts {
-		tbl, err := l.loadOrCreate(ctx, spec)
-		if err != nil {
-			return nil, err
-		}
-		e, err := planEvolution(tbl.Metadata(), spec, nil)
-		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", spec.ID, err)
-		}
-		if e.empty() {
-			return tbl, nil
-		}
-		if err := l.commitEvolution(ctx, tbl, e, spec); err != nil && !isStaleCommit(err) {
-			return nil, fmt.Errorf("table %s: %w", spec.ID, err)
-		}
-	}
-	return nil, fmt.Errorf("evolve table %s: %w", spec.ID, ErrBusy)
-}
-
-func (l *Lake) commitEvolution(ctx context.Context, tbl *table.Table, e evolution, spec registry.Table) error {
-	tx := tbl.NewTransaction()
-	if err := e.apply(tx); err != nil {
-		return err
-	}
-	if err := tx.SetProperties(iceberg.Properties{PropertySpec: strconv.FormatUint(spec.Version, 10)}); err != nil {
-		return fmt.Errorf("set properties: %w", err)
-	}
-	if _, err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit schema: %w", err)
-	}
-	return nil
-}
-
 // load gives the table as the catalog has it; ErrNoTable if it has none.
 func (l *Lake) load(ctx context.Context, id dms.TableID) (*table.Table, error) {
 	tbl, err := l.catalog.LoadTable(ctx, Identifier(id))

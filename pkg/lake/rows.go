@@ -122,27 +122,6 @@ func (s *RowSet) All(ctx context.Context) iter.Seq2[Row, error] {
 // errStopped: the consumer of an iterator wants no more.
 var errStopped = errors.New("stopped")
 
-// CountRows counts the live rows, reading position deletes but no rows.
-func (l *Lake) CountRows(ctx context.Context, id dms.TableID) (int64, error) {
-	tbl, err := l.load(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	s, err := readSnapshot(ctx, tbl, nil)
-	if err != nil {
-		return 0, fmt.Errorf("count rows of %s: %w", id, err)
-	}
-	var n int64
-	for _, f := range s.files {
-		hidden, err := l.deletedRows(ctx, f)
-		if err != nil {
-			return 0, fmt.Errorf("count rows of %s: %w", id, err)
-		}
-		n += f.Count() - hidden.count()
-	}
-	return n, nil
-}
-
 // sortWhole reads all rows of a file that is in no known order and puts them in
 // that of the key. Only files that another engine wrote need it; it takes as
 // much memory as the file has values.

@@ -161,11 +161,11 @@ func TestCreateWithGaps(t *testing.T) {
 	spec.Columns[1] = registry.Column{ID: 9, Name: "late", Type: registry.Type{Kind: registry.String}}
 	spec.Provenance.Next = 10
 	for range 2 {
-		if err := w.lake.EnsureTable(t.Context(), spec); err != nil {
+		if _, err := w.lake.Fence(t.Context(), spec, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.publish(t, spec, 1, lake.Merge, w.stage(t, spec, stagedSpec{file: "c", kind: dms.KindChange, token: 1, changes: []change{report(1, "x", "/p", 1)}}))
+	w.publish(t, spec, 2, lake.Merge, w.stage(t, spec, stagedSpec{file: "c", kind: dms.KindChange, token: 2, changes: []change{report(1, "x", "/p", 1)}}))
 	d, err := w.lake.Describe(t.Context(), spec.ID)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,9 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
-// Description tells of a table for people.
+// What the tests of this package look at beside what it offers.
+
+// Description tells of a table.
 type Description struct {
 	Identifier       table.Identifier // in the catalog
 	Location         string
@@ -82,4 +84,25 @@ func describe(ctx context.Context, tbl *table.Table) (Description, error) {
 		d.Bytes += f.FileSizeBytes()
 	}
 	return d, nil
+}
+
+// CountRows counts the live rows, reading position deletes but no rows.
+func (l *Lake) CountRows(ctx context.Context, id dms.TableID) (int64, error) {
+	tbl, err := l.load(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	s, err := readSnapshot(ctx, tbl, nil)
+	if err != nil {
+		return 0, fmt.Errorf("count rows of %s: %w", id, err)
+	}
+	var n int64
+	for _, f := range s.files {
+		hidden, err := l.deletedRows(ctx, f)
+		if err != nil {
+			return 0, fmt.Errorf("count rows of %s: %w", id, err)
+		}
+		n += f.Count() - hidden.count()
+	}
+	return n, nil
 }
