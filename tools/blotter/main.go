@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +68,35 @@ with a log of everything that happened.`,
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
 	add("look", newTables(), table, newCat(), newLog(), newReplay(), newDecode())
+	explainArgs(root)
 	return root
+}
+
+// explainArgs has a command that was written wrongly say how it is written, and
+// name what was perhaps meant.
+func explainArgs(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		explainArgs(sub)
+	}
+	check := c.Args
+	if check == nil {
+		return
+	}
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case cmd.HasSubCommands() && len(args) > 0:
+			hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"))
+			}
+			return fmt.Errorf("`%s` knows no %q: %s", cmd.CommandPath(), args[0], hint)
+		}
+		return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
+	}
 }
 
 // dirOf gives the folder that a command works on.

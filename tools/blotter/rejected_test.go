@@ -291,3 +291,22 @@ func TestMendedRowsOfParquet(t *testing.T) {
 	}
 	s.must("replay")
 }
+
+// On a stopped system, too, it is known at once which rows come in, and a row that
+// is on its way is refused.
+func TestRejectedRowsOfAStoppedSystem(t *testing.T) {
+	s, id := rejecting(t)
+	s.halt()
+	rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n").Replace(exported))
+	out := s.must("rejected", "replay", "rms.reports", rows, "--file", id, "--drop", "5", "--reason", "no such report")
+	if !strings.Contains(out, "2 rows mended and 1 dropped") || !strings.Contains(out, "when the system runs") {
+		t.Errorf("it says %s", out)
+	}
+	if f := s.rejectedFile(); f.Waiting != "3-5" || f.Mended+f.Dropped != "" {
+		t.Errorf("then %+v", f)
+	}
+	_, err := s.blotter("rejected", "replay", "rms.reports", "--file", id, "--drop", "4", "--reason", "another mind")
+	if err == nil || !strings.Contains(err.Error(), "rows 4 were mended or dropped already") {
+		t.Errorf("a row on its way is dropped: %v", err)
+	}
+}

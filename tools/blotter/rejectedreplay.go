@@ -13,15 +13,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	"github.com/openblotter/blotter/services/classifier"
 	"github.com/openblotter/blotter/services/curator"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -134,13 +139,19 @@ func replayRejected(ctx context.Context, dir string, table dms.TableID, o mendOp
 	return bringIn(ctx, dir, ingestrouter.ReplayRequest{Actor: operator(), Reason: o.reason, Table: table.String(), Key: key}, out)
 }
 
-// bringIn has ingest-router tell of a mended file, and says what it answers.
+// bringIn has ingest-router tell of a mended file, and says what it and lock-manager
+// answer. Only the latter knows which rows are open, so a stopped system is asked
+// that far, too: its word would else come when nobody waits for it.
 func bringIn(ctx context.Context, dir string, r ingestrouter.ReplayRequest, out io.Writer) (err error) {
-	c, err := connect(ctx, dir, false, ingestrouter.ServiceName)
+	c, err := connect(ctx, dir, false, ingestrouter.ServiceName, classifier.ServiceName, lockmanager.ServiceName)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
+	last, err := c.log.Last(ctx)
+	if err != nil {
+		return err
+	}
 	var answer ingestrouter.Replayed
 	if err := c.request(ctx, ingestrouter.ReplaySubject, r, &answer); err != nil {
 		return err
@@ -153,12 +164,66 @@ func bringIn(ctx context.Context, dir string, r ingestrouter.ReplayRequest, out 
 		fmt.Fprintf(out, "these rows came in before, as file %s\n", id)
 		return nil
 	}
+	see := fmt.Sprintf("see: blotter log '%s' --file %s%s", r.Table, id, dirFlag(dir))
+	switch refused, err := c.taken(ctx, dir, r.Table, answer.FileID, last+1); {
+	case err != nil:
+		return fmt.Errorf("the rows were told, as file %s; whether they come in is not known yet (%w); %s", id, err, see)
+	case refused != "":
+		return fmt.Errorf("nothing of it comes in: %s; %s", refused, see)
+	}
 	fmt.Fprintf(out, "%s mended and %d dropped, as file %s", count(int(answer.Rows.Len()), "row"), answer.Dropped.Len(), id)
 	if c.own {
 		fmt.Fprint(out, "; they come in when the system runs")
 	}
-	fmt.Fprintf(out, "; see: blotter log '%s' --file %s%s\n", r.Table, id, dirFlag(dir))
+	fmt.Fprintf(out, "; %s\n", see)
 	return nil
+}
+
+// takenTimeout bounds the wait for lock-manager's word on a file.
+const takenTimeout = 30 * time.Second
+
+// taken waits until lock-manager has taken a file, and gives the reason if it
+// refuses it. Its word stands in the log at from or behind it.
+func (c *client) taken(ctx context.Context, dir, table string, file dms.FileID, from uint64) (refused string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, takenTimeout)
+	defer cancel()
+	id, err := dms.ParseTableID(table)
+	if err != nil {
+		return "", err
+	}
+	for rec, err := range c.log.Read(ctx, eventlog.Filter{Table: id, Service: lockmanager.ServiceName, FromSeq: from, Follow: true}) {
+		if err != nil {
+			return "", err
+		}
+		switch e := rec.Event.(type) {
+		case *blotterv1.FileAccepted:
+			if e.GetFile().GetFileId() != string(file) {
+				continue
+			}
+			// What is said is stored, with all that was decided with it.
+			if f, err := storedFile(ctx, dir, id, file); err != nil || f.Status != lockmanager.Ignored {
+				return "", err
+			}
+		case *blotterv1.FileIgnored:
+			if e.GetFileId() == string(file) {
+				return e.GetDetail(), nil
+			}
+		}
+	}
+	return "", ctx.Err()
+}
+
+func storedFile(ctx context.Context, dir string, table dms.TableID, id dms.FileID) (_ *lockmanager.File, err error) {
+	store, err := readStore(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	row, err := store.File(ctx, table, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of file %s: %w", id, err)
+	}
+	return lockmanager.DecodeFile(row.Body)
 }
 
 // maxFaultLines bounds the faults that are printed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -133,7 +134,7 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 		total.held += o.held
 	}
 	w.AppendFooter(table.Row{
-		fmt.Sprintf("%d tables in %s", len(s.tables), took.Round(10*time.Millisecond)),
+		fmt.Sprintf("%s in %s", count(len(s.tables), "table"), took.Round(10*time.Millisecond)),
 		total.Published, total.RowsIn, total.rows, total.Duplicates, total.rejected, len(total.quarantined), total.held,
 	})
 	w.Render()
@@ -155,6 +156,10 @@ func (s *summary) printOpen(out io.Writer) {
 		if o.rejected > 0 {
 			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see them: blotter rejected list '%s'%s\n",
 				id, rowsAre(o.rejected), id, dir)
+		}
+		if o.Unnamed > 0 {
+			fmt.Fprintf(out, "\n%s: %s passed over in its folder, not named like a data file of DMS\n  see: blotter log '%s' --event FileRejected%s\n",
+				id, objectsWere(o.Unnamed), id, dir)
 		}
 		if o.load != nil && o.load.HeldReason != "" {
 			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm%s\n",
@@ -180,6 +185,14 @@ func rowsAre(n int64) string {
 	return fmt.Sprintf("%d rows are", n)
 }
 
+// objectsWere gives "1 object was", "2 objects were".
+func objectsWere(n int64) string {
+	if n == 1 {
+		return "1 object was"
+	}
+	return fmt.Sprintf("%d objects were", n)
+}
+
 // heldName names a held object; of a transaction file the table whose rows wait.
 func heldName(row control.ObjectRow) string {
 	if row.Part.IsZero() {
@@ -192,7 +205,8 @@ func heldName(row control.ObjectRow) string {
 // and what to do, each in a line.
 func failureText(f *lockmanager.File) string {
 	s := f.Failure.GetMessage()
-	if row := f.Failure.GetRow(); row > 0 {
+	// Who reads a file says the place himself where it is narrower than a column.
+	if row := f.Failure.GetRow(); row > 0 && !strings.Contains(s, fmt.Sprintf("(row %d,", row)) {
 		s += fmt.Sprintf(" (row %d", row)
 		if c := f.Failure.GetColumn(); c != "" {
 			s += ", column " + c

@@ -20,7 +20,8 @@ type Table struct {
 	Staged      int64 // load files that wait for their load's replacement
 	Published   int64 // files whose rows are visible
 	Split       int64 // transaction files whose parts go their tables' ways
-	Ignored     int64 // files that ended without rows: superseded, refused, no data files
+	Ignored     int64 // files that ended without rows: superseded, refused
+	Unnamed     int64 // objects in the table's folder that have no name of a data file
 	Skipped     int64 // quarantined files that an operator went on without
 	Quarantined int64 // failures so far, those resumed since included
 	RowsIn      int64 // rows of the published files
@@ -60,7 +61,12 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	switch e := event.(type) {
 	case *blotterv1.FileAccepted:
 		row.Arrived++
-	case *blotterv1.FileRejected, *blotterv1.FileIgnored, *blotterv1.ObjectIgnored:
+	case *blotterv1.FileRejected:
+		switch dms.Reason(e.GetReason()) {
+		case dms.ReasonNotDMS, dms.ReasonMisplaced:
+			row.Unnamed++
+		}
+	case *blotterv1.FileIgnored:
 		row.Ignored++
 	case *blotterv1.FileStaged:
 		row.Staged++
