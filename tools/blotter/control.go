@@ -151,13 +151,14 @@ func newLoad() *cobra.Command {
 		Short: "Seal the open load: the table is replaced by it, then its change files follow",
 		Long: `Seal the open load of a table. S3 shows no end of a load, so somebody has to say
 it: a DMS event, a quiet period (load.quiet_period), or this command. A load with
-gaps in its numbering, or with less than half of the table's rows, is held until
---confirm says that it is right.`,
+gaps in its numbering, with less than half of the table's rows, or of the very files
+of the load in force though changes came since, is held until --confirm says that it
+is right.`,
 		Example: `  blotter load complete rms.reports
   blotter load complete rms.reports --confirm --reason "half of the table was archived"`,
 		Args: cobra.ExactArgs(1),
 	}
-	confirm := complete.Flags().Bool("confirm", false, "accept gaps, or a load much smaller than the table")
+	confirm := complete.Flags().Bool("confirm", false, "accept gaps, a load much smaller than the table, or one that was loaded before")
 	load.AddCommand(
 		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
 			return lockmanager.CommandRequest{Confirm: *confirm}

@@ -69,7 +69,10 @@ func newTableShow() *cobra.Command {
 		Long: `Show the registration in force, the state of a table, its load, the files that
 wait (lowest first), what is quarantined with its whole report and how to go on,
 the gaps that skipped files left, and its newest files with their counts. It works
-on a running and on a stopped system.`,
+on a running and on a stopped system.
+
+Of a file's rows, repeated are those that a later change of the same key in the file
+overtook, older those whose key had a later change in the table already.`,
 		Example: `  blotter table show rms.reports
   blotter table show rms.reports --limit 1000 --json | jq .history`,
 		Args: cobra.ExactArgs(1),
