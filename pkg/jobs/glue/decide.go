@@ -47,6 +47,8 @@ func next(cfg Config, job string, k facts) (step, *transform.Failure) {
 		return stepFollow, nil
 	case !k.read:
 		return stepRead, nil
+	case (k.staged || k.failure != nil) && k.announced > 0 && !k.settled && !started(k):
+		return stepLookLate, nil // a run left it, whose end and cost are to be told
 	case k.staged:
 		return stepTake, nil
 	case k.failure != nil:
