@@ -1,6 +1,7 @@
 package dms
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -107,6 +108,15 @@ func AppendChangePosition(dst []byte, mode OrderMode, seq []byte, micros int64, 
 	}
 	dst = append(dst, '/')
 	return append(dst, order...), nil
+}
+
+// Tied reports whether two positions are of changes with one commit timestamp in
+// different files, so that nothing but the order of the files tells them apart. Equal
+// change sequences are one change, written again.
+func Tied(a, b []byte) bool {
+	const until = 1 + 16 // the kind, and the time in hexadecimal
+	return len(a) > until && len(b) > until && a[0] == '1' && a[until] == '/' &&
+		bytes.Equal(a[:until+1], b[:until+1]) && !bytes.Equal(a, b)
 }
 
 func isChangeSeq(seq []byte) bool {

@@ -180,3 +180,39 @@ func ExampleNewFileOrder() {
 	// L000000000000000a0000000000000000/20221023013900000000000/f00d
 	// T202210230138309130/20221023013900000000000/f00d
 }
+
+func TestTied(t *testing.T) {
+	position := func(mode OrderMode, seq string, micros int64, order FileOrder) []byte {
+		p, err := AppendChangePosition(nil, mode, []byte(seq), micros, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	seq := strings.Repeat("7", SeqDigits)
+	one := position(OrderByTimestamp, "", 5, "a/1")
+	for name, c := range map[string]struct {
+		other []byte
+		want  bool
+	}{
+		"another file, one time":    {position(OrderByTimestamp, "", 5, "b/1"), true},
+		"the same file":             {one, false},
+		"another time":              {position(OrderByTimestamp, "", 6, "b/1"), false},
+		"a load":                    {[]byte(LoadPosition("a/1")), false},
+		"a change sequence":         {position(OrderByChangeSeq, seq, 0, "b/1"), false},
+		"by file":                   {position(OrderByFile, "", 0, "b/1"), false},
+		"nothing":                   {nil, false},
+		"a time that is a file's":   {append([]byte("1"), one[1:17]...), false},
+		"before the oldest of time": {position(OrderByTimestamp, "", -5, "a/1"), false},
+	} {
+		if got := Tied(one, c.other); got != c.want || Tied(c.other, one) != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if a, b := position(OrderByChangeSeq, seq, 0, "a"), position(OrderByChangeSeq, seq, 0, "b"); Tied(a, b) {
+		t.Error("one change that was written again is a tie")
+	}
+	if a, b := position(OrderByFile, "", 0, "a"), position(OrderByFile, "", 0, "b"); Tied(a, b) {
+		t.Error("files tie where only they order")
+	}
+}

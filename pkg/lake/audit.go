@@ -24,6 +24,9 @@ type part struct {
 	deletes  []*stagedFile
 	// superseded counts what the fold and the probe dropped.
 	superseded int64
+	// ties counts what stood against a change of the table or of another part whose
+	// time is the same.
+	ties int64
 }
 
 // stagedFile is one staged Parquet file of a part.

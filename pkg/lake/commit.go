@@ -21,7 +21,7 @@ func (b *batch) commit(ctx context.Context) (Result, error) {
 	}
 	result := Result{Token: b.req.Token, Strategy: b.strategy, TableRows: b.rowsAfter()}
 	for _, p := range b.parts {
-		result.Files = append(result.Files, FileCount{FileID: p.manifest.FileID, Counts: p.manifest.Counts, Staged: p.manifest.Token, Superseded: p.superseded})
+		result.Files = append(result.Files, FileCount{FileID: p.manifest.FileID, Counts: p.manifest.Counts, Staged: p.manifest.Token, Superseded: p.superseded, Ties: p.ties})
 	}
 	if err := b.stage(ctx, tx); err != nil {
 		return Result{}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,14 +51,14 @@ func (w *world) overlappingParts(t *testing.T, n int) []lake.Part {
 	for i := range n {
 		var changes []change
 		for id := int64(0); id < 60; id++ {
-			switch pos := fmt.Sprintf("/%04d", (i*7)%n); {
+			switch pos := fmt.Sprintf("%016x/%04d", (i*7)%n/4, i); { // four parts share a time
 			case (id+int64(i))%4 == 0:
 				changes = append(changes, report(id, fmt.Sprint("part ", i), pos, id+1))
 			case (id+int64(i))%9 == 0:
 				changes = append(changes, removal(id, pos, id+1))
 			}
 		}
-		changes = append(changes, report(int64(1000+i), "its own", fmt.Sprintf("/%04d", i), 1000))
+		changes = append(changes, report(int64(1000+i), "its own", fmt.Sprintf("%016x/%04d", i, i), 1000))
 		parts = append(parts, w.stage(t, reports(), stagedSpec{file: fmt.Sprintf("c%04d", i), kind: dms.KindChange, token: 1, changes: changes, perFile: 11}))
 	}
 	return parts
@@ -86,6 +87,9 @@ func TestMergesInPasses(t *testing.T) {
 			got := w.rows(t, reports().ID)
 			if rows == nil {
 				rows, told = got, r
+				if !slices.ContainsFunc(r.Files, func(f lake.FileCount) bool { return f.Ties > 0 }) {
+					t.Fatal("nothing ties: the test shows nothing of it")
+				}
 				if most.Load() < parts {
 					t.Fatalf("%d files were open at once: the test shows nothing", most.Load())
 				}
@@ -161,4 +165,43 @@ func filesBelow(t *testing.T, dir string) []string {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// TestTiesBetweenFiles: changes of one key with one time in several files are counted
+// for the file that counts, within a commit and against the table.
+func TestTiesBetweenFiles(t *testing.T) {
+	w := quickWorld(t, delta())
+	at := func(time int, file string) string { return fmt.Sprintf("%016x/%s", time, file) }
+	stage := func(file string, token uint64, changes ...change) lake.Part {
+		return w.stage(t, reports(), stagedSpec{file: file, kind: dms.KindChange, token: token, changes: changes})
+	}
+	ties := func(token uint64, parts ...lake.Part) (counts []int64) {
+		t.Helper()
+		r, err := w.open(t, nil).Publish(t.Context(), lake.Request{Spec: reports(), Token: token, Mode: lake.Merge, Parts: parts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Files {
+			counts = append(counts, f.Ties)
+		}
+		return counts
+	}
+	got := ties(1,
+		stage("a", 1, report(1, "a", at(5, "a"), 1), report(2, "a", at(5, "a"), 2), report(3, "a", at(5, "a"), 3)),
+		stage("b", 1, report(1, "b", at(5, "b"), 1), report(2, "b", at(6, "b"), 2), removal(3, at(5, "b"), 3)))
+	if !slices.Equal(got, []int64{0, 2}) { // 1 and 3 tie, 2 is later
+		t.Errorf("within a commit: %v", got)
+	}
+	got = ties(2, stage("c", 2,
+		report(1, "c", at(5, "c"), 1), // ties with the row of b
+		report(2, "c", at(7, "c"), 2),
+		report(3, "c", at(5, "c"), 3), // ties with the delete of b
+		report(4, "c", at(5, "c"), 4)))
+	if !slices.Equal(got, []int64{2}) {
+		t.Errorf("against the table: %v", got)
+	}
+	got = ties(3, stage("a2", 3, report(1, "late", at(5, "aa"), 1))) // loses its tie, and is told of it
+	if !slices.Equal(got, []int64{1}) {
+		t.Errorf("a late file: %v", got)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
@@ -81,6 +82,11 @@ func (f *fold) next(ctx context.Context) (*stagedChange, error) {
 		f.group = append(f.group, c.cursor)
 		if later(c.pos, c.row, winner.pos, winner.row) {
 			winner, c = c, winner
+		}
+		// Only what ties with the last change counts, and so the count is the same in
+		// whatever order they come.
+		if dms.Tied(winner.pos, c.pos) {
+			winner.ties += c.ties + 1
 		}
 		c.from.kill(c.index)
 	}

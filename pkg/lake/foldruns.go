@@ -15,6 +15,9 @@ type stagedChange struct {
 	key []byte
 	pos []byte
 	row int64 // in the raw file
+	// ties counts the changes of the key in other files that this one overtook although
+	// their time is the same.
+	ties int64
 
 	from  *stagedFile
 	index int64 // its row in from
@@ -90,6 +93,7 @@ func (f *fold) writeRun(ctx context.Context, some []changeCursor) (*runCursor, e
 		rec = binary.AppendVarint(rec, c.row)
 		rec = binary.AppendUvarint(rec, uint64(n))
 		rec = binary.AppendVarint(rec, c.index)
+		rec = binary.AppendVarint(rec, c.ties)
 		w.Write(rec)
 	}
 	if err := w.Flush(); err != nil {
@@ -139,7 +143,10 @@ func (c *runCursor) read() error {
 		return err
 	}
 	c.from = c.fold.files[n]
-	c.index, err = binary.ReadVarint(c.in)
+	if c.index, err = binary.ReadVarint(c.in); err != nil {
+		return err
+	}
+	c.ties, err = binary.ReadVarint(c.in)
 	return err
 }
 

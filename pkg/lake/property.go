@@ -67,6 +67,10 @@ type FileCount struct {
 	// change of the same key overtakes: one of the table, or of another file of
 	// the same commit.
 	Superseded int64 `json:"superseded"`
+	// Ties counts the changes of the file whose key had a change with the same commit
+	// timestamp in the table or in another file of the same commit, so that the order
+	// of the files decided. Those inside the file are Counts.AmbiguousTies.
+	Ties int64 `json:"ties,omitempty"`
 }
 
 // Tombstone is one immutable file of remembered deletes.

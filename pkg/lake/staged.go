@@ -93,7 +93,7 @@ func (c *stagedCursor) check() error {
 	c.key = c.rows.key
 	fileID, row := c.rows.value(n).ByteArray(), c.rows.value(n+1)
 	c.pos, c.row = c.rows.value(n+2).ByteArray(), row.Int64()
-	c.from, c.index = f, c.rows.row
+	c.from, c.index, c.ties = f, c.rows.row, 0
 	first := c.rows.row == 0 && c.at == 0
 	switch {
 	case n > 0 && !first && bytes.Compare(c.prev, c.key) >= 0:

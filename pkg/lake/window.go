@@ -1,6 +1,10 @@
 package lake
 
-import "context"
+import (
+	"context"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
 
 // window is a run of the latest changes of a batch, in key order, that is
 // probed against the table at once.
@@ -50,6 +54,7 @@ func (w *window) add(c *stagedChange) {
 	w.files = append(w.files, c.from)
 	w.indexes = append(w.indexes, c.index)
 	w.dead = append(w.dead, false)
+	c.from.part.ties += c.ties
 }
 
 // fill takes the next changes of a fold; false when there are none.
@@ -69,7 +74,11 @@ func (w *window) fill(ctx context.Context, f *fold, size int) (bool, error) {
 }
 
 // overtaken reports whether a row or a delete of the table at this place makes
-// change i obsolete. The same place is the same change: it is there already.
+// change i obsolete, and counts a tie. The same place is the same change: it is there
+// already.
 func (w *window) overtaken(i int, pos []byte, row int64) bool {
+	if dms.Tied(w.position(i), pos) {
+		w.files[i].part.ties++
+	}
 	return !later(w.position(i), w.rows[i], pos, row)
 }

@@ -34,7 +34,7 @@ func publishedAnswer(token uint64, r lake.Result) answer {
 			Counts: &blotterv1.RowCounts{
 				RowsRead: f.Counts.RowsRead, Inserts: f.Counts.Inserts, Updates: f.Counts.Updates,
 				Deletes: f.Counts.Deletes, DuplicatesDropped: f.Counts.DuplicatesDropped,
-				AmbiguousTies: f.Counts.AmbiguousTies, Superseded: f.Superseded, Rejected: f.Counts.Rejected,
+				AmbiguousTies: f.Counts.AmbiguousTies + f.Ties, Superseded: f.Superseded, Rejected: f.Counts.Rejected,
 			},
 		})
 	}

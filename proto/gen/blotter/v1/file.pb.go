@@ -577,7 +577,8 @@ type RowCounts struct {
 	Deletes  int64                  `protobuf:"varint,4,opt,name=deletes,proto3" json:"deletes,omitempty"`
 	// Rows overtaken by a later row of the same key in the same file.
 	DuplicatesDropped int64 `protobuf:"varint,5,opt,name=duplicates_dropped,json=duplicatesDropped,proto3" json:"duplicates_dropped,omitempty"`
-	// Rows of one key that nothing but the row number could order.
+	// Rows of one key that nothing but the row number could order, or, once the file is
+	// published, nothing but the order of the files.
 	AmbiguousTies int64 `protobuf:"varint,6,opt,name=ambiguous_ties,json=ambiguousTies,proto3" json:"ambiguous_ties,omitempty"`
 	// Rows that the merge found older than what the table holds. Known after publishing.
 	Superseded int64 `protobuf:"varint,7,opt,name=superseded,proto3" json:"superseded,omitempty"`
