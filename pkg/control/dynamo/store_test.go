@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"flag"
 	"os"
 	"testing"
 
@@ -12,18 +11,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control/controltest"
 )
 
-// TestMain lets the model run few times: each step of it is some calls.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
-	if !chosen {
-		if err := flag.Set("rapid.checks", "10"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(awstest.RunModelsBriefly(m)) }
 
 func testTable(t *testing.T, client *dynamodb.Client) string {
 	t.Helper()

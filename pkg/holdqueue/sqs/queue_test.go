@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -17,18 +16,7 @@ import (
 	"github.com/openblotter/blotter/pkg/holdqueue/holdqueuetest"
 )
 
-// TestMain lets the model run few times: each step of it is some calls.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
-	if !chosen {
-		if err := flag.Set("rapid.checks", "10"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(awstest.RunModelsBriefly(m)) }
 
 var reports = dms.TableID{DB: "rms", Table: "reports"}
 

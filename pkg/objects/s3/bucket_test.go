@@ -3,43 +3,19 @@ package s3_test
 import (
 	"context"
 	"errors"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
-	"github.com/openblotter/blotter/pkg/awsconfig"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/objects/objectstest"
 	"github.com/openblotter/blotter/pkg/objects/s3"
 )
-
-// inProcess starts a stand-in inside of the test.
-func inProcess(t *testing.T) aws.Config {
-	t.Helper()
-	fake := gofakes3.New(s3mem.New(), gofakes3.WithLogger(gofakes3.DiscardLog()))
-	server := httptest.NewServer(fake.Server())
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-	} {
-		t.Setenv(name, value)
-	}
-	cfg, err := awsconfig.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
 
 // limits send, copy and fetch by parts what tests can hold.
 var limits = s3.Limits{Part: 5 << 20, Copy: 6 << 20, CopyPart: 5 << 20, Block: 1000}
@@ -110,7 +86,7 @@ var notInProcess = []objectstest.Without{
 }
 
 func TestContractInProcess(t *testing.T) {
-	client := s3.NewClient(inProcess(t))
+	client := s3.NewClient(awstest.S3InProcess(t))
 	objectstest.Run(t, func(t *testing.T) objects.Bucket {
 		return bucket(t, client, s3.Config{Prefix: "some/prefix/", Limits: limits}, false)
 	}, notInProcess...)
@@ -131,7 +107,7 @@ func TestContractVersions(t *testing.T) {
 // TestCopyBetweenAdapters copies between a folder and S3, and between buckets of
 // two clients, both ways.
 func TestCopyBetweenAdapters(t *testing.T) {
-	cfg := inProcess(t)
+	cfg := awstest.S3InProcess(t)
 	remote := bucket(t, s3.NewClient(cfg), s3.Config{Limits: limits}, false)
 	foreign := bucket(t, s3.NewClient(cfg), s3.Config{Limits: limits}, false)
 	folder, err := local.New("folder", t.TempDir())
@@ -148,7 +124,7 @@ func TestCopyBetweenAdapters(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	b, err := s3.New(s3.NewClient(inProcess(t)), s3.Config{Bucket: "raw", ReadOnly: true})
+	b, err := s3.New(s3.NewClient(awstest.S3InProcess(t)), s3.Config{Bucket: "raw", ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +139,7 @@ func TestReadOnly(t *testing.T) {
 
 // TestKeys: a key that S3 cannot hold is refused at once, and is not there.
 func TestKeys(t *testing.T) {
-	b := bucket(t, s3.NewClient(inProcess(t)), s3.Config{}, false)
+	b := bucket(t, s3.NewClient(awstest.S3InProcess(t)), s3.Config{}, false)
 	for _, key := range []string{"", strings.Repeat("k", 1025), "a\xff"} {
 		if _, err := b.Create(t.Context(), key); !errors.Is(err, objects.ErrKey) {
 			t.Errorf("Create %.10q: %v", key, err)
@@ -176,7 +152,7 @@ func TestKeys(t *testing.T) {
 
 // TestNoBucket: a bucket that is missing is a fault, not a missing object.
 func TestNoBucket(t *testing.T) {
-	b, err := s3.New(s3.NewClient(inProcess(t)), s3.Config{Bucket: "nowhere"})
+	b, err := s3.New(s3.NewClient(awstest.S3InProcess(t)), s3.Config{Bucket: "nowhere"})
 	if err != nil {
 		t.Fatal(err)
 	}

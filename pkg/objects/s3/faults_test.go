@@ -15,7 +15,7 @@ import (
 
 func wired(t *testing.T) (*awstest.Wire, *s3.Bucket) {
 	t.Helper()
-	cfg := inProcess(t)
+	cfg := awstest.S3InProcess(t)
 	w := awstest.NewWire(&cfg)
 	b := bucket(t, s3.NewClient(cfg), s3.Config{Limits: limits}, false)
 	t.Cleanup(func() { w.Set(nil, nil) })

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
-	"github.com/openblotter/blotter/pkg/awsconfig"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
@@ -19,26 +15,8 @@ import (
 	"github.com/openblotter/blotter/pkg/objects/s3"
 )
 
-// client is the way to a stand-in for S3 that ends with the test.
-func client(t *testing.T) *awss3.Client {
-	t.Helper()
-	server := httptest.NewServer(gofakes3.New(s3mem.New(), gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
-		"AWS_SECRET_ACCESS_KEY": "test", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-	} {
-		t.Setenv(name, value)
-	}
-	cfg, err := awsconfig.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s3.NewClient(cfg)
-}
-
 func TestRunnerOnS3InProcess(t *testing.T) {
-	onS3(t, client(t), jobstest.Skip{Test: "object changed", Reason: "gofakes3 ignores If-Match of reads"})
+	onS3(t, s3.NewClient(awstest.S3InProcess(t)), jobstest.Skip{Test: "object changed", Reason: "gofakes3 ignores If-Match of reads"})
 }
 
 func TestRunnerOnS3(t *testing.T) { onS3(t, s3.NewClient(awstest.Config(t))) }
@@ -70,7 +48,7 @@ func onS3(t *testing.T, c *awss3.Client, skips ...jobstest.Skip) {
 
 // TestRawIsOnlyRead: whatever goes wrong, no object of DMS is changed.
 func TestRawIsOnlyRead(t *testing.T) {
-	client(t)
+	s3.NewClient(awstest.S3InProcess(t))
 	for _, uri := range []string{"s3://raw", "file://" + t.TempDir()} {
 		b, closeBucket, err := open(t.Context(), plan.Place{Name: "raw", URI: uri}, true)
 		if err != nil {
@@ -87,7 +65,7 @@ func TestRawIsOnlyRead(t *testing.T) {
 }
 
 func TestPlacesThatAreNone(t *testing.T) {
-	client(t)
+	s3.NewClient(awstest.S3InProcess(t))
 	for uri, says := range map[string]string{
 		"s3://":              "is no s3://raw[/PREFIX]",
 		"s3://another":       "is no s3://raw[/PREFIX]",
