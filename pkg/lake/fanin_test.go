@@ -204,4 +204,16 @@ func TestTiesBetweenFiles(t *testing.T) {
 	if !slices.Equal(got, []int64{1}) {
 		t.Errorf("a late file: %v", got)
 	}
+	for n, order := range []string{"xyz", "zyx", "yzx"} { // three of one time, whichever comes first
+		token := uint64(4 + n)
+		var parts []lake.Part
+		for i, file := range order {
+			parts = append(parts, stage(fmt.Sprint(n, string(file)), token, report(int64(50+n), "x", at(5, string(file)), int64(i+1))))
+		}
+		got, want := ties(token, parts...), make([]int64, 3)
+		want[strings.IndexByte(order, 'z')] = 2
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, expected %v", order, got, want)
+		}
+	}
 }
