@@ -37,14 +37,14 @@ type dataFile struct {
 // errForeignDeletes: only position deletes are understood.
 var errForeignDeletes = fmt.Errorf("%w: another engine wrote equality deletes or deletion vectors", ErrIncompatible)
 
-// readSnapshot plans the current snapshot of a table; key is empty without a
-// primary key.
-func readSnapshot(ctx context.Context, tbl *table.Table, key []registry.Column) (*snapshot, error) {
+// readSnapshot plans a snapshot of a table, the current one unless opts name
+// another; key is empty without a primary key.
+func readSnapshot(ctx context.Context, tbl *table.Table, key []registry.Column, opts ...table.ScanOption) (*snapshot, error) {
 	s := &snapshot{}
 	if tbl.CurrentSnapshot() == nil {
 		return s, nil
 	}
-	tasks, err := tbl.Scan().PlanFiles(ctx)
+	tasks, err := tbl.Scan(opts...).PlanFiles(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("plan snapshot %d: %w", tbl.CurrentSnapshot().SnapshotID, err)
 	}

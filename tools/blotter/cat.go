@@ -57,7 +57,7 @@ nothing.`,
 
 // catTable prints the rows of one table of the folder.
 func catTable(ctx context.Context, dir string, id dms.TableID, o csvOptions, out io.Writer) (err error) {
-	if err := known(dir); err != nil {
+	if err := knownLake(dir); err != nil {
 		return err
 	}
 	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))

@@ -75,6 +75,14 @@ func known(dir string) error {
 	return nil
 }
 
+// knownLake is known for what looks at tables alone: `replay --out` leaves nothing else.
+func knownLake(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, roles.CatalogFile)); err == nil {
+		return nil
+	}
+	return known(dir)
+}
+
 // dial connects to the process that holds dir.
 func dial(ctx context.Context, dir string, held error) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)

@@ -67,7 +67,7 @@ running and on a stopped system.`,
 }
 
 func tableContents(ctx context.Context, dir string, id dms.TableID) (c lake.Contents, err error) {
-	if err := known(dir); err != nil {
+	if err := knownLake(dir); err != nil {
 		return c, err
 	}
 	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))

@@ -21,10 +21,13 @@ import (
 
 // replayOptions choose what is replayed, and how it is printed.
 type replayOptions struct {
-	until string
-	seq   uint64
-	limit int
-	json  bool
+	until      string
+	seq        uint64
+	limit      int
+	json       bool
+	rows       bool
+	out        string
+	showValues bool
 }
 
 // replayedTable is what `replay --json` gives for a table.
@@ -38,12 +41,7 @@ type replayedTable struct {
 // errDiffers ends a replay that did not give the live control state.
 var errDiffers = errors.New("the log and the control state do not agree; what differs is listed above")
 
-func newReplay() *cobra.Command {
-	var o replayOptions
-	cmd := &cobra.Command{
-		Use:   "replay [TABLE]",
-		Short: "Fold the log into the state of a table or of all, and compare with the live state",
-		Long: `Fold the events of lock-manager, from the beginning of the log, into the state of
+const replayHelp = `Fold the events of lock-manager, from the beginning of the log, into the state of
 a table or of all tables, and say what differs from the control state.
 
 Without --until and --seq the whole log is folded, and must give the control state
@@ -52,12 +50,33 @@ stands there twice, is told with its place in the log.
 
 With --until or --seq the state as of then is shown, and below it what is different
 today. Nothing is decided again, and nothing is changed. It works on a running and
-on a stopped system.`,
-		Example: `  blotter replay                                         # does the log give the control state?
+on a stopped system.
+
+With --rows the rows are made once more: from the raw versions that the log names, by
+the registrations of then and the same transform, and are compared, provenance
+included, with the snapshot of that time (the newest without --until and --seq). Told
+are the rows that differ, by their keys, with the columns that differ; raw versions
+that are gone; and files that are not staged again as the log says. Values of other
+columns than the key's are shown with --show-values only: they are personal data. The
+exit code is 0 if every row is proven. --out keeps the rebuilt tables, as Iceberg
+tables in a new folder; its disk and the system's folder for temporary files (TMPDIR)
+need room for the table's rows.`
+
+const replayExamples = `  blotter replay                                         # does the log give the control state?
   blotter replay rms.reports
   blotter replay rms.reports --until 2024-03-04T03:12:00Z
-  blotter replay rms.reports --seq 4711 --json`,
-		Args: cobra.MaximumNArgs(1),
+  blotter replay rms.reports --seq 4711 --json
+  blotter replay --rows                                  # do the files give the rows of the lake?
+  blotter replay rms.reports --rows --until 2024-03-04T03:12:00Z --out ./as-of-0312`
+
+func newReplay() *cobra.Command {
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:     "replay [TABLE]",
+		Short:   "Fold the log into the state of a table or of all, and compare with the live state",
+		Long:    replayHelp,
+		Example: replayExamples,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var only dms.TableID
 			var errs []error
@@ -71,17 +90,27 @@ on a stopped system.`,
 			if o.limit < 1 {
 				errs = append(errs, fmt.Errorf("--limit %d: at least 1", o.limit))
 			}
+			if !o.rows && (o.out != "" || o.showValues) {
+				errs = append(errs, errors.New("--out and --show-values go with --rows"))
+			}
 			if err := errors.Join(errs...); err != nil {
 				return err
 			}
-			return runReplay(cmd.Context(), dirOf(cmd), eventlog.Filter{Table: only, Until: until, UntilSeq: o.seq}, o, cmd.OutOrStdout())
+			f := eventlog.Filter{Table: only, Until: until, UntilSeq: o.seq}
+			if o.rows {
+				return replayRows(cmd.Context(), dirOf(cmd), f, rowsOptions{o.out, o.limit, o.showValues, o.json}, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
+			return runReplay(cmd.Context(), dirOf(cmd), f, o, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.until, "until", "", "the state as of this time: 2h (ago), 2024-03-04, 2024-03-04T06:00:00Z")
 	flags.Uint64Var(&o.seq, "seq", 0, "the state after the event of this sequence in the log")
-	flags.IntVar(&o.limit, "limit", 20, "how many files to list of each kind")
+	flags.IntVar(&o.limit, "limit", 20, "how many files, or rows, to list of each kind")
 	flags.BoolVar(&o.json, "json", false, "print one JSON array")
+	flags.BoolVar(&o.rows, "rows", false, "rebuild the rows from the raw files, and compare them with the lake")
+	flags.StringVar(&o.out, "out", "", "with --rows: keep the rebuilt tables in this new folder")
+	flags.BoolVar(&o.showValues, "show-values", false, "with --rows: show the values that differ")
 	cmd.MarkFlagsMutuallyExclusive("until", "seq")
 	return cmd
 }

@@ -64,7 +64,7 @@ snapshots have expired. It works on a running and on a stopped system.`,
 }
 
 func tableSchemas(ctx context.Context, dir string, id dms.TableID) (list []lake.SchemaVersion, err error) {
-	if err := known(dir); err != nil {
+	if err := knownLake(dir); err != nil {
 		return nil, err
 	}
 	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
