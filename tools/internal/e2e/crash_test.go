@@ -326,6 +326,7 @@ func (w *world) check(specs []registry.Table) {
 		}
 	}
 	checkQuarantine(t, records)
+	w.checkRebuilt(o, records, specs)
 	if steps := maintenanceSteps(records); steps[lake.MaintainCompact] == 0 || steps["failed"] > 0 {
 		t.Errorf("maintenance took the steps %v", steps)
 	}
