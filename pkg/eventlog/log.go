@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	neturl "net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,6 +29,7 @@ type Log struct {
 	log        *slog.Logger
 	faults     Faults
 	chains     *chains
+	existing   bool
 	// handling is how long handlers took, by service, event and success.
 	handling metric.Float64Histogram
 }
@@ -37,6 +40,13 @@ type Option func(*Log)
 // WithLogger has the log tell of retries and lost connections. Without it, it is
 // silent.
 func WithLogger(log *slog.Logger) Option { return func(l *Log) { l.log = log } }
+
+// Existing has Open bind to the stream that is there, whatever its settings: for those
+// who only look, or ask others. Without a stream it fails with ErrNoLog.
+func Existing() Option { return func(l *Log) { l.existing = true } }
+
+// ErrNoLog: there is no stream of this name on the server.
+var ErrNoLog = errors.New("the server holds no event log of Blotter")
 
 // Connect opens a connection that reconnects for ever and tells of its
 // disturbances. name is shown to operators in the server's list of connections.
@@ -52,16 +62,30 @@ func Connect(url, name string, log *slog.Logger) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.InfoContext(ctx, "connection to nats is back", "url", nc.ConnectedUrl())
+			log.InfoContext(ctx, "connection to nats is back", "url", nc.ConnectedUrlRedacted())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.ErrorContext(ctx, "nats reports an error", "error", err)
 		}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("connect to nats at %s: %w", url, err)
+		return nil, fmt.Errorf("connect to nats at %s: %w", Redacted(url), err)
 	}
 	return nc, nil
+}
+
+// Redacted gives the addresses of servers without their passwords.
+func Redacted(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, one := range all {
+		u, err := neturl.Parse(strings.TrimSpace(one))
+		if err != nil {
+			all[i] = "(an address that is none)"
+			continue
+		}
+		all[i] = u.Redacted()
+	}
+	return strings.Join(all, ",")
 }
 
 // Open binds to the stream. It creates the stream if it is missing; an existing
@@ -85,24 +109,39 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log,
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
-	// Creating is idempotent for equal settings and an error for others, hence it
-	// is asked first: two processes may start at once.
-	want := cfg.stream()
-	l.stream, err = js.CreateStream(ctx, want)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		l.stream, err = js.Stream(ctx, cfg.Stream)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, denied(nc, err))
-	}
-	got := l.stream.CachedInfo().Config
-	if err := verify(want, got); err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, err)
-	}
-	if l.partitions, err = partitionsOf(got); err != nil {
+	if err := l.bind(ctx); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", cfg.Stream, err)
 	}
 	return l, nil
+}
+
+func (l *Log) bind(ctx context.Context) error {
+	want := l.cfg.stream()
+	var err error
+	if l.existing {
+		l.stream, err = l.js.Stream(ctx, l.cfg.Stream)
+	} else {
+		// Creating is idempotent for equal settings and an error for others, hence it
+		// is asked first: two processes may start at once.
+		l.stream, err = l.js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			l.stream, err = l.js.Stream(ctx, l.cfg.Stream)
+		}
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: start the system first, or name its server", ErrNoLog)
+	case err != nil:
+		return denied(l.nc, err)
+	}
+	got := l.stream.CachedInfo().Config
+	if !l.existing {
+		err = verify(want, got)
+	}
+	if err == nil {
+		l.partitions, err = partitionsOf(got)
+	}
+	return err
 }
 
 // Last gives the sequence of the newest event of the whole log, 0 if there is none.

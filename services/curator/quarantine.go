@@ -49,13 +49,20 @@ type Report struct {
 	CopyError   string       `json:"copy_error,omitempty"`
 }
 
+// QuarantineFolder is where the copies and the reports of a file lie in the failed
+// bucket, each time that it was quarantined in a folder of its own; without "/" at its
+// end.
+func QuarantineFolder(table dms.TableID, file dms.FileID) string {
+	return path.Join(objectPart(table.DB), objectPart(table.Table), string(file))
+}
+
 // quarantine copies the raw object and a report to the failed bucket. Both are
 // named by the file and the pause, so that a repetition finds them there. What
 // could not be put there for maxTrying is told as missing.
 func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
 	file := wire.FileOf(e.GetFile())
 	failure := e.GetFailure()
-	folder := path.Join(objectPart(table.DB), objectPart(table.Table), string(file.ID), at.UTC().Format("20060102T150405.000000Z"))
+	folder := QuarantineFolder(table, file.ID) + "/" + at.UTC().Format("20060102T150405.000000Z")
 	report := Report{
 		Table: table.String(), FileID: string(file.ID), Bucket: file.Object.Bucket, Key: file.Object.Key,
 		VersionID: file.Object.VersionID, ETag: file.Object.ETag, Size: file.Object.Size,

@@ -68,7 +68,7 @@ const (
 // RejectedFolder is where the rejected rows of a file lie in the failed bucket,
 // named by the token under which it was staged; without "/" at its end.
 func RejectedFolder(table dms.TableID, file dms.FileID, token uint64) string {
-	return path.Join(objectPart(table.DB), objectPart(table.Table), string(file), "rejected-"+strconv.FormatUint(token, 10))
+	return QuarantineFolder(table, file) + "/rejected-" + strconv.FormatUint(token, 10)
 }
 
 const reportName = "report.json"

@@ -47,7 +47,7 @@ nothing.`,
 			if strings.ContainsAny(null, "\",\r\n") {
 				return fmt.Errorf("--null %q: the token may hold no comma, quote or line end", null)
 			}
-			return catTable(cmd.Context(), dirOf(cmd), id, csvOptions{null: null, provenance: provenance}, cmd.OutOrStdout())
+			return catTable(cmd.Context(), siteOf(cmd), id, csvOptions{null: null, provenance: provenance}, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&null, "null", `\N`, "what stands for null")
@@ -56,13 +56,10 @@ nothing.`,
 }
 
 // catTable prints the rows of one table of the folder.
-func catTable(ctx context.Context, dir string, id dms.TableID, o csvOptions, out io.Writer) (err error) {
-	if err := knownLake(dir); err != nil {
-		return err
-	}
-	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
+func catTable(ctx context.Context, at site, id dms.TableID, o csvOptions, out io.Writer) (err error) {
+	l, closer, err := openLake(ctx, at)
 	if errors.Is(err, roles.ErrNoLake) {
-		return noRows(ctx, dir, id)
+		return noRows(ctx, at, id)
 	}
 	if err != nil {
 		return err
@@ -70,7 +67,7 @@ func catTable(ctx context.Context, dir string, id dms.TableID, o csvOptions, out
 	defer func() { err = errors.Join(err, closer()) }()
 	set, err := l.Rows(ctx, id)
 	if errors.Is(err, lake.ErrNoTable) {
-		return noRows(ctx, dir, id)
+		return noRows(ctx, at, id)
 	}
 	if err != nil {
 		return err
@@ -80,8 +77,8 @@ func catTable(ctx context.Context, dir string, id dms.TableID, o csvOptions, out
 
 // noRows says why a table cannot be read: nothing was published yet, or nobody
 // knows it.
-func noRows(ctx context.Context, dir string, id dms.TableID) (err error) {
-	store, err := readStore(ctx, dir)
+func noRows(ctx context.Context, at site, id dms.TableID) (err error) {
+	store, err := readStore(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -89,7 +86,7 @@ func noRows(ctx context.Context, dir string, id dms.TableID) (err error) {
 	if _, err := readState(ctx, store, id); err != nil {
 		return err
 	}
-	return fmt.Errorf("nothing of %s is published yet; see `blotter table show '%s'%s`", id, id, dirFlag(dir))
+	return fmt.Errorf("nothing of %s is published yet; see `blotter table show '%s'%s`", id, id, at.flags())
 }
 
 // csvOptions say how rows are written.

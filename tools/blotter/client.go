@@ -6,24 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
-	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
-// requestTimeout bounds one request to a service; announceTimeout the wait for
-// a process that has just started.
+// requestTimeout bounds one request to a service, startTimeout the wait for one that
+// has just started, announceTimeout that for a process.
 const (
 	requestTimeout  = 60 * time.Second
+	startTimeout    = 20 * time.Second
 	announceTimeout = 30 * time.Second
 )
 
@@ -36,22 +34,30 @@ type client struct {
 	close func() error
 }
 
-// connect reaches the system of dir; own are the roles that it needs if nobody
-// runs there. Without create the folder must be there.
-func connect(ctx context.Context, dir string, create bool, own ...string) (*client, error) {
+// connect reaches the system of a site: by its NATS server if that is no process's own,
+// else the process that runs in its folder, else one of its own with these roles.
+// Without create the system must be there.
+func connect(ctx context.Context, at site, create bool, own ...string) (*client, error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, err
+	}
 	if !create {
-		if err := known(dir); err != nil {
+		if err := at.known(ctx); err != nil {
 			return nil, err
 		}
 	}
-	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Roles = dir, append([]string{}, own...)
-	if raw, err := roles.ReadRawDir(dir); err == nil {
-		cfg.Raw = raw
+	if url := at.places.NATS; url != "" {
+		nc, log, err := open(ctx, url, cfg.Log)
+		if err != nil {
+			return nil, fmt.Errorf("reach the system by --nats (BLOTTER_NATS): %w", err)
+		}
+		return &client{nc: nc, log: log, close: func() error { nc.Close(); return nil }}, nil
 	}
+	cfg.Roles = append([]string{}, own...)
 	p, err := roles.Open(ctx, cfg, newLogger(false))
 	if errors.Is(err, lifecycle.ErrFolderHeld) {
-		return dial(ctx, dir, err)
+		return dial(ctx, at.dir, err)
 	}
 	if err != nil {
 		return nil, err
@@ -65,22 +71,6 @@ func connect(ctx context.Context, dir string, create bool, own ...string) (*clie
 		nc.Close()
 		return errors.Join(stop(), p.Close())
 	}}, nil
-}
-
-// known refuses a folder that no system has used.
-func known(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, roles.ControlFile)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no Blotter in %s; name its folder with --dir, or start one with `blotter up`", dir)
-	}
-	return nil
-}
-
-// knownLake is known for what looks at tables alone: `replay --out` leaves nothing else.
-func knownLake(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, roles.CatalogFile)); err == nil {
-		return nil
-	}
-	return known(dir)
 }
 
 // dial connects to the process that holds dir.
@@ -112,7 +102,7 @@ func open(ctx context.Context, url string, cfg eventlog.Config) (*nats.Conn, *ev
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := eventlog.Open(ctx, nc, cfg)
+	log, err := eventlog.Open(ctx, nc, cfg, eventlog.Existing())
 	if err != nil {
 		nc.Close()
 		return nil, nil, err
@@ -128,9 +118,12 @@ func (c *client) request(ctx context.Context, subject string, request, answer an
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	for {
+	for began := time.Now(); ; {
 		msg, err := c.nc.RequestWithContext(ctx, subject, b)
 		if errors.Is(err, nats.ErrNoResponders) && ctx.Err() == nil {
+			if time.Since(began) > startTimeout {
+				return fmt.Errorf("nothing answers at %s: start the system, or the role that is missing", subject)
+			}
 			// The service is only just starting.
 			select {
 			case <-ctx.Done():
@@ -162,13 +155,4 @@ func (c *client) command(ctx context.Context, name string, r lockmanager.Command
 		return "", errors.New(reply.Refused)
 	}
 	return reply.Detail, nil
-}
-
-// readStore opens the control store of a folder for looking, whether a process
-// runs there or not.
-func readStore(ctx context.Context, dir string) (*controlsqlite.Store, error) {
-	if err := known(dir); err != nil {
-		return nil, err
-	}
-	return controlsqlite.OpenReadOnly(ctx, filepath.Join(dir, roles.ControlFile))
 }

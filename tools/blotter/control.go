@@ -14,7 +14,7 @@ import (
 
 // order runs one command of lock-manager against the system of the folder.
 func order(cmd *cobra.Command, create bool, do func(ctx context.Context, c *client) error) (err error) {
-	c, err := connect(cmd.Context(), dirOf(cmd), create, lockmanager.ServiceName)
+	c, err := connect(cmd.Context(), siteOf(cmd), create, lockmanager.ServiceName)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ as it is.`,
 				return err
 			}
 			return order(cmd, true, func(ctx context.Context, c *client) error {
-				if err := checkWithFolder(ctx, dirOf(cmd), specs); err != nil {
+				if err := checkWithFolder(ctx, siteOf(cmd), specs); err != nil {
 					return err
 				}
 				for _, spec := range specs {
@@ -217,7 +217,7 @@ func newReconcile() *cobra.Command {
   blotter reconcile --dir /var/lib/blotter`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			c, err := connect(cmd.Context(), dirOf(cmd), false, ingestrouter.ServiceName)
+			c, err := connect(cmd.Context(), siteOf(cmd), false, ingestrouter.ServiceName)
 			if err != nil {
 				return err
 			}

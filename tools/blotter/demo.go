@@ -47,7 +47,7 @@ The same files and the same rows come every time.`,
   blotter demo --dir /tmp/demo`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo(cmd.Context(), dirOf(cmd), sample.DefaultConfig(), cmd.OutOrStdout())
+			return demo(cmd.Context(), siteOf(cmd).dir, sample.DefaultConfig(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().String("dir", demoDir, "folder of the demo; a folder that no demo made must be empty")

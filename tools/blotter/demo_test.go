@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,14 +11,13 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/tools/internal/cases"
-	"github.com/openblotter/blotter/tools/internal/roles"
 	"github.com/openblotter/blotter/tools/internal/sample"
 )
 
 // compareWith holds every table of a folder against the generated rows.
 func compareWith(t *testing.T, dir string, drop *sample.Drop, expected func(io.Writer, dms.TableID) error) map[dms.TableID]*cases.Diff {
 	t.Helper()
-	l, closer, err := roles.OpenLake(t.Context(), dir, slog.New(slog.DiscardHandler))
+	l, closer, err := openLake(t.Context(), inDir(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (d *demonstration) printQuarantine(f *found) {
 Let the table go on without it, then take what waits:
   %[1]s resume %[2]s --skip%[3]s
   %[1]s up --until-idle%[3]s
-`, program(), f.table, dirFlag(d.dir))
+`, program(), f.table, inDir(d.dir).flags())
 }
 
 // printWays tells how to look at the tables and at what happened.
@@ -143,7 +143,7 @@ or with Spark 3.5:
 Every event stands in a NATS JetStream stream, which the nats CLI reads while a system runs:
   %[1]s up --port 4222%[2]s
   nats --server nats://127.0.0.1:4222 sub --stream BLOTTER --all --translate "%[1]s decode"
-`, program(), dirFlag(d.dir), example, paused, warehouse, catalog, sqlite.CatalogName, sparkPackages)
+`, program(), inDir(d.dir).flags(), example, paused, warehouse, catalog, sqlite.CatalogName, sparkPackages)
 	return nil
 }
 

@@ -51,7 +51,7 @@ running and on a stopped system.`,
 				return fmt.Errorf("--limit %d: at least 1", limit)
 			}
 			v := filesView{Table: id}
-			if v.Contents, err = tableContents(cmd.Context(), dirOf(cmd), id); err != nil {
+			if v.Contents, err = tableContents(cmd.Context(), siteOf(cmd), id); err != nil {
 				return err
 			}
 			if asJSON {
@@ -66,13 +66,10 @@ running and on a stopped system.`,
 	return cmd
 }
 
-func tableContents(ctx context.Context, dir string, id dms.TableID) (c lake.Contents, err error) {
-	if err := knownLake(dir); err != nil {
-		return c, err
-	}
-	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
+func tableContents(ctx context.Context, at site, id dms.TableID) (c lake.Contents, err error) {
+	l, closer, err := openLake(ctx, at)
 	if errors.Is(err, roles.ErrNoLake) {
-		return c, noRows(ctx, dir, id)
+		return c, noRows(ctx, at, id)
 	}
 	if err != nil {
 		return c, err
@@ -80,7 +77,7 @@ func tableContents(ctx context.Context, dir string, id dms.TableID) (c lake.Cont
 	defer func() { err = errors.Join(err, closer()) }()
 	c, err = l.Contents(ctx, id)
 	if errors.Is(err, lake.ErrNoTable) {
-		return c, noRows(ctx, dir, id)
+		return c, noRows(ctx, at, id)
 	}
 	return c, err
 }

@@ -49,7 +49,7 @@ service.`,
 			if err != nil {
 				return err
 			}
-			return printLog(cmd.Context(), dirOf(cmd), f, o, cmd.OutOrStdout())
+			return printLog(cmd.Context(), siteOf(cmd), f, o, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
@@ -112,14 +112,14 @@ func parseTime(flag, s string, now time.Time) (time.Time, error) {
 }
 
 // printLog prints the chosen events.
-func printLog(ctx context.Context, dir string, f eventlog.Filter, o logOptions, out io.Writer) (err error) {
-	c, err := connect(ctx, dir, false)
+func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out io.Writer) (err error) {
+	c, err := connect(ctx, at, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	if f.Follow && c.own {
-		return fmt.Errorf("nothing runs in %s, so nothing will happen; start it with `blotter up`, or leave --follow out", dir)
+		return fmt.Errorf("nothing runs in %s, so nothing will happen; start it with `blotter up`, or leave --follow out", at.dir)
 	}
 	found := false
 	for r, err := range c.log.Read(ctx, f) {

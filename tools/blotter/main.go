@@ -55,6 +55,7 @@ with a log of everything that happened.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("dir", defaultDir, "folder of log, control store, catalog and tables")
+	addPlaceFlags(root.PersistentFlags(), true)
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "control", Title: "Control:"},
 		&cobra.Group{ID: "look", Title: "Look:"})
 	add := func(group string, commands ...*cobra.Command) {
@@ -63,7 +64,7 @@ with a log of everything that happened.`,
 			root.AddCommand(c)
 		}
 	}
-	add("run", newDemo(), newUp())
+	add("run", newDemo(), newUp(), newRun(), newPlaces())
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newRejected())
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
@@ -97,15 +98,6 @@ func explainArgs(c *cobra.Command) {
 		}
 		return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
 	}
-}
-
-// dirOf gives the folder that a command works on.
-func dirOf(cmd *cobra.Command) string {
-	dir, err := cmd.Flags().GetString("dir")
-	if err != nil {
-		panic(err) // the root defines it
-	}
-	return dir
 }
 
 // operator names who gives a command: the user of the operating system.

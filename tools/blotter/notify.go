@@ -31,7 +31,7 @@ anything could not be told.`,
 			if err != nil {
 				return err
 			}
-			c, err := connect(cmd.Context(), dirOf(cmd), false, ingestrouter.ServiceName)
+			c, err := connect(cmd.Context(), siteOf(cmd), false, ingestrouter.ServiceName)
 			if err != nil {
 				return err
 			}

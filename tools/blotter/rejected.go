@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,11 +17,9 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
-	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
-	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // rejectedFile is a published file with rows that were set aside.
@@ -81,7 +78,7 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 			if err != nil {
 				return err
 			}
-			files, err := rejectedFiles(cmd.Context(), dirOf(cmd), table)
+			files, err := rejectedFiles(cmd.Context(), siteOf(cmd), table)
 			switch {
 			case err != nil:
 				return err
@@ -92,7 +89,7 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 				if err != nil {
 					return err
 				}
-				return listRejectedRows(cmd.Context(), dirOf(cmd), table, f, asJSON, cmd.OutOrStdout())
+				return listRejectedRows(cmd.Context(), siteOf(cmd), table, f, asJSON, cmd.OutOrStdout())
 			}
 			switch {
 			case asJSON:
@@ -112,8 +109,8 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 
 // rejectedFiles reads which files of a table have rows that were set aside,
 // newest order first, replaced ones among them.
-func rejectedFiles(ctx context.Context, dir string, id dms.TableID) (found []*rejectedFile, err error) {
-	store, err := readStore(ctx, dir)
+func rejectedFiles(ctx context.Context, at site, id dms.TableID) (found []*rejectedFile, err error) {
+	store, err := readStore(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -247,9 +244,9 @@ type rejectedRow struct {
 	Also     string `json:"also,omitempty"`
 }
 
-func listRejectedRows(ctx context.Context, dir string, id dms.TableID, f *rejectedFile, asJSON bool, out io.Writer) error {
+func listRejectedRows(ctx context.Context, at site, id dms.TableID, f *rejectedFile, asJSON bool, out io.Writer) error {
 	rows, states := []rejectedRow{}, f.states()
-	_, err := eachRejected(ctx, dir, id, f, func(_ transform.RejectedHeader, r transform.RejectedRow) error {
+	_, err := eachRejected(ctx, at, id, f, func(_ transform.RejectedHeader, r transform.RejectedRow) error {
 		rows = append(rows, rejectedRow{Row: r.Row, State: stateOf(states, r.Row), Code: r.Code, Column: r.Column, Expected: r.Expected, Message: r.Message, Hint: r.Hint, Also: r.Also})
 		return nil
 	})
@@ -269,18 +266,18 @@ func listRejectedRows(ctx context.Context, dir string, id dms.TableID, f *reject
 		w.AppendRow(table.Row{r.Row, r.State, r.Code, r.Column, expected})
 	}
 	w.Render()
-	fmt.Fprintf(out, "the rows themselves: blotter rejected export '%s' --file %s -o rows.csv%s\n", id, shortID(string(f.FileID)), dirFlag(dir))
+	fmt.Fprintf(out, "the rows themselves: blotter rejected export '%s' --file %s -o rows.csv%s\n", id, shortID(string(f.FileID)), at.flags())
 	return nil
 }
 
 // eachRejected reads the rejected rows of a file, in order, and gives the header
 // of the last of its Parquet files.
-func eachRejected(ctx context.Context, dir string, id dms.TableID, f *rejectedFile, do func(transform.RejectedHeader, transform.RejectedRow) error) (h transform.RejectedHeader, err error) {
-	failed, err := local.New("failed", filepath.Join(dir, roles.FailedDir), local.ReadOnly())
+func eachRejected(ctx context.Context, at site, id dms.TableID, f *rejectedFile, do func(transform.RejectedHeader, transform.RejectedRow) error) (h transform.RejectedHeader, err error) {
+	failed, closer, err := openFailed(ctx, at, true)
 	if err != nil {
-		return h, fmt.Errorf("open the failed folder: %w", err)
+		return h, err
 	}
-	defer func() { err = errors.Join(err, failed.Close()) }()
+	defer func() { err = errors.Join(err, closer()) }()
 	report, err := readRejectedReport(ctx, failed, f)
 	if err != nil {
 		return h, err

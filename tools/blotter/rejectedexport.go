@@ -42,7 +42,7 @@ The file holds values of rows: keep it as the data themselves are kept.`,
 			if err != nil {
 				return err
 			}
-			files, err := rejectedFiles(cmd.Context(), dirOf(cmd), table)
+			files, err := rejectedFiles(cmd.Context(), siteOf(cmd), table)
 			if err != nil {
 				return err
 			}
@@ -51,10 +51,10 @@ The file holds values of rows: keep it as the data themselves are kept.`,
 				return err
 			}
 			if file == "" {
-				_, err := exportRejected(cmd.Context(), dirOf(cmd), table, f, cmd.OutOrStdout())
+				_, err := exportRejected(cmd.Context(), siteOf(cmd), table, f, cmd.OutOrStdout())
 				return err
 			}
-			n, err := exportTo(cmd.Context(), dirOf(cmd), table, f, file)
+			n, err := exportTo(cmd.Context(), siteOf(cmd), table, f, file)
 			if err == nil {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s written to %s\n", count(n, "row"), file)
 			}
@@ -68,7 +68,7 @@ The file holds values of rows: keep it as the data themselves are kept.`,
 }
 
 // exportTo writes a new file, which nobody else can read: it holds values.
-func exportTo(ctx context.Context, dir string, table dms.TableID, f *rejectedFile, name string) (n int, err error) {
+func exportTo(ctx context.Context, at site, table dms.TableID, f *rejectedFile, name string) (n int, err error) {
 	out, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("write the rows: %w", err)
@@ -78,14 +78,14 @@ func exportTo(ctx context.Context, dir string, table dms.TableID, f *rejectedFil
 			err = errors.Join(err, os.Remove(name)) // not half a file
 		}
 	}()
-	return exportRejected(ctx, dir, table, f, out)
+	return exportRejected(ctx, at, table, f, out)
 }
 
 // exportRejected writes the rows and gives how many they are.
-func exportRejected(ctx context.Context, dir string, table dms.TableID, f *rejectedFile, out io.Writer) (n int, err error) {
+func exportRejected(ctx context.Context, at site, table dms.TableID, f *rejectedFile, out io.Writer) (n int, err error) {
 	w := &csvRows{out: bufio.NewWriterSize(out, 1<<16)}
 	states := f.states()
-	_, err = eachRejected(ctx, dir, table, f, func(h transform.RejectedHeader, r transform.RejectedRow) error {
+	_, err = eachRejected(ctx, at, table, f, func(h transform.RejectedHeader, r transform.RejectedRow) error {
 		if stateOf(states, r.Row) != "open" {
 			return nil
 		}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,14 +19,12 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects"
-	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	"github.com/openblotter/blotter/services/classifier"
 	"github.com/openblotter/blotter/services/curator"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
-	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // mendOptions say which rows come in.
@@ -70,7 +67,7 @@ the log; the mended rows are kept in the failed folder.`,
 			if len(args) > 1 {
 				o.mended = args[1]
 			}
-			return replayRejected(cmd.Context(), dirOf(cmd), table, o, cmd.OutOrStdout())
+			return replayRejected(cmd.Context(), siteOf(cmd), table, o, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&o.id, "file", "", "the file whose rows they are: its id, or the beginning of it")
@@ -97,12 +94,12 @@ func (o mendOptions) rowsToDrop() (dms.RowSet, error) {
 }
 
 // replayRejected writes the mended file and has ingest-router tell of it.
-func replayRejected(ctx context.Context, dir string, table dms.TableID, o mendOptions, out io.Writer) error {
+func replayRejected(ctx context.Context, at site, table dms.TableID, o mendOptions, out io.Writer) error {
 	dropped, err := o.rowsToDrop()
 	if err != nil {
 		return err
 	}
-	files, err := rejectedFiles(ctx, dir, table)
+	files, err := rejectedFiles(ctx, at, table)
 	if err != nil {
 		return err
 	}
@@ -110,7 +107,7 @@ func replayRejected(ctx context.Context, dir string, table dms.TableID, o mendOp
 	if err != nil {
 		return err
 	}
-	h, err := eachRejected(ctx, dir, table, f, func(transform.RejectedHeader, transform.RejectedRow) error { return nil })
+	h, err := eachRejected(ctx, at, table, f, func(transform.RejectedHeader, transform.RejectedRow) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -130,20 +127,20 @@ func replayRejected(ctx context.Context, dir string, table dms.TableID, o mendOp
 	}
 	said := f.Mended.With(f.Dropped).With(f.Waiting)
 	if twice := m.rows.Set().With(dropped).Both(said); twice != "" {
-		return fmt.Errorf("rows %s were mended or dropped already; see `blotter rejected list '%s' --file %s%s`, and leave them out", twice, table, shortID(string(f.FileID)), dirFlag(dir))
+		return fmt.Errorf("rows %s were mended or dropped already; see `blotter rejected list '%s' --file %s%s`, and leave them out", twice, table, shortID(string(f.FileID)), at.flags())
 	}
-	key, err := keepMended(ctx, dir, path.Join(curator.RejectedFolder(table, f.FileID, h.Token), name+".jsonl"), m)
+	key, err := keepMended(ctx, at, path.Join(curator.RejectedFolder(table, f.FileID, h.Token), name+".jsonl"), m)
 	if err != nil {
 		return err
 	}
-	return bringIn(ctx, dir, ingestrouter.ReplayRequest{Actor: operator(), Reason: o.reason, Table: table.String(), Key: key}, out)
+	return bringIn(ctx, at, ingestrouter.ReplayRequest{Actor: operator(), Reason: o.reason, Table: table.String(), Key: key}, out)
 }
 
 // bringIn has ingest-router tell of a mended file, and says what it and lock-manager
 // answer. Only the latter knows which rows are open, so a stopped system is asked
 // that far, too: its word would else come when nobody waits for it.
-func bringIn(ctx context.Context, dir string, r ingestrouter.ReplayRequest, out io.Writer) (err error) {
-	c, err := connect(ctx, dir, false, ingestrouter.ServiceName, classifier.ServiceName, lockmanager.ServiceName)
+func bringIn(ctx context.Context, at site, r ingestrouter.ReplayRequest, out io.Writer) (err error) {
+	c, err := connect(ctx, at, false, ingestrouter.ServiceName, classifier.ServiceName, lockmanager.ServiceName)
 	if err != nil {
 		return err
 	}
@@ -164,8 +161,8 @@ func bringIn(ctx context.Context, dir string, r ingestrouter.ReplayRequest, out 
 		fmt.Fprintf(out, "these rows came in before, as file %s\n", id)
 		return nil
 	}
-	see := fmt.Sprintf("see: blotter log '%s' --file %s%s", r.Table, id, dirFlag(dir))
-	switch refused, err := c.taken(ctx, dir, r.Table, answer.FileID, last+1); {
+	see := fmt.Sprintf("see: blotter log '%s' --file %s%s", r.Table, id, at.flags())
+	switch refused, err := c.taken(ctx, at, r.Table, answer.FileID, last+1); {
 	case err != nil:
 		return fmt.Errorf("the rows were told, as file %s; whether they come in is not known yet (%w); %s", id, err, see)
 	case refused != "":
@@ -184,7 +181,7 @@ const takenTimeout = 30 * time.Second
 
 // taken waits until lock-manager has taken a file, and gives the reason if it
 // refuses it. Its word stands in the log at from or behind it.
-func (c *client) taken(ctx context.Context, dir, table string, file dms.FileID, from uint64) (refused string, err error) {
+func (c *client) taken(ctx context.Context, at site, table string, file dms.FileID, from uint64) (refused string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takenTimeout)
 	defer cancel()
 	id, err := dms.ParseTableID(table)
@@ -201,7 +198,7 @@ func (c *client) taken(ctx context.Context, dir, table string, file dms.FileID, 
 				continue
 			}
 			// What is said is stored, with all that was decided with it.
-			if f, err := storedFile(ctx, dir, id, file); err != nil || f.Status != lockmanager.Ignored {
+			if f, err := storedFile(ctx, at, id, file); err != nil || f.Status != lockmanager.Ignored {
 				return "", err
 			}
 		case *blotterv1.FileIgnored:
@@ -213,8 +210,8 @@ func (c *client) taken(ctx context.Context, dir, table string, file dms.FileID, 
 	return "", ctx.Err()
 }
 
-func storedFile(ctx context.Context, dir string, table dms.TableID, id dms.FileID) (_ *lockmanager.File, err error) {
-	store, err := readStore(ctx, dir)
+func storedFile(ctx context.Context, at site, table dms.TableID, id dms.FileID) (_ *lockmanager.File, err error) {
+	store, err := readStore(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -246,12 +243,12 @@ func faultLines(faults []ingestrouter.RowFault) string {
 }
 
 // keepMended writes the mended file into the failed folder, unless it is there.
-func keepMended(ctx context.Context, dir, key string, m *mendedRows) (_ string, err error) {
-	failed, err := local.New("failed", filepath.Join(dir, roles.FailedDir))
+func keepMended(ctx context.Context, at site, key string, m *mendedRows) (_ string, err error) {
+	failed, closer, err := openFailed(ctx, at, false)
 	if err != nil {
-		return "", fmt.Errorf("open the failed folder: %w", err)
+		return "", err
 	}
-	defer func() { err = errors.Join(err, failed.Close()) }()
+	defer func() { err = errors.Join(err, closer()) }()
 	w, err := failed.Create(ctx, key)
 	if errors.Is(err, objects.ErrExists) {
 		return key, nil

@@ -12,11 +12,11 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/replay"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // replayOptions choose what is replayed, and how it is printed.
@@ -98,9 +98,9 @@ func newReplay() *cobra.Command {
 			}
 			f := eventlog.Filter{Table: only, Until: until, UntilSeq: o.seq}
 			if o.rows {
-				return replayRows(cmd.Context(), dirOf(cmd), f, rowsOptions{o.out, o.limit, o.showValues, o.json}, cmd.OutOrStdout(), cmd.ErrOrStderr())
+				return replayRows(cmd.Context(), siteOf(cmd), f, rowsOptions{o.out, o.limit, o.showValues, o.json}, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return runReplay(cmd.Context(), dirOf(cmd), f, o, cmd.OutOrStdout())
+			return runReplay(cmd.Context(), siteOf(cmd), f, o, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
@@ -115,24 +115,24 @@ func newReplay() *cobra.Command {
 	return cmd
 }
 
-func runReplay(ctx context.Context, dir string, f eventlog.Filter, o replayOptions, out io.Writer) (err error) {
-	c, err := connect(ctx, dir, false)
+func runReplay(ctx context.Context, at site, f eventlog.Filter, o replayOptions, out io.Writer) (err error) {
+	c, err := connect(ctx, at, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	store, err := readStore(ctx, dir)
+	store, err := readStore(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	past := !f.Until.IsZero() || f.UntilSeq > 0
-	tables, err := replayTables(ctx, c.log, store, f, past, dir, o.limit)
+	tables, err := replayTables(ctx, c.log, store, f, past, at, o.limit)
 	switch {
 	case err != nil:
 		return err
 	case !f.Table.IsZero() && len(tables) == 1 && tables[0].Events == 0 && (past || tables[0].Equal):
-		return fmt.Errorf("the log holds nothing of table %s up to then; see `blotter tables%s` for the tables that are known", f.Table, dirFlag(dir))
+		return fmt.Errorf("the log holds nothing of table %s up to then; see `blotter tables%s` for the tables that are known", f.Table, at.flags())
 	case o.json:
 		err = printJSON(out, tables)
 	default:
@@ -145,7 +145,7 @@ func runReplay(ctx context.Context, dir string, f eventlog.Filter, o replayOptio
 }
 
 // replayTables folds and compares; past tells that f ends before the log does.
-func replayTables(ctx context.Context, log *eventlog.Log, store *controlsqlite.Store, f eventlog.Filter, past bool, dir string, limit int) ([]replayedTable, error) {
+func replayTables(ctx context.Context, log *eventlog.Log, store roles.Store, f eventlog.Filter, past bool, at site, limit int) ([]replayedTable, error) {
 	var reports []replay.Report
 	var err error
 	if past {
@@ -160,15 +160,16 @@ func replayTables(ctx context.Context, log *eventlog.Log, store *controlsqlite.S
 	for i, r := range reports {
 		tables[i] = replayedTable{Report: r, Equal: r.Equal()}
 		if past {
-			tables[i].State = viewFolded(r.Folded().State, dir, limit)
+			tables[i].State = viewFolded(ctx, r.Folded().State, at, limit)
 		}
 	}
 	return tables, nil
 }
 
 // viewFolded shows a folded state: the history is among its files.
-func viewFolded(s *lockmanager.State, dir string, limit int) *tableView {
-	v := viewState(s, dir, limit)
+func viewFolded(ctx context.Context, s *lockmanager.State, at site, limit int) *tableView {
+	v := viewState(s, at, limit)
+	v.findFolders(ctx)
 	all := inOrder(s)
 	slices.Reverse(all)
 	for _, f := range all {

@@ -50,13 +50,17 @@ type replayedRows struct {
 var errRowsDiffer = errors.New("not every row could be proven; what is wrong is listed above")
 
 // replayRows rebuilds and compares tables, one after the other.
-func replayRows(ctx context.Context, dir string, f eventlog.Filter, o rowsOptions, out, progress io.Writer) (err error) {
-	c, err := connect(ctx, dir, false)
+func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, out, progress io.Writer) (err error) {
+	c, err := connect(ctx, at, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	stores, err := roles.OpenStores(ctx, dir, newLogger(false))
+	cfg, err := at.config()
+	if err != nil {
+		return err
+	}
+	stores, err := roles.OpenStores(ctx, cfg, newLogger(false))
 	if err != nil {
 		return err
 	}

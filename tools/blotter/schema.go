@@ -50,7 +50,7 @@ snapshots have expired. It works on a running and on a stopped system.`,
 				return err
 			}
 			v := schemaView{Table: id}
-			if v.Schemas, err = tableSchemas(cmd.Context(), dirOf(cmd), id); err != nil {
+			if v.Schemas, err = tableSchemas(cmd.Context(), siteOf(cmd), id); err != nil {
 				return err
 			}
 			if asJSON {
@@ -63,13 +63,10 @@ snapshots have expired. It works on a running and on a stopped system.`,
 	return cmd
 }
 
-func tableSchemas(ctx context.Context, dir string, id dms.TableID) (list []lake.SchemaVersion, err error) {
-	if err := knownLake(dir); err != nil {
-		return nil, err
-	}
-	l, closer, err := roles.OpenLake(ctx, dir, newLogger(false))
+func tableSchemas(ctx context.Context, at site, id dms.TableID) (list []lake.SchemaVersion, err error) {
+	l, closer, err := openLake(ctx, at)
 	if errors.Is(err, roles.ErrNoLake) {
-		return nil, noRows(ctx, dir, id)
+		return nil, noRows(ctx, at, id)
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +74,7 @@ func tableSchemas(ctx context.Context, dir string, id dms.TableID) (list []lake.
 	defer func() { err = errors.Join(err, closer()) }()
 	list, err = l.Schemas(ctx, id)
 	if errors.Is(err, lake.ErrNoTable) {
-		return nil, noRows(ctx, dir, id)
+		return nil, noRows(ctx, at, id)
 	}
 	return list, err
 }

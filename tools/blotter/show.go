@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -12,8 +12,8 @@ import (
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
-	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // tableView is all that is known of a table. Its JSON is what `table show
@@ -38,7 +38,7 @@ type tableView struct {
 	// History are the files of the table, newest order first, at most the limit.
 	History []*lockmanager.File `json:"history,omitempty"`
 
-	dir string
+	at site
 }
 
 // quarantined is a file that waits for an operator, and what to do.
@@ -84,12 +84,12 @@ overtook, older those whose key had a later change in the table already.`,
 			if limit < 1 {
 				return fmt.Errorf("--limit %d: at least 1", limit)
 			}
-			store, err := readStore(cmd.Context(), dirOf(cmd))
+			store, err := readStore(cmd.Context(), siteOf(cmd))
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, store.Close()) }()
-			v, err := viewTable(cmd.Context(), store, dirOf(cmd), id, limit)
+			v, err := viewTable(cmd.Context(), store, siteOf(cmd), id, limit)
 			if err != nil {
 				return err
 			}
@@ -106,12 +106,13 @@ overtook, older those whose key had a later change in the table already.`,
 }
 
 // viewTable collects what is known of a table.
-func viewTable(ctx context.Context, store control.Store, dir string, id dms.TableID, limit int) (*tableView, error) {
+func viewTable(ctx context.Context, store control.Store, at site, id dms.TableID, limit int) (*tableView, error) {
 	s, err := readState(ctx, store, id)
 	if err != nil {
 		return nil, err
 	}
-	v := viewState(s, dir, limit)
+	v := viewState(s, at, limit)
+	v.findFolders(ctx)
 	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
 		return nil, err
 	}
@@ -120,17 +121,17 @@ func viewTable(ctx context.Context, store control.Store, dir string, id dms.Tabl
 }
 
 // viewState shows a state without the history of its files.
-func viewState(s *lockmanager.State, dir string, limit int) *tableView {
+func viewState(s *lockmanager.State, at site, limit int) *tableView {
 	id := s.Table
 	v := &tableView{
 		tableLine: lineOf(s), SpecVersion: s.SpecVersion, SpecSHA256: s.SpecSHA256,
-		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, Maintenance: s.Maintenance, dir: dir,
+		Engine: engineFlag(s), QuietPeriod: s.QuietPeriod.String(), Load: s.Load, Maintenance: s.Maintenance, at: at,
 	}
 	for _, f := range inOrder(s) {
 		switch {
 		case !s.Live(f):
 		case f.Status == lockmanager.Quarantined:
-			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Folder: failedFolder(dir, id, f.ID), Resume: resumeCommands(dir, id)})
+			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Resume: resumeCommands(at, id)})
 		case f.Status == lockmanager.Granted:
 			v.Granted = append(v.Granted, f)
 		case s.Load != nil && f.Kind == dms.KindLoad && f.Status != lockmanager.Published:
@@ -186,39 +187,47 @@ func engineFlag(s *lockmanager.State) string {
 	return running.Flag()
 }
 
-// failedFolder is where the copy and the report of a file lie; empty if they are
-// not there.
-func failedFolder(dir string, table dms.TableID, id dms.FileID) string {
-	// A database or table may have a name that is written otherwise in the bucket.
-	found, err := filepath.Glob(filepath.Join(dir, roles.FailedDir, "*", "*", string(id)))
-	if err != nil || len(found) == 0 {
-		return ""
+// findFolders says of each quarantined file where its copy and report lie, if they do
+// yet.
+func (v *tableView) findFolders(ctx context.Context) {
+	if len(v.QuarantinedFiles) == 0 {
+		return
 	}
-	want := filepath.Join(dir, roles.FailedDir, table.DB, table.Table, string(id))
-	if slices.Contains(found, want) {
-		return want
+	if err := v.lookForFolders(ctx); err != nil { // all else is of use without them
+		newLogger(false).WarnContext(ctx, "look for the copies of quarantined files", "error", err)
 	}
-	return found[0]
+}
+
+func (v *tableView) lookForFolders(ctx context.Context) (err error) {
+	cfg, err := v.at.config()
+	if err != nil {
+		return err
+	}
+	failed, closer, err := openFailed(ctx, v.at, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was ever set aside
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	for i, f := range v.QuarantinedFiles {
+		folder := curator.QuarantineFolder(v.Table, f.ID)
+		for _, err := range failed.List(ctx, folder+"/") {
+			if err != nil {
+				return err
+			}
+			v.QuarantinedFiles[i].Folder = cfg.Where("failed", folder)
+			break
+		}
+	}
+	return nil
 }
 
 // resumeCommands are the ways to go on after a quarantined file.
-func resumeCommands(dir string, id dms.TableID) []string {
+func resumeCommands(at site, id dms.TableID) []string {
 	return []string{
-		fmt.Sprintf("blotter resume '%s' --retry%s   # read this same file again, once its registration is mended", id, dirFlag(dir)),
-		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible", id, dirFlag(dir)),
+		fmt.Sprintf("blotter resume '%s' --retry%s   # read this same file again, once its registration is mended", id, at.flags()),
+		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible", id, at.flags()),
 	}
 }
-
-// dirFlag is what a command must be given to work on the same folder.
-func dirFlag(dir string) string {
-	if dir == defaultDir {
-		return ""
-	}
-	if strings.ContainsFunc(dir, func(r rune) bool { return !strings.ContainsRune(plainRunes, r) }) {
-		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
-	}
-	return " --dir " + dir
-}
-
-// plainRunes need no quotes in a shell.
-const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+"

@@ -31,7 +31,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 	fact("lock", "%s", v.lock())
 	fact("rows", "%d", v.Rows)
 	if v.Rejected > 0 {
-		fact("set aside", "%s set aside; see: blotter rejected list '%s'%s", rowsAre(v.Rejected), v.Table, dirFlag(v.dir))
+		fact("set aside", "%s set aside; see: blotter rejected list '%s'%s", rowsAre(v.Rejected), v.Table, v.at.flags())
 	}
 	fact("registration", "version %d, sha256 %.12s", v.SpecVersion, v.SpecSHA256)
 	if v.QuietPeriod != "0s" {
@@ -92,7 +92,7 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 	state := "open: it takes load files until it is sealed"
 	switch {
 	case l.HeldReason != "":
-		state = fmt.Sprintf("held (%s): %s\nif that is right: blotter load complete '%s' --confirm%s", l.HeldReason, l.HeldDetail, v.Table, dirFlag(v.dir))
+		state = fmt.Sprintf("held (%s): %s\nif that is right: blotter load complete '%s' --confirm%s", l.HeldReason, l.HeldDetail, v.Table, v.at.flags())
 	case l.Sealed:
 		state = fmt.Sprintf("sealed as generation %d with %s", l.Generation, count(len(l.Files), "file"))
 	}

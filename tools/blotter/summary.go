@@ -38,7 +38,7 @@ type outcome struct {
 type summary struct {
 	tables  []outcome
 	unknown []control.ObjectRow // objects whose table is not registered
-	dir     string
+	at      site
 }
 
 // summarize joins what the tally counted with what the control store holds.
@@ -143,7 +143,7 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 
 // printOpen says what is left for an operator, and how to go on.
 func (s *summary) printOpen(out io.Writer) {
-	dir := dirFlag(s.dir)
+	dir := s.at.flags()
 	for _, o := range s.tables {
 		id := o.Table.Table
 		for _, f := range o.quarantined {

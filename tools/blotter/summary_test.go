@@ -14,7 +14,7 @@ import (
 // A summary tells of objects that were passed over, and says a place once.
 func TestSummaryTellsWhatIsOpen(t *testing.T) {
 	failure := &blotterv1.Failure{Message: "a quote is never closed (row 2, field 5, byte 51)", Row: 2, Column: "note", Hint: "mend it"}
-	s := &summary{dir: "there", tables: []outcome{{
+	s := &summary{at: inDir("there"), tables: []outcome{{
 		Table:       tally.Table{Table: dms.TableID{DB: "rms", Table: "reports"}, Unnamed: 2},
 		quarantined: []*lockmanager.File{{Failure: failure, Object: dms.Object{Key: "a.csv"}}},
 	}}}

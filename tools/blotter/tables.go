@@ -70,7 +70,7 @@ What failed last, and how many rows are set aside, is told below, by table.`,
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			store, err := readStore(cmd.Context(), dirOf(cmd))
+			store, err := readStore(cmd.Context(), siteOf(cmd))
 			if err != nil {
 				return err
 			}
@@ -82,10 +82,10 @@ What failed last, and how many rows are set aside, is told below, by table.`,
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), lines)
 			case len(lines) == 0:
-				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE"+dirFlag(dirOf(cmd))+"`")
+				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE"+siteOf(cmd).flags()+"`")
 				return nil
 			}
-			printTables(cmd.OutOrStdout(), dirOf(cmd), lines, time.Now())
+			printTables(cmd.OutOrStdout(), siteOf(cmd), lines, time.Now())
 			return nil
 		},
 	}
@@ -111,7 +111,7 @@ func tableLines(ctx context.Context, store control.Store) ([]tableLine, error) {
 }
 
 // printTables shows the tables in columns, and what failed below them.
-func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
+func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 	w := newTableWriter(out, 6, 7)
 	w.AppendHeader(table.Row{"table", "flag", "phase", "lock", "last processed", "held", "rows"})
 	for _, l := range lines {
@@ -131,10 +131,10 @@ func printTables(out io.Writer, dir string, lines []tableLine, now time.Time) {
 			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
 		}
 		if l.Rejected > 0 {
-			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, dirFlag(dir))
+			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, at.flags())
 		}
 		if l.Pause != nil {
-			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, dirFlag(dir))
+			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, at.flags())
 		}
 	}
 }

@@ -37,8 +37,8 @@ func checkTogether(ctx context.Context, store control.Store, specs []registry.Ta
 
 // checkWithFolder is checkTogether with what is in force in a folder, if a system
 // has used it.
-func checkWithFolder(ctx context.Context, dir string, specs []registry.Table) (err error) {
-	store, err := readStore(ctx, dir)
+func checkWithFolder(ctx context.Context, at site, specs []registry.Table) (err error) {
+	store, err := readStore(ctx, at)
 	if err != nil {
 		return err
 	}

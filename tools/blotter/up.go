@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -14,27 +12,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
-	"github.com/openblotter/blotter/pkg/jobs"
-	"github.com/openblotter/blotter/pkg/jobs/localspark"
 	"github.com/openblotter/blotter/pkg/lifecycle"
-	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
-	"github.com/openblotter/blotter/pkg/telemetry"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/roles"
-	"github.com/openblotter/blotter/tools/internal/spark"
 	"github.com/openblotter/blotter/tools/internal/tally"
 )
 
 type upOptions struct {
-	dir       string
-	raw       string
+	at        site
 	tables    []string
-	port      int
 	untilIdle bool
-	spark     bool
-	verbose   bool
+	processOptions
 }
 
 func newUp() *cobra.Command {
@@ -43,33 +33,34 @@ func newUp() *cobra.Command {
 		Use:   "up",
 		Short: "Run everything in this process: all services, the log, the control store",
 		Long: `Run all services in this process on an embedded NATS server, with folders for
-buckets and SQLite for control store and catalog. It takes what lies in the raw
-folder and what arrives. It may be killed at any moment and started again.
+buckets and SQLite for control store and catalog, unless it is said that they are
+elsewhere: see ` + "`blotter places --help`" + `. It takes what lies in the raw folder and what
+arrives. It may be killed at any moment and started again.
 
 With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
 3 if anything is quarantined, set aside, held or paused.
 
-Tables with flag G are transformed in this process, like those with L; with --spark
-the job that AWS Glue runs transforms them, in one Spark of this machine that starts
-with the first of their files.
+Tables with flag G are transformed in this process, like those with L, unless the
+buckets are those of S3 and the table names a job of Glue; with --spark the job that
+AWS Glue runs transforms them, in one Spark of this machine that starts with the
+first of their files.
 
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  blotter up --tables rms.yaml --raw /drop --dir /var/lib/blotter
   blotter up --until-idle --tables rms.yaml --raw ./drop --dir ./lake`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.dir = dirOf(cmd)
+			o.at = siteOf(cmd)
 			return up(cmd.Context(), o, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.raw, "raw", "", "folder that the DMS files lie in; it is only read (default: the one of the last run, else raw/ below --dir)")
+	addPlaceFlags(flags, false)
+	o.processOptions.add(flags)
 	flags.StringArrayVar(&o.tables, "tables", nil, "registration file to apply first; may be given again")
 	flags.IntVar(&o.port, "port", 0, "port of the NATS server on 127.0.0.1 (default: a free one)")
 	flags.BoolVar(&o.untilIdle, "until-idle", false, "take the raw folder as complete and end when nothing is left to do")
-	flags.BoolVar(&o.spark, "spark", false, "transform tables with flag G by the Spark job, on this machine; needs Java 17 and Python 3.11")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the services do to stderr")
 	return cmd
 }
 
@@ -79,40 +70,10 @@ func up(ctx context.Context, o upOptions, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	shutdown, err := telemetry.Setup(ctx, telemetry.Config{})
-	if err != nil {
-		return fmt.Errorf("set up telemetry: %w", err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, shutdown(ctx))
-	}()
-	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Raw, cfg.NATSPort = o.dir, o.raw, o.port
-	if cfg.Raw == "" {
-		if cfg.Raw, err = roles.ReadRawDir(o.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	logger := newLogger(o.verbose)
-	if o.spark {
-		session, err := spark.Open(ctx, logger, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, session.Close()) }()
-		cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
-			return localspark.New(session.Session, raw, staging, failed)
-		}
-	}
-	p, err := roles.Open(ctx, cfg, logger)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	r := runner{process: p, options: o, specs: specs, tally: tally.New(), out: out, started: time.Now()}
-	return r.run(ctx)
+	return inProcess(ctx, o.at, o.processOptions, func(p *roles.Process) error {
+		r := runner{process: p, options: o, specs: specs, tally: tally.New(), out: out, started: time.Now()}
+		return r.run(ctx)
+	})
 }
 
 func newLogger(verbose bool) *slog.Logger {
@@ -179,7 +140,9 @@ func (r *runner) work(ctx context.Context) error {
 	if err := r.register(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "events: nats --server %s stream ls\n", r.process.URL())
+	if r.options.at.places.NATS == "" {
+		fmt.Fprintf(r.out, "events: nats --server %s stream ls\n", r.process.URL())
+	}
 	if !r.options.untilIdle {
 		return r.process.Watch(ctx)
 	}
@@ -233,7 +196,7 @@ func (r *runner) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	summary.dir = r.options.dir
+	summary.at = r.options.at
 	summary.print(r.out, time.Since(r.started))
 	if r.options.untilIdle && summary.unsettled() {
 		return errUnsettled

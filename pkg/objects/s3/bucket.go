@@ -102,6 +102,9 @@ func New(client *awss3.Client, cfg Config) (*Bucket, error) {
 // Name implements objects.Bucket.
 func (b *Bucket) Name() string { return b.cfg.Bucket }
 
+// Versions reports whether listings tell the version of each object.
+func (b *Bucket) Versions() bool { return b.cfg.Versions }
+
 // Stat implements objects.Bucket.
 func (b *Bucket) Stat(ctx context.Context, key string) (objects.Info, error) {
 	h, err := b.head(ctx, key, objects.Version{})

@@ -174,7 +174,7 @@ func checkLives(t *testing.T, lives []life, records []eventlog.Record) {
 func checkStopped(t *testing.T, s *system, drop *sample.Drop, lives []life) {
 	t.Helper()
 	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Raw, cfg.Roles = s.dir, s.raw, []string{}
+	cfg.Dir, cfg.Places.Raw, cfg.Roles = s.dir, s.raw, []string{}
 	p, err := roles.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func TestSharedNotifications(t *testing.T) {
 	}
 	s.write([]byte("PAR1"), "dms/público/niños_señales/LOAD00000001.parquet", notifiedAt)
 	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Raw, cfg.Watch.StableFor = s.dir, s.raw, time.Millisecond
+	cfg.Dir, cfg.Places.Raw, cfg.Watch.StableFor = s.dir, s.raw, time.Millisecond
 	p, err := roles.Open(t.Context(), cfg, testLogger())
 	if err != nil {
 		t.Fatal(err)

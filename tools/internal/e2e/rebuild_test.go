@@ -26,7 +26,9 @@ import (
 func (w *world) checkRebuilt(o observer, records []eventlog.Record, specs []registry.Table) {
 	t := w.t
 	t.Helper()
-	stores, err := roles.OpenStores(t.Context(), w.site.dir, testLogger())
+	cfg := roles.DefaultConfig()
+	cfg.Dir = w.site.dir
+	stores, err := roles.OpenStores(t.Context(), cfg, testLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,16 +18,17 @@ import (
 
 // Config says where a process keeps everything and how its roles work.
 type Config struct {
-	// Dir is the folder of everything: log, control store, catalog and buckets.
+	// Dir is the folder of the process: everything whose place is not said lies in it,
+	// and one process at a time works there.
 	Dir string
-	// Raw is the folder that DMS files lie in; only read. Empty is raw below Dir,
-	// which is made.
-	Raw string
+	// Places say where everything is.
+	Places Places
 	// Roles to run; nil: all, empty: none.
 	Roles []string
 	// NATSPort of the embedded server; 0 takes a free one.
 	NATSPort int
-	// Watch says when a file in the raw folder counts as whole.
+	// Watch says when a file in the raw folder counts as whole, and how often to look
+	// into the raw bucket (Rescan).
 	Watch local.WatchConfig
 
 	Log         eventlog.Config
@@ -40,9 +41,9 @@ type Config struct {
 	// GlueRunner makes the runner for tables with flag G, between the raw, the
 	// staging and the failed folder; nil: in this process, as for L.
 	GlueRunner func(raw, staging, failed *local.Bucket) jobs.Runner
-	// OnGlue is the way to Glue, for those of them whose table names a job; nil: there
-	// is none, and they run where the others do. Its runs must be able to read the
-	// folders, which those of AWS are not.
+	// OnGlue is the way to Glue, for those of them whose table names a job. nil: that of
+	// AWS where raw, staging and failed are buckets of S3, which its runs can read; else
+	// there is none, and they run where the others do.
 	OnGlue *OnGlue
 }
 
@@ -61,7 +62,7 @@ func DefaultConfig() Config {
 
 // Validate reports all faults together.
 func (c Config) Validate() error {
-	errs := []error{c.Watch.Validate(), c.Log.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
+	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("dir is empty; name the folder that everything is kept in"))
 	}
@@ -77,11 +78,9 @@ func (c Config) wants(role string) bool {
 	return c.Roles == nil || slices.Contains(c.Roles, role)
 }
 
-func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }
-
-func (c Config) rawDir() string {
-	if c.Raw != "" {
-		return c.Raw
-	}
-	return c.path("raw")
+// need reports whether a wanted role needs something.
+func (c Config) need(n need) bool {
+	return slices.ContainsFunc(table, func(r role) bool { return r.needs&n != 0 && c.wants(r.name) })
 }
+
+func (c Config) path(name string) string { return filepath.Join(c.Dir, name) }

@@ -5,10 +5,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // homeFile remembers where a folder lay when it was made.
 const homeFile = "home.path"
+
+// trueName gives the one name of a folder, however it is reached: the tables remember
+// it.
+func trueName(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the folder: %w", err)
+	}
+	return dir, nil
+}
 
 // keepHome refuses a folder that was moved or copied: Iceberg metadata names
 // its files by absolute paths, so that the tables of a copy would still be those

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -24,53 +23,89 @@ const (
 	StagingDir  = "staging"    // what transforms made
 	FailedDir   = "failed"     // quarantined objects and their reports
 	RawDir      = "raw"        // the raw folder where no other is named
+
+	holdFile = "hold.db" // the hold queue
 )
 
 // ErrNoLake: the folder has no catalog, so that no table was ever published there.
 var ErrNoLake = errors.New("no tables are published here yet")
 
-// OpenLake opens the tables of a folder for reading, and gives what closes them.
+// OpenLake opens the tables of a system for reading, and gives what closes them.
 // It takes no lock: a process may run there, and its commits change nothing of
 // what was opened. ErrNoLake if there is no catalog yet.
-func OpenLake(ctx context.Context, dir string, logger *slog.Logger) (*lake.Lake, func() error, error) {
-	cfg := DefaultConfig()
+func OpenLake(ctx context.Context, cfg Config, logger *slog.Logger) (*lake.Lake, func() error, error) {
+	dir := cfg.Dir
 	var err error
-	if cfg.Dir, err = filepath.Abs(dir); err != nil {
-		return nil, nil, fmt.Errorf("find the folder: %w", err)
+	if cfg.Dir, err = trueName(dir); err != nil {
+		return nil, nil, err
 	}
-	if _, err := os.Stat(cfg.path(CatalogFile)); errors.Is(err, fs.ErrNotExist) {
+	catalog, err := cfg.address("catalog")
+	if err != nil {
+		return nil, nil, fmt.Errorf("--catalog: %w", err)
+	}
+	if _, err := os.Stat(catalog.path); catalog.scheme == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%s: %w", dir, ErrNoLake)
 	}
-	staging, err := local.New("staging", cfg.path(StagingDir), local.ReadOnly())
+	o := &opener{cfg: cfg}
+	staging, err := o.bucket(ctx, "staging", true)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the staging folder: %w", err)
+		return nil, nil, err
 	}
-	l, closer, err := openLake(ctx, cfg, staging, logger, local.ReadOnly())
+	l, closer, err := o.lake(ctx, cfg.Lake, staging.bucket, logger, true)
 	if err != nil {
-		return nil, nil, errors.Join(err, staging.Close())
+		return nil, nil, errors.Join(err, staging.close())
 	}
-	return l, func() error { return errors.Join(closer(), staging.Close()) }, nil
+	return l, func() error { return errors.Join(closer(), staging.close()) }, nil
 }
 
-// openLake opens the tables of a folder and gives what closes them.
-func openLake(ctx context.Context, cfg Config, staging objects.Bucket, logger *slog.Logger, opts ...local.Option) (*lake.Lake, func() error, error) {
-	curated, err := local.New("curated", cfg.path(CuratedDir), append(opts, local.Immutable())...)
+// lake opens the tables and gives what closes them.
+func (o *opener) lake(ctx context.Context, cfg lake.Config, staging objects.Bucket, logger *slog.Logger, readOnly bool) (*lake.Lake, func() error, error) {
+	curated, err := o.bucket(ctx, "lake", readOnly, local.Immutable())
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the curated folder: %w", err)
+		return nil, nil, err
 	}
-	base := url.URL{Scheme: "file", Path: filepath.ToSlash(cfg.path(CuratedDir))}
-	io, err := lake.NewIO(curated, base.String())
+	base, err := o.warehouse()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the warehouse: %w", err), curated.Close())
+		return nil, nil, errors.Join(err, curated.close())
 	}
-	catalog, err := lakesqlite.Open(cfg.path(CatalogFile), io)
+	io, err := lake.NewIO(curated.bucket, base)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the catalog: %w", err), io.Close(), curated.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open the warehouse: %w", err), curated.close())
 	}
-	closer := func() error { return errors.Join(catalog.Close(), io.Close(), curated.Close()) }
-	l, err := lake.Open(ctx, cfg.Lake, lake.Deps{Catalog: catalog, IO: io, Staging: staging, Logger: logger})
+	catalog, closer, err := o.catalog(io)
 	if err != nil {
-		return nil, nil, errors.Join(err, closer())
+		return nil, nil, errors.Join(fmt.Errorf("open the catalog: %w", err), io.Close(), curated.close())
 	}
-	return l, closer, nil
+	closeAll := func() error { return errors.Join(closer(), io.Close(), curated.close()) }
+	l, err := lake.Open(ctx, cfg, lake.Deps{Catalog: catalog, IO: io, Staging: staging, Logger: logger})
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll())
+	}
+	return l, closeAll, nil
+}
+
+// warehouse is the address by which tables name their files.
+func (o *opener) warehouse() (string, error) {
+	a, err := o.cfg.address("lake")
+	if err != nil {
+		return "", fmt.Errorf("--lake: %w", err)
+	}
+	if a.scheme == "" {
+		if a.path, err = filepath.Abs(a.path); err != nil {
+			return "", fmt.Errorf("find the folder of --lake: %w", err)
+		}
+	}
+	return a.uri(), nil
+}
+
+func (o *opener) catalog(io *lake.IO) (lake.Catalog, func() error, error) {
+	a, err := o.cfg.address("catalog")
+	if err != nil {
+		return nil, nil, fmt.Errorf("--catalog: %w", err)
+	}
+	c, err := lakesqlite.Open(a.path, io)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, c.Close, nil
 }

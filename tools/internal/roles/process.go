@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,19 +13,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/control"
-	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
 	"github.com/openblotter/blotter/pkg/eventlog"
-	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
+	"github.com/openblotter/blotter/pkg/holdqueue"
 	"github.com/openblotter/blotter/pkg/jobs"
-	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
-	"github.com/openblotter/blotter/pkg/jobs/plan"
-	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/natsserver"
+	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
-	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -36,13 +31,15 @@ const stopTimeout = 30 * time.Second
 
 // Process is one process with everything that its roles work with.
 type Process struct {
-	Log    *eventlog.Log
-	Store  *controlsqlite.Store
-	Hold   *holdsqlite.Queue
-	Specs  *control.Specs
+	Log   *eventlog.Log
+	Store Store
+	Specs *control.Specs
+	// The others are nil in a process none of whose roles needs them; one without any
+	// role has all but Raw.
+	Hold   holdqueue.Queue
 	Lake   *lake.Lake
-	Raw    RawFolder
-	Failed *local.Bucket
+	Raw    Raw
+	Failed objects.Bucket
 	// IngestRouter and LockManager are nil in a process without these roles.
 	IngestRouter *ingestrouter.Service
 	LockManager  *lockmanager.Service
@@ -50,33 +47,17 @@ type Process struct {
 	cfg     Config
 	logger  *slog.Logger
 	now     func() time.Time
-	staging *local.Bucket
+	open    *opener
+	raw     place
+	staging place
+	failed  place
 	runner  jobs.Runner // of tables with flag L
 	glue    jobs.Runner // of those with flag G
 	onGlue  jobs.Remote // … whose table names a job; nil: there is no Glue
-	server  *natsserver.Server
+	url     string      // of the NATS server
 	nc      *nats.Conn
 	closers []func() error
 	roles   []lifecycle.Service
-}
-
-// RawFolder is the raw bucket and the watch over it.
-type RawFolder struct {
-	*local.Bucket
-	*local.Watcher
-}
-
-// Missed tells what the last scan passed over although it may be data.
-func (r RawFolder) Missed() error {
-	report := r.Report()
-	if report.Unstable > 0 {
-		return fmt.Errorf("%d files are still being written; try again when they are whole", report.Unstable)
-	}
-	var errs []error
-	for _, skip := range report.Skips {
-		errs = append(errs, fmt.Errorf("%s cannot be read: %w", skip.Path, skip.Reason))
-	}
-	return errors.Join(errs...)
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes
@@ -85,24 +66,22 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
-		return nil, fmt.Errorf("find the folder: %w", err)
-	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder: %w", err)
 	}
-	// However it is reached, the folder has one name: the tables remember it.
-	if cfg.Dir, err = filepath.EvalSymlinks(cfg.Dir); err != nil {
-		return nil, fmt.Errorf("find the folder: %w", err)
+	if cfg.Dir, err = trueName(cfg.Dir); err != nil {
+		return nil, err
 	}
 	p := &Process{cfg: cfg, logger: logger, now: func() time.Time { return time.Now().UTC() }}
+	p.cfg.Watch.Logger = logger
+	p.open = &opener{cfg: p.cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openLake, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -124,7 +103,10 @@ func (p *Process) Run(ctx context.Context, extra ...lifecycle.Service) error {
 		<-ctx.Done()
 		return p.retract()
 	}}
-	services := append(slices.Clone(p.roles), announce)
+	services := slices.Clone(p.roles)
+	if p.cfg.Places.NATS == "" {
+		services = append(services, announce) // elsewhere, whoever needs the server has its address
+	}
 	return group.Run(ctx, append(services, extra...)...)
 }
 
@@ -155,7 +137,7 @@ func (p *Process) Start(ctx context.Context) (stop func() error, failed <-chan s
 }
 
 // URL is where operators' tools reach the event log.
-func (p *Process) URL() string { return p.server.URL() }
+func (p *Process) URL() string { return p.url }
 
 func (p *Process) atClose(f func() error) { p.closers = append(p.closers, f) }
 
@@ -175,19 +157,31 @@ func (p *Process) openFolder(context.Context) error {
 		return err
 	}
 	p.atClose(lock.Unlock)
+	if p.cfg.Places.Lake != "" {
+		return nil // the tables lie elsewhere
+	}
 	return p.keepHome()
 }
 
+// openLog connects to the NATS server, of this process if there is no other.
 func (p *Process) openLog(ctx context.Context) error {
-	cfg := natsserver.DefaultConfig()
-	cfg.Dir, cfg.Port = p.cfg.path("nats"), p.cfg.NATSPort
-	var err error
-	if p.server, err = natsserver.Start(ctx, cfg, p.logger); err != nil {
-		return fmt.Errorf("start the embedded NATS server: %w", err)
+	p.url = p.cfg.Places.NATS
+	if p.url == "" {
+		cfg := natsserver.DefaultConfig()
+		cfg.Dir, cfg.Port = p.cfg.path("nats"), p.cfg.NATSPort
+		server, err := natsserver.Start(ctx, cfg, p.logger)
+		if err != nil {
+			return fmt.Errorf("start the embedded NATS server: %w", err)
+		}
+		p.atClose(func() error { server.Close(); return nil })
+		p.url = server.URL()
 	}
-	p.atClose(func() error { p.server.Close(); return nil })
-	if p.nc, err = eventlog.Connect(p.server.URL(), "blotter", p.logger); err != nil {
-		return fmt.Errorf("connect to NATS: %w", err)
+	var err error
+	if p.nc, err = eventlog.Connect(p.url, "blotter", p.logger); err != nil {
+		if p.cfg.Places.NATS != "" {
+			err = fmt.Errorf("%w; is the server up, and --nats (BLOTTER_NATS) its address?", err)
+		}
+		return err
 	}
 	p.atClose(func() error { p.nc.Close(); return nil })
 	if p.Log, err = eventlog.Open(ctx, p.nc, p.cfg.Log, eventlog.WithLogger(p.logger)); err != nil {
@@ -198,87 +192,76 @@ func (p *Process) openLog(ctx context.Context) error {
 
 func (p *Process) openStores(ctx context.Context) error {
 	var err error
-	if p.Store, err = controlsqlite.Open(ctx, p.cfg.path(ControlFile)); err != nil {
-		return fmt.Errorf("open the control store: %w", err)
+	if p.Store, err = p.open.store(ctx, false); err != nil {
+		return err
 	}
 	p.atClose(p.Store.Close)
-	if p.Hold, err = holdsqlite.Open(ctx, p.cfg.path("hold.db")); err != nil {
-		return fmt.Errorf("open the hold queue: %w", err)
-	}
-	p.atClose(p.Hold.Close)
 	p.Specs = control.NewSpecs(p.Store)
+	if !p.needs(needHold) {
+		return nil
+	}
+	var closer func() error
+	if p.Hold, closer, err = p.open.hold(ctx); err != nil {
+		return err
+	}
+	p.atClose(closer)
 	return nil
 }
 
-// openRaw opens the raw folder for the roles that read it: commands on a stopped
+// openRaw opens the raw bucket for the roles that read it: commands on a stopped
 // system need it no more than they need its files.
 func (p *Process) openRaw(ctx context.Context) error {
-	if !slices.ContainsFunc(table, func(r role) bool { return r.raw && p.cfg.wants(r.name) }) {
+	if !p.cfg.need(needRaw) {
 		return nil
 	}
-	if p.cfg.Raw == "" {
-		if err := os.MkdirAll(p.cfg.rawDir(), 0o755); err != nil {
-			return fmt.Errorf("make the raw folder: %w", err)
-		}
-	}
 	var err error
-	if p.Raw.Bucket, err = local.New("raw", p.cfg.rawDir(), local.ReadOnly()); err != nil {
-		return fmt.Errorf("open the raw folder %s (name it with --raw): %w", p.cfg.rawDir(), err)
+	if p.Raw, p.raw, err = p.open.raw(ctx); err != nil {
+		return err
 	}
-	watch := p.cfg.Watch
-	watch.Logger = p.logger
-	if p.Raw.Watcher, err = p.Raw.Bucket.Watch(context.WithoutCancel(ctx), watch); err != nil {
-		return fmt.Errorf("watch the raw folder: %w", err)
-	}
-	p.atClose(p.Raw.Watcher.Close)
-	return p.rememberRaw()
+	p.atClose(p.raw.close)
+	return nil
 }
 
-func (p *Process) openBuckets(context.Context) error {
+func (p *Process) openBuckets(ctx context.Context) error {
 	var err error
-	if p.staging, err = local.New("staging", p.cfg.path("staging"), local.Immutable()); err != nil {
-		return fmt.Errorf("open the staging folder: %w", err)
+	if p.needs(needStaging) {
+		if p.staging, err = p.open.bucket(ctx, "staging", false, local.Immutable()); err != nil {
+			return err
+		}
+		p.atClose(p.staging.close)
 	}
-	if p.Failed, err = local.New("failed", p.cfg.path("failed")); err != nil {
-		return fmt.Errorf("open the failed folder: %w", err)
+	if p.needs(needFailed) {
+		if p.failed, err = p.open.bucket(ctx, "failed", false); err != nil {
+			return err
+		}
+		p.atClose(p.failed.close)
+		p.Failed = p.failed.bucket
 	}
 	scratch := p.cfg.path("scratch")
 	if err := errors.Join(os.MkdirAll(scratch, 0o700), transform.RemoveScratch(scratch)); err != nil {
 		return fmt.Errorf("clear the scratch folder: %w", err)
 	}
-	transforms := p.cfg.Transform
-	transforms.ScratchDir, p.cfg.Lake.ScratchDir = scratch, scratch
-	p.runner = jobslocal.New(p.Raw.Bucket, p.staging, p.Failed, transforms)
-	p.glue = p.runner
-	if p.cfg.GlueRunner != nil {
-		p.glue = p.cfg.GlueRunner(p.Raw.Bucket, p.staging, p.Failed)
-	}
-	return p.reachGlue()
-}
-
-// reachGlue makes the runner for jobs of Glue, for the role that starts them.
-func (p *Process) reachGlue() error {
-	if p.cfg.OnGlue == nil || !p.cfg.wants(gluedispatcher.ServiceName) {
-		return nil
-	}
-	runner, err := p.cfg.OnGlue.runner(plan.Maker{
-		Raw: rows.FolderPlace(p.Raw.Bucket), Staging: rows.FolderPlace(p.staging), Failed: rows.FolderPlace(p.Failed),
-	}, p.staging, p.now, p.logger)
-	if err != nil {
-		return err
-	}
-	p.onGlue = runner
+	p.cfg.Transform.ScratchDir, p.cfg.Lake.ScratchDir = scratch, scratch
 	return nil
 }
 
 func (p *Process) openLake(ctx context.Context) error {
-	l, closer, err := openLake(ctx, p.cfg, p.staging, p.logger)
-	if err != nil {
+	if !p.needs(needLake) {
+		return nil
+	}
+	var closer func() error
+	var err error
+	if p.Lake, closer, err = p.open.lake(ctx, p.cfg.Lake, p.staging.bucket, p.logger, false); err != nil {
 		return err
 	}
-	p.Lake = l
 	p.atClose(closer)
 	return nil
+}
+
+// needs reports whether something is opened: a process without any role is there to
+// look at all that a system keeps.
+func (p *Process) needs(n need) bool {
+	return p.cfg.Roles != nil && len(p.cfg.Roles) == 0 || p.cfg.need(n)
 }
 
 // makeRoles makes the wanted roles in the order of the table.

@@ -54,31 +54,3 @@ func ReadRunning(dir string) (Running, error) {
 	}
 	return r, nil
 }
-
-// rawFile remembers where the raw folder lies that a folder's system reads, so
-// that commands need not be told again.
-const rawFile = "raw.path"
-
-// ReadRawDir gives the raw folder that the system of dir was last started with;
-// the error is fs.ErrNotExist if it is its own.
-func ReadRawDir(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, rawFile))
-	if err != nil {
-		return "", fmt.Errorf("find the raw folder: %w", err)
-	}
-	return string(b), nil
-}
-
-func (p *Process) rememberRaw() error {
-	if p.cfg.Raw == "" {
-		return nil
-	}
-	raw, err := filepath.Abs(p.cfg.Raw)
-	if err != nil {
-		return fmt.Errorf("find the raw folder: %w", err)
-	}
-	if err := os.WriteFile(p.cfg.path(rawFile), []byte(raw), 0o644); err != nil {
-		return fmt.Errorf("remember the raw folder: %w", err)
-	}
-	return nil
-}

@@ -97,7 +97,7 @@ func (p *Process) WholeFiles(ctx context.Context) error {
 		if err := p.IngestRouter.Scan(ctx); err != nil {
 			return err
 		}
-		if p.Raw.Report().Unstable == 0 {
+		if p.Raw.Unstable() == 0 {
 			return nil
 		}
 		select {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -23,32 +21,27 @@ type Stores struct {
 	closers []func() error
 }
 
-// OpenStores opens the stores of a folder. Close them.
-func OpenStores(ctx context.Context, dir string, logger *slog.Logger) (_ *Stores, err error) {
+// OpenStores opens the stores of a system. Close them.
+func OpenStores(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Stores, err error) {
 	s := &Stores{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	raw := filepath.Join(dir, RawDir)
-	if named, err := ReadRawDir(dir); err == nil {
-		raw = named
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
+	o := &opener{cfg: cfg}
 	for _, b := range []struct {
-		name, dir string
-		bucket    *objects.Bucket
-	}{{"raw", raw, &s.Raw}, {"staging", filepath.Join(dir, StagingDir), &s.Staging}, {"failed", filepath.Join(dir, FailedDir), &s.Failed}} {
-		bucket, err := local.New(b.name, b.dir, local.ReadOnly())
+		name   string
+		bucket *objects.Bucket
+	}{{"raw", &s.Raw}, {"staging", &s.Staging}, {"failed", &s.Failed}} {
+		p, err := o.bucket(ctx, b.name, true)
 		if err != nil {
-			return nil, fmt.Errorf("open the %s folder %s: %w", b.name, b.dir, err)
+			return nil, err
 		}
-		*b.bucket = bucket
-		s.closers = append(s.closers, bucket.Close)
+		*b.bucket = p.bucket
+		s.closers = append(s.closers, p.close)
 	}
-	l, closer, err := OpenLake(ctx, dir, logger)
+	l, closer, err := OpenLake(ctx, cfg, logger)
 	if errors.Is(err, ErrNoLake) {
 		return s, nil
 	}
@@ -92,11 +85,8 @@ func NewCopy(ctx context.Context, dir string, logger *slog.Logger) (_ *Copy, err
 		return nil, fmt.Errorf("make the folder %s: %w", dir, err)
 	}
 	// The tables remember its path.
-	if cfg.Dir, err = filepath.Abs(dir); err == nil {
-		cfg.Dir, err = filepath.EvalSymlinks(cfg.Dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find the folder %s: %w", dir, err)
+	if cfg.Dir, err = trueName(dir); err != nil {
+		return nil, err
 	}
 	entries, err := os.ReadDir(cfg.Dir)
 	if err != nil {
@@ -125,7 +115,7 @@ func NewCopy(ctx context.Context, dir string, logger *slog.Logger) (_ *Copy, err
 		return errors.Join(os.RemoveAll(cfg.path(StagingDir)), os.Mkdir(cfg.path(StagingDir), 0o755))
 	}, staging.Close)
 	cfg.Lake.ScratchDir = c.Scratch
-	l, closer, err := openLake(ctx, cfg, staging, logger)
+	l, closer, err := (&opener{cfg: cfg}).lake(ctx, cfg.Lake, staging, logger, false)
 	if err != nil {
 		return nil, err
 	}

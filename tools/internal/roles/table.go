@@ -11,23 +11,35 @@ import (
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
+// need is what a role works with, besides the log and the control store, which all of
+// them need.
+type need int
+
+const (
+	needRaw need = 1 << iota
+	needStaging
+	needFailed
+	needHold
+	needLake
+)
+
 // role is one service and how a process makes it; run blocks until ctx ends or
 // the service fails.
 type role struct {
-	name string
-	raw  bool // it reads the raw folder
-	make func(*Process) (run func(ctx context.Context) error, err error)
+	name  string
+	needs need
+	make  func(*Process) (run func(ctx context.Context) error, err error)
 }
 
 // table lists the roles in the order in which they start: who listens to whom
 // starts first, although the log would keep every event for a later start.
 var table = []role{
-	{curator.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
+	{curator.ServiceName, needRaw | needStaging | needFailed | needLake, func(p *Process) (func(context.Context) error, error) {
 		return curator.New(curator.Deps{
-			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.Raw, Staging: p.staging, Failed: p.Failed, Now: p.now, Logger: p.logger,
+			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.raw.bucket, Staging: p.staging.bucket, Failed: p.Failed, Now: p.now, Logger: p.logger,
 		}).Run, nil
 	}},
-	{lambdatransformer.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
+	{lambdatransformer.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s, err := lambdatransformer.New(p.cfg.Lambda, lambdatransformer.Deps{
 			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
@@ -36,7 +48,7 @@ var table = []role{
 		}
 		return s.Run, nil
 	}},
-	{gluedispatcher.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
+	{gluedispatcher.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s, err := gluedispatcher.New(p.cfg.Glue, gluedispatcher.Deps{
 			Log: p.Log, Runner: p.glue, Glue: p.onGlue, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
@@ -45,7 +57,7 @@ var table = []role{
 		}
 		return s.Run, nil
 	}},
-	{lockmanager.ServiceName, false, func(p *Process) (func(context.Context) error, error) {
+	{lockmanager.ServiceName, needHold, func(p *Process) (func(context.Context) error, error) {
 		s, err := lockmanager.New(p.cfg.LockManager, lockmanager.Deps{
 			Log: p.Log, Store: p.Store, Hold: p.Hold, Now: p.now, Logger: p.logger,
 		})
@@ -55,10 +67,10 @@ var table = []role{
 		p.LockManager = s
 		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
 	}},
-	{classifier.ServiceName, false, func(p *Process) (func(context.Context) error, error) {
+	{classifier.ServiceName, 0, func(p *Process) (func(context.Context) error, error) {
 		return classifier.New(classifier.Deps{Log: p.Log, Specs: p.Specs, Now: p.now}).Run, nil
 	}},
-	{ingestrouter.ServiceName, true, func(p *Process) (func(context.Context) error, error) {
+	{ingestrouter.ServiceName, needRaw | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s := ingestrouter.New(ingestrouter.Deps{
 			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Now: p.now, Logger: p.logger,
 		})

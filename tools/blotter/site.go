@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// site is the system that a command works on: the folder of its process, and where
+// everything is that does not lie there.
+type site struct {
+	dir    string
+	places roles.Places
+	said   []string // the flags by which a command finds the same site
+	err    error    // what is wrong with it; config gives it
+}
+
+// inDir is the site of a folder that has everything.
+func inDir(dir string) site { return site{dir: dir, said: saidDir(dir)} }
+
+// siteOf gives the site that a command is told of: by flags, else the environment,
+// else what the folder remembers.
+func siteOf(cmd *cobra.Command) site {
+	dir, err := cmd.Flags().GetString("dir")
+	if err != nil {
+		panic(err) // the root defines it
+	}
+	at := inDir(dir)
+	for _, place := range roles.PlaceList() {
+		flag := cmd.Flags().Lookup(place.Name)
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		uri := flag.Value.String()
+		*place.Of(&at.places) = uri
+		if place.Name != "nats" { // it may hold a password
+			at.said = append(at.said, "--"+place.Name, shellWord(uri))
+		}
+	}
+	remembered, err := roles.ReadPlaces(dir)
+	at.places, at.err = at.places.Or(roles.PlacesOf(os.Getenv)).Or(remembered), err
+	return at
+}
+
+// addPlaceFlags has a command say where everything is.
+func addPlaceFlags(flags *pflag.FlagSet, hidden bool) {
+	for _, place := range roles.PlaceList() {
+		flags.String(place.Name, "", place.What+" ["+place.Variable()+"]")
+		flags.Lookup(place.Name).Hidden = hidden
+	}
+}
+
+// config is the configuration of a process of the site.
+func (at site) config() (roles.Config, error) {
+	cfg := roles.DefaultConfig()
+	cfg.Dir, cfg.Places = at.dir, at.places
+	if at.places.NATS != "" {
+		cfg.Log = eventlog.DefaultConfig()
+	}
+	return cfg, errors.Join(at.err, cfg.Validate())
+}
+
+// flags is what a command must be given to work on the same site, with a space before
+// it; empty if nothing.
+func (at site) flags() string {
+	if len(at.said) == 0 {
+		return ""
+	}
+	return " " + strings.Join(at.said, " ")
+}
+
+func saidDir(dir string) []string {
+	if dir == defaultDir {
+		return nil
+	}
+	return []string{"--dir", shellWord(dir)}
+}
+
+// shellWord quotes a word for a shell where it must be.
+func shellWord(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(plainRunes, r) }) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
+// plainRunes need no quotes in a shell.
+const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:"
+
+// readStore opens the control store of a site for looking, whether a process runs
+// there or not.
+func readStore(ctx context.Context, at site) (roles.Store, error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, err
+	}
+	store, err := roles.OpenStore(ctx, cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, at.unknown()
+	}
+	return store, err
+}
+
+// unknown says that no system has used the site.
+func (at site) unknown() error {
+	return fmt.Errorf("there is no Blotter in %s; name its folder with --dir, or start one with `blotter up`", at.dir)
+}
+
+// known refuses a site that no system has used.
+func (at site) known(ctx context.Context) error {
+	store, err := readStore(ctx, at)
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}
+
+// openLake opens the tables of a site for reading. The error is roles.ErrNoLake if none
+// was ever published there; `replay --out` leaves tables and nothing else.
+func openLake(ctx context.Context, at site) (*lake.Lake, func() error, error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	l, closer, err := roles.OpenLake(ctx, cfg, newLogger(false))
+	if errors.Is(err, roles.ErrNoLake) || errors.Is(err, fs.ErrNotExist) {
+		if err := at.known(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	return l, closer, err
+}
+
+// openFailed opens the bucket of what was set aside.
+func openFailed(ctx context.Context, at site, readOnly bool) (objects.Bucket, func() error, error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	b, closer, err := roles.OpenFailed(ctx, cfg, readOnly)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open what was set aside: %w", err)
+	}
+	return b, closer, nil
+}
