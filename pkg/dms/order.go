@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -117,6 +119,23 @@ func Tied(a, b []byte) bool {
 	const until = 1 + 16 // the kind, and the time in hexadecimal
 	return len(a) > until && len(b) > until && a[0] == '1' && a[until] == '/' &&
 		bytes.Equal(a[:until+1], b[:until+1]) && !bytes.Equal(a, b)
+}
+
+// CommitTime gives when the change of a position was committed at the source, in UTC,
+// as far as the position tells: to the microsecond by a timestamp, to the hundredth of
+// a second by a change sequence; false for rows of a load and in OrderByFile.
+func (p Position) CommitTime() (time.Time, bool) {
+	mode, _, _ := strings.Cut(string(p), "/")
+	switch {
+	case len(mode) == 1+SeqDigits && mode[0] == '1' && isChangeSeq([]byte(mode[1:])):
+		t, err := time.Parse("20060102150405", mode[1:15])
+		hundredths, _ := strconv.Atoi(mode[15:17])
+		return t.Add(time.Duration(hundredths) * 10 * time.Millisecond), err == nil
+	case len(mode) == 1+16 && mode[0] == '1':
+		u, err := strconv.ParseUint(mode[1:], 16, 64)
+		return time.UnixMicro(int64(u ^ 1<<63)).UTC(), err == nil
+	}
+	return time.Time{}, false
 }
 
 func isChangeSeq(seq []byte) bool {

@@ -216,3 +216,29 @@ func TestTied(t *testing.T) {
 		t.Error("files tie where only they order")
 	}
 }
+
+func TestCommitTime(t *testing.T) {
+	at := time.Date(2024, 1, 15, 7, 0, 1, 230_000_000, time.UTC)
+	position := func(mode OrderMode, seq string) Position {
+		b, err := AppendChangePosition(nil, mode, []byte(seq), at.UnixMicro(), "T1/2/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Position(b)
+	}
+	for _, tt := range []struct {
+		name     string
+		position Position
+		known    bool
+	}{
+		{"timestamp", position(OrderByTimestamp, ""), true},
+		{"sequence", position(OrderByChangeSeq, "2024011507000123"+"0000000000000000007"), true},
+		{"sequence without a time", position(OrderByChangeSeq, "00000000000000000000000000000000007"), false},
+		{"file", position(OrderByFile, ""), false},
+		{"load", LoadPosition("L1/2/a"), false},
+	} {
+		if got, known := tt.position.CommitTime(); known != tt.known || known && !got.Equal(at) {
+			t.Errorf("%s: %s, %t", tt.name, got, known)
+		}
+	}
+}

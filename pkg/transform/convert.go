@@ -39,6 +39,8 @@ type converter struct {
 	moves  bool // the file has before-images of key columns
 	// rejects takes rows at fault one by one; nil: one such row fails the file.
 	rejects *rejects
+	// passing: rows at fault are passed over.
+	passing bool
 	// told is given what is wrong with each row at fault; nil: nobody asks.
 	told func([]Failure)
 	emit func(record) error
@@ -101,7 +103,10 @@ func (c *converter) convert(r fileRow) error {
 
 // failed reports whether the file is to be read only to count its bad rows.
 func (c *converter) failed() bool {
-	if c.rejects == nil {
+	switch {
+	case c.passing:
+		return false
+	case c.rejects == nil:
 		return c.faults.any()
 	}
 	return c.counts.Rejected > MaxRejectedRows

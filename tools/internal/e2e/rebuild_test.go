@@ -21,8 +21,8 @@ import (
 )
 
 // checkRebuilt: the files that the log names give the rows of each table once more,
-// as of the end and as of a publication before it, in batches of another size. Then
-// one row is changed behind Blotter's back, and is named.
+// as of the end and as of a publication before it, in batches of another size, and the
+// life of some rows. Then one row is changed behind Blotter's back, and is named.
 func (w *world) checkRebuilt(o observer, records []eventlog.Record, specs []registry.Table) {
 	t := w.t
 	t.Helper()
@@ -58,6 +58,7 @@ func (w *world) checkRebuilt(o observer, records []eventlog.Record, specs []regi
 			}
 		}
 	}
+	w.checkExplained(o, stores, specs)
 	w.tamper(o, stores, specs[w.rng.IntN(len(specs))].ID, records[len(records)-1].Seq)
 }
 

@@ -1,0 +1,330 @@
+package explain
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/transform"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// What came of a change.
+const (
+	Holds       = "holds"       // it is what the table has
+	Removed     = "removed"     // it removed the row, and nothing later brought it back
+	Overtaken   = "overtaken"   // a later change took its place
+	Late        = "late"        // it came when a later change was published already, and changed nothing
+	Replaced    = "replaced"    // a full load replaced the table
+	Superseded  = "superseded"  // its file was never published, since a newer load took its place
+	Unpublished = "unpublished" // its file is not published
+)
+
+// Touch is one change of the row's key.
+type Touch struct {
+	FileID dms.FileID `json:"file_id"`
+	Key    string     `json:"key"` // of the raw object
+	Kind   string     `json:"kind"`
+	Row    int64      `json:"row"`
+	// Op is I, U or D; "moved away" for an update that gave the row another key.
+	Op       string       `json:"op"`
+	Position dms.Position `json:"position"`
+	// Committed is when the change was committed at the source, as far as its position
+	// tells.
+	Committed time.Time `json:"committed,omitzero"`
+	Published time.Time `json:"published,omitzero"`
+	Token     uint64    `json:"token,omitempty"`
+	Snapshot  int64     `json:"snapshot,omitempty"`
+	Fate      string    `json:"fate"`
+	// By is the change that overtook it, the publication that replaced it, or why its
+	// file is not published.
+	By string `json:"by,omitempty"`
+	// MendedOf is the file that the row belongs to where an operator mended it.
+	MendedOf dms.FileID              `json:"mended_of,omitempty"`
+	Values   map[string]*string      `json:"values,omitempty"`
+	values   []transform.ChangeValue // in the order of the table
+	file     *file
+}
+
+// ShownValues gives the values in the order of the table; none unless asked for.
+func (t *Touch) ShownValues() []transform.ChangeValue { return t.values }
+
+// Unread is a file that may have changed the row, and could not be read.
+type Unread struct {
+	FileID dms.FileID `json:"file_id"`
+	Key    string     `json:"key"`
+	Status string     `json:"status"`
+	Reason string     `json:"reason"`
+}
+
+// Place is a row of a file.
+type Place struct {
+	FileID dms.FileID `json:"file_id"`
+	Row    int64      `json:"row"`
+}
+
+// Life is the life of one row.
+type Life struct {
+	Table dms.TableID `json:"table"`
+	Seq   uint64      `json:"seq"` // the newest event of the log that counts
+	// Touches are its changes in the order of their positions: what is not in force
+	// stands among them.
+	Touches []*Touch `json:"touches"`
+	// Files counts those that the log knows, ByRange those that the ranges of their keys
+	// ruled out, ByKey those that their staged keys did, Scanned those that were read.
+	Files   int      `json:"files"`
+	ByRange int      `json:"ruled_out_by_range"`
+	ByKey   int      `json:"ruled_out_by_key"`
+	Scanned int      `json:"scanned"`
+	Unread  []Unread `json:"unread,omitempty"`
+	// SetAside counts rows of the files that could not be taken: whose they are nobody
+	// can tell.
+	SetAside int64 `json:"rows_set_aside,omitempty"`
+	// Lake is what the lake holds; Agrees tells whether that is what the files give.
+	Lake   []Place `json:"lake"`
+	Agrees bool    `json:"agrees"`
+	// Unknown: the lake's snapshot of the log's end has expired, or is not there.
+	Unknown bool `json:"lake_unknown,omitempty"`
+}
+
+// Deps are what an explanation reads.
+type Deps struct {
+	Log                  Log
+	Raw, Staging, Failed objects.Bucket
+	Lake                 *lake.Lake // nil: nothing was published yet
+	Transform            transform.Config
+}
+
+// Query is the row that is asked for.
+type Query struct {
+	Table dms.TableID
+	// Key gives the encoded key by the newest registration.
+	Key func(columns []string, parse func(values []string) ([]byte, error)) ([]byte, error)
+	// ShowValues keeps the values of the changes.
+	ShowValues bool
+}
+
+// ErrUnknown: the log holds nothing of the table.
+var ErrUnknown = errors.New("the log holds no registration of this table")
+
+// Explain tells the life of a row.
+func Explain(ctx context.Context, deps Deps, q Query) (*Life, error) {
+	h, err := readHistory(ctx, deps.Log, eventlog.Filter{Table: q.Table})
+	if err != nil {
+		return nil, err
+	}
+	spec, ok := h.specs[h.state.SpecVersion]
+	if !ok {
+		return nil, ErrUnknown
+	}
+	key, err := q.Key(spec.PrimaryKey, func(values []string) ([]byte, error) { return transform.ParseKey(spec, values) })
+	if err != nil {
+		return nil, err
+	}
+	e := &explainer{deps: deps, query: q, history: h, key: key, life: &Life{Table: q.Table, Seq: h.last, Touches: []*Touch{}, Lake: []Place{}}}
+	for _, f := range h.sorted() {
+		e.life.Files++
+		if err := e.file(ctx, f); err != nil {
+			return nil, fmt.Errorf("file %s (%s): %w", f.ID, f.Object.Key, err)
+		}
+	}
+	e.judge()
+	return e.life, e.ask(ctx)
+}
+
+type explainer struct {
+	deps    Deps
+	query   Query
+	history *history
+	key     []byte
+	life    *Life
+}
+
+// file finds the changes of the key in one file.
+func (e *explainer) file(ctx context.Context, f *file) error {
+	if f.Counts != nil && f.inForce() {
+		e.life.SetAside += f.Counts.GetRejected()
+	}
+	out, err := e.mayHold(ctx, f)
+	if err != nil {
+		return err
+	}
+	if out {
+		return nil
+	}
+	spec, ok := e.history.specs[f.spec]
+	if !ok {
+		return fmt.Errorf("it was staged by registration %d, which the log does not hold", f.spec)
+	}
+	e.life.Scanned++
+	job := transform.Job{Table: spec, File: dms.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part, Mending: f.Mending.Original()}, Token: max(f.Token, 1)}
+	err = transform.EachChange(ctx, e.deps.Transform, transform.Deps{Raw: e.deps.Raw, Failed: e.deps.Failed}, job, e.key, func(c transform.Change) error {
+		e.life.Touches = append(e.life.Touches, e.touch(f, c))
+		return nil
+	})
+	var refused *transform.Failure
+	if errors.As(err, &refused) {
+		e.life.Unread = append(e.life.Unread, Unread{FileID: f.ID, Key: f.Object.Key, Status: string(f.Status), Reason: refused.Code + ": " + refused.Message})
+		return nil
+	}
+	return err
+}
+
+// mayHold asks the staged output of a file whether it holds the key: out if it does
+// not. Without staged output nothing is known.
+func (e *explainer) mayHold(ctx context.Context, f *file) (out bool, err error) {
+	if f.Staged == nil {
+		return false, nil
+	}
+	m, err := transform.ReadManifest(ctx, e.deps.Staging, f.Staged.ManifestKey, f.Staged.ManifestSHA256)
+	if errors.Is(err, objects.ErrNotFound) || errors.Is(err, transform.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	spec := e.history.specs[f.spec]
+	near := false
+	for _, s := range slices.Concat(m.Rows, m.Deletes) {
+		if !s.MayHold(e.key) {
+			continue
+		}
+		near = true
+		r, err := transform.OpenStaged(ctx, e.deps.Staging, s)
+		if errors.Is(err, objects.ErrNotFound) || errors.Is(err, transform.ErrCorrupt) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		held, err := r.Holds(ctx, transform.KeyColumns(spec), e.key)
+		if err := errors.Join(err, r.Close()); err != nil {
+			if errors.Is(err, transform.ErrCorrupt) {
+				return false, nil
+			}
+			return false, err
+		}
+		if held {
+			return false, nil
+		}
+	}
+	if near {
+		e.life.ByKey++
+	} else {
+		e.life.ByRange++
+	}
+	return true, nil
+}
+
+func (e *explainer) touch(f *file, c transform.Change) *Touch {
+	t := &Touch{
+		FileID: f.ID, Key: f.Object.Key, Kind: f.Kind.String(), Row: c.Row, Op: string(c.Op), Position: c.Position, file: f,
+		MendedOf: f.Mending.FileID,
+	}
+	if c.Moved {
+		t.Op = "moved away"
+	}
+	t.Committed, _ = c.Position.CommitTime()
+	if f.published != nil {
+		t.Published, t.Token, t.Snapshot = f.published.at.UTC(), f.published.token, f.published.snapshot
+	}
+	if e.query.ShowValues {
+		t.values, t.Values = c.Values, map[string]*string{}
+		for _, v := range c.Values {
+			t.Values[v.Column] = v.Text
+		}
+	}
+	return t
+}
+
+// removes reports whether the key has no row after the change.
+func (t *Touch) removes() bool { return t.Op == "D" || t.Op == "moved away" }
+
+// before orders changes as the table does. Of one row that removes a key and gives it
+// again there is nothing to order: an update that moves nothing is one change.
+func before(a, b *Touch) int {
+	return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Row, b.Row), cmp.Compare(a.FileID, b.FileID))
+}
+
+// judge says what came of each change: the last one of those in force counts.
+func (e *explainer) judge() {
+	touches := e.life.Touches
+	slices.SortStableFunc(touches, before)
+	var next *Touch // the one in force after the current one
+	for _, t := range slices.Backward(touches) {
+		f := t.file
+		switch {
+		case f.replacedBy != nil:
+			t.Fate, t.By = Replaced, fmt.Sprintf("the full load that token %d published", f.replacedBy.token)
+		case f.published == nil && (f.Superseded || f.Status == lockmanager.Ignored && f.Reason == lockmanager.ReasonSuperseded):
+			t.Fate = Superseded
+		case f.published == nil:
+			t.Fate, t.By = Unpublished, string(f.Status)
+		case next == nil && t.removes():
+			t.Fate, next = Removed, t
+		case next == nil:
+			t.Fate, next = Holds, t
+		default:
+			t.Fate, t.By = Overtaken, fmt.Sprintf("row %d of file %s", next.Row, next.FileID)
+			if laterCame(touches, t) {
+				t.Fate = Late
+			}
+			next = t
+		}
+	}
+}
+
+// laterCame reports whether a later change in force was published before t was.
+func laterCame(touches []*Touch, t *Touch) bool {
+	for _, o := range touches {
+		if o.file.inForce() && before(t, o) < 0 && o.file.published.seq < t.file.published.seq {
+			return true
+		}
+	}
+	return false
+}
+
+// ask looks up what the lake holds.
+func (e *explainer) ask(ctx context.Context) error {
+	var want []Place
+	for _, t := range e.life.Touches {
+		if t.Fate == Holds {
+			want = append(want, Place{t.FileID, t.Row})
+		}
+	}
+	if e.history.snapshot == 0 {
+		e.life.Agrees = len(want) == 0
+		return nil
+	}
+	if e.deps.Lake == nil {
+		e.life.Unknown = true
+		return nil
+	}
+	set, err := e.deps.Lake.RowsAt(ctx, e.query.Table, e.history.snapshot)
+	if errors.Is(err, lake.ErrNoTable) || errors.Is(err, lake.ErrNoSnapshot) {
+		e.life.Unknown = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	spec := e.history.specs[e.history.state.SpecVersion]
+	found, err := set.Lookup(ctx, spec.PrimaryKey, bytes.Clone(e.key))
+	if err != nil {
+		return err
+	}
+	for _, r := range found.Rows {
+		// A mended row bears the file and the number that it has always had.
+		e.life.Lake = append(e.life.Lake, Place{r.File, r.Number})
+	}
+	e.life.Agrees = slices.Equal(e.life.Lake, want)
+	return nil
+}
