@@ -15,7 +15,6 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/tools/internal/explain"
-	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 const explainHelp = `Tell the life of one row: each row of each file that changed its key, in the order of
@@ -56,7 +55,7 @@ func newExplain() *cobra.Command {
 				return err
 			}
 			q := explain.Query{Table: id, ShowValues: showValues, Key: keyOf(args[1:])}
-			life, err := explainRow(cmd.Context(), dirOf(cmd), q)
+			life, err := explainRow(cmd.Context(), siteOf(cmd), q)
 			if err != nil {
 				return err
 			}
@@ -114,22 +113,17 @@ func keyOf(args []string) func([]string, func([]string) ([]byte, error)) ([]byte
 	}
 }
 
-func explainRow(ctx context.Context, dir string, q explain.Query) (life *explain.Life, err error) {
-	c, err := connect(ctx, dir, false)
+func explainRow(ctx context.Context, at site, q explain.Query) (life *explain.Life, err error) {
+	c, stores, closer, err := openAudit(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	stores, err := roles.OpenStores(ctx, dir, newLogger(false))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stores.Close()) }()
+	defer func() { err = errors.Join(err, closer()) }()
 	life, err = explain.Explain(ctx, explain.Deps{
 		Log: c.log, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Transform: transform.DefaultConfig(),
 	}, q)
 	if errors.Is(err, explain.ErrUnknown) {
-		return nil, fmt.Errorf("table %s is not registered here; see `blotter tables%s`", q.Table, dirFlag(dir))
+		return nil, fmt.Errorf("table %s is not registered here; see `blotter tables%s`", q.Table, at.flags())
 	}
 	return life, err
 }

@@ -51,20 +51,11 @@ var errRowsDiffer = errors.New("not every row could be proven; what is wrong is 
 
 // replayRows rebuilds and compares tables, one after the other.
 func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, out, progress io.Writer) (err error) {
-	c, err := connect(ctx, at, false)
+	c, stores, closer, err := openAudit(ctx, at)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	cfg, err := at.config()
-	if err != nil {
-		return err
-	}
-	stores, err := roles.OpenStores(ctx, cfg, newLogger(false))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stores.Close()) }()
+	defer func() { err = errors.Join(err, closer()) }()
 	into, keep, err := copyIn(ctx, o.out)
 	if err != nil {
 		return err

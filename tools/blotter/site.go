@@ -154,3 +154,18 @@ func openFailed(ctx context.Context, at site, readOnly bool) (objects.Bucket, fu
 	}
 	return b, closer, nil
 }
+
+// openAudit reaches the system of a site, and opens its buckets and tables for looking.
+func openAudit(ctx context.Context, at site) (c *client, stores *roles.Stores, closer func() error, err error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = connect(ctx, at, false); err != nil {
+		return nil, nil, nil, err
+	}
+	if stores, err = roles.OpenStores(ctx, cfg, newLogger(false)); err != nil {
+		return nil, nil, nil, errors.Join(err, c.close())
+	}
+	return c, stores, func() error { return errors.Join(stores.Close(), c.close()) }, nil
+}
