@@ -278,3 +278,40 @@ func TestTheServerRestarts(t *testing.T) {
 		t.Errorf("%d answers to 60 events", out.count())
 	}
 }
+
+// A server that is gone answers nothing. No call waits for it longer than a call
+// may take, however far away the deadline of its caller is.
+func TestNoCallWaitsForAServerThatIsGone(t *testing.T) {
+	scfg := natsserver.DefaultConfig()
+	scfg.Dir = t.TempDir()
+	server, err := natsserver.Start(t.Context(), scfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig()
+	cfg.CallTimeout = 20 * time.Millisecond
+	l := openLog(t, server.URL(), cfg)
+	if _, err := l.PublishOnce(t.Context(), arrived(reports, 1)); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for name, call := range map[string]func() error{
+		"Last":        func() error { _, err := l.Last(ctx); return err },
+		"Idle":        func() error { _, err := l.resting(ctx, []string{"classifier"}); return err },
+		"PublishOnce": func() error { _, err := l.PublishOnce(ctx, arrived(reports, 2)); return err },
+		"lastOf":      func() error { _, err := l.lastOf(ctx, "blotter.>"); return err },
+		"scan":        func() error { return l.scan(ctx, "blotter.>", 0, 9, func(scanned) {}) },
+		"Read": func() error {
+			for _, err := range l.Read(ctx, Filter{}) {
+				return err
+			}
+			return nil
+		},
+	} {
+		if err := call(); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			t.Errorf("%s: %v, expected that it gives up", name, err)
+		}
+	}
+}

@@ -41,6 +41,8 @@ func (l *Log) resting(ctx context.Context, services []string) ([]*jetstream.Cons
 		}
 	}
 	var out []*jetstream.ConsumerInfo
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CallTimeout)
+	defer cancel()
 	list := l.stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		if waiting[info.Name] && info.NumPending == 0 && info.NumAckPending == 0 {

@@ -117,15 +117,20 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log,
 
 func (l *Log) bind(ctx context.Context) error {
 	want := l.cfg.stream()
-	var err error
+	ctx, cancel := context.WithTimeout(ctx, 2*l.cfg.CallTimeout)
+	defer cancel()
+	var (
+		stream jetstream.Stream
+		err    error
+	)
 	if l.existing {
-		l.stream, err = l.js.Stream(ctx, l.cfg.Stream)
+		stream, err = l.js.Stream(ctx, l.cfg.Stream)
 	} else {
 		// Creating is idempotent for equal settings and an error for others, hence it
 		// is asked first: two processes may start at once.
-		l.stream, err = l.js.CreateStream(ctx, want)
+		stream, err = l.js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			l.stream, err = l.js.Stream(ctx, l.cfg.Stream)
+			stream, err = l.js.Stream(ctx, l.cfg.Stream)
 		}
 	}
 	switch {
@@ -134,7 +139,8 @@ func (l *Log) bind(ctx context.Context) error {
 	case err != nil:
 		return denied(l.nc, err)
 	}
-	got := l.stream.CachedInfo().Config
+	l.stream = boundedStream{stream, l.cfg.CallTimeout}
+	got := stream.CachedInfo().Config
 	if !l.existing {
 		err = verify(want, got)
 	}
