@@ -12,7 +12,7 @@ import (
 
 // checkExplained: whatever happened on its way, the life of each row ends as the lake
 // has it: with a row where there is one, and without where there is none.
-func (w *world) checkExplained(o observer, stores *roles.Stores, specs []registry.Table) {
+func (w rebuiltWorld) checkExplained(stores *roles.Stores, specs []registry.Table) {
 	t := w.t
 	t.Helper()
 	for _, spec := range specs {
@@ -22,12 +22,12 @@ func (w *world) checkExplained(o observer, stores *roles.Stores, specs []registr
 		for range 3 {
 			id := fmt.Sprint(10 + w.rng.IntN(20))
 			life, err := explain.Explain(t.Context(), explain.Deps{
-				Log: o.log, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Transform: transform.DefaultConfig(),
+				Log: w.at.Log, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Transform: transform.DefaultConfig(),
 			}, explain.Query{Table: spec.ID, Key: func(_ []string, parse func([]string) ([]byte, error)) ([]byte, error) { return parse([]string{id}) }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, there := w.data.rows[spec.ID.Table][id]
+			there := w.at.IDs[spec.ID][id]
 			holds := slices.ContainsFunc(life.Touches, func(t *explain.Touch) bool { return t.Fate == explain.Holds })
 			if !life.Agrees || holds != there || len(life.Lake) > 0 != there {
 				t.Errorf("%s, id %s (there %t): %+v", spec.ID, id, there, life)

@@ -16,6 +16,7 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	"github.com/openblotter/blotter/tools/internal/cases"
+	"github.com/openblotter/blotter/tools/internal/hammer"
 	"github.com/openblotter/blotter/tools/internal/roles"
 	"github.com/openblotter/blotter/tools/internal/sample"
 )
@@ -185,14 +186,15 @@ func checkStopped(t *testing.T, s *system, drop *sample.Drop, lives []life) {
 		}
 	}()
 	records := readLog(t, p.Log)
-	checkEvents(t, records)
+	holds(t, hammer.CheckEvents(records), nil)
 	checkLives(t, lives, records)
 	specs, err := registry.Parse([]byte(drop.Registration), "tables.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, spec := range specs {
-		checkFolds(t, records, p.Store, spec.ID)
+		found, err := hammer.CheckFold(t.Context(), records, p.Store, spec.ID)
+		holds(t, found, err)
 		if n, err := p.Hold.Len(t.Context(), spec.ID); err != nil || n > 0 {
 			t.Errorf("%s: %d files in the hold queue (%v)", spec.ID, n, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,4 +150,13 @@ func (s *system) write(content []byte, key string, modified time.Time) {
 	if err := os.Rename(tmp, to); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// testLogger writes only with BLOTTER_TEST_LOG set.
+func testLogger() *slog.Logger {
+	w := io.Discard
+	if os.Getenv("BLOTTER_TEST_LOG") != "" {
+		w = os.Stderr
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

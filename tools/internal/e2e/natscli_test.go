@@ -25,9 +25,9 @@ func TestNATSCommandLine(t *testing.T) {
 		}
 		t.Skip("the nats CLI is not on the path")
 	}
-	s := newSystem(t, "", crashRegistration)
-	for _, f := range newCrashData(1).generation("reports", 0) {
-		s.write([]byte(f.content), f.key(), f.modified)
+	s := newSystem(t, "", smallRegistration)
+	for _, f := range smallFiles() {
+		s.write([]byte(f.content), f.key, f.modified)
 	}
 	url := s.serve()
 
@@ -37,7 +37,7 @@ func TestNATSCommandLine(t *testing.T) {
 		t.Errorf("nats stream ls does not show the stream:\n%s", out)
 	}
 	// Registrations are events of their own: there is something to see at once.
-	out := natsCLI(ctx, t, cli, url, "sub", "--stream", "BLOTTER", "--all", "--count", "4", "--raw", "--translate", binary+" decode")
+	out := natsCLI(ctx, t, cli, url, "sub", "--stream", "BLOTTER", "--all", "--count", "2", "--raw", "--translate", binary+" decode")
 	events := json.NewDecoder(strings.NewReader(out))
 	names := map[string]bool{}
 	for {

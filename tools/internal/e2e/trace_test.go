@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestOneTraceForEachFile(t *testing.T) {
 // the files.
 func publishGeneration(t *testing.T, p *roles.Process, dir string) []string {
 	t.Helper()
-	specs, err := registry.Parse([]byte(crashRegistration), "tables.yaml")
+	specs, err := registry.Parse([]byte(smallRegistration), "tables.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +82,10 @@ func publishGeneration(t *testing.T, p *roles.Process, dir string) []string {
 	if err != nil || reply.Refused != "" {
 		t.Fatal(reply.Refused, err)
 	}
-	files := newCrashData(1).generation(spec.ID.Table, 0)
+	files := smallFiles()
+	s := system{t: t, raw: filepath.Join(dir, "raw")}
 	for _, f := range files {
-		f.put(t, dir)
+		s.write([]byte(f.content), f.key, f.modified)
 	}
 	if err := p.WholeFiles(t.Context()); err != nil {
 		t.Fatal(err)

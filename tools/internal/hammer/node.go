@@ -1,14 +1,10 @@
-package e2e
+package hammer
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -18,6 +14,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/holdqueue"
 	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
 	"github.com/openblotter/blotter/pkg/jobs"
 	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
@@ -36,10 +33,9 @@ import (
 
 // site is what outlives the processes: a folder and a NATS server.
 type site struct {
-	dir      string
-	url      string
-	replicas int
-	plan     *plan
+	cfg   Config
+	url   string
+	clock *clock
 }
 
 // logConfig has a window for duplicates that is over before anything is
@@ -53,102 +49,6 @@ func logConfig() eventlog.Config {
 	return cfg
 }
 
-// testLogger writes only with BLOTTER_TEST_LOG set.
-func testLogger() *slog.Logger {
-	w := io.Discard
-	if os.Getenv("BLOTTER_TEST_LOG") != "" {
-		w = os.Stderr
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-// node is one process with all services, which may die at every step.
-type node struct {
-	*mortal
-	log     *eventlog.Log
-	store   stores
-	hold    holdqueueReader
-	lake    *lake.Lake
-	router  *ingestrouter.Service
-	locks   *lockmanager.Service
-	raw     mortalBucket
-	staging mortalBucket
-
-	run     []func(context.Context) error
-	closers []func() error
-}
-
-// holdqueueReader is the hold queue, for looking.
-type holdqueueReader interface{ mortalHold() mortalQueue }
-
-func (q mortalQueue) mortalHold() mortalQueue { return q }
-
-// openNode opens everything anew, as a process does that starts.
-func openNode(ctx context.Context, s *site) (n *node, err error) {
-	n = &node{mortal: newMortal(s.plan)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.close())
-		}
-	}()
-	nc, err := eventlog.Connect(s.url, "test", testLogger())
-	if err != nil {
-		return n, err
-	}
-	n.closers = append(n.closers, func() error { nc.Close(); return nil })
-	if n.log, err = eventlog.Open(ctx, nc, logConfig(), eventlog.WithFaults(n.mortal), eventlog.WithLogger(testLogger())); err != nil {
-		return n, err
-	}
-	store, err := controlsqlite.Open(ctx, filepath.Join(s.dir, "control.db"))
-	if err != nil {
-		return n, err
-	}
-	n.closers = append(n.closers, store.Close)
-	n.store = mortalStore{store, n.mortal}
-	hold, err := holdsqlite.Open(ctx, filepath.Join(s.dir, "hold.db"))
-	if err != nil {
-		return n, err
-	}
-	n.closers = append(n.closers, hold.Close)
-	queue := mortalQueue{hold, n.mortal}
-	n.hold = queue
-	failed, runner, err := n.openBuckets(ctx, s)
-	if err != nil {
-		return n, err
-	}
-	return n, n.makeServices(s, nc, queue, failed, runner)
-}
-
-func (n *node) openBuckets(ctx context.Context, s *site) (failed objects.Bucket, runner jobs.Runner, err error) {
-	buckets := map[string]mortalBucket{}
-	for name, opts := range map[string][]local.Option{
-		"raw": {local.ReadOnly()}, "staging": {local.Immutable()}, "curated": {local.Immutable()}, "failed": nil,
-	} {
-		b, err := local.New(name, filepath.Join(s.dir, name), opts...)
-		if err != nil {
-			return nil, nil, err
-		}
-		n.closers = append(n.closers, b.Close)
-		buckets[name] = mortalBucket{b, n.mortal}
-	}
-	n.raw, n.staging = buckets["raw"], buckets["staging"]
-	base := url.URL{Scheme: "file", Path: filepath.Join(s.dir, "curated")}
-	warehouse, err := lake.NewIO(buckets["curated"], base.String())
-	if err != nil {
-		return nil, nil, err
-	}
-	n.closers = append(n.closers, warehouse.Close)
-	catalog, err := lakesqlite.Open(filepath.Join(s.dir, "catalog.db"), warehouse)
-	if err != nil {
-		return nil, nil, err
-	}
-	n.closers = append(n.closers, catalog.Close)
-	n.lake, err = lake.Open(ctx, lakeConfig(), lake.Deps{
-		Catalog: catalog, IO: warehouse, Staging: buckets["staging"], Logger: testLogger(), Step: n.lakeStep,
-	})
-	return buckets["failed"], jobslocal.New(buckets["raw"], buckets["staging"], buckets["failed"], transform.DefaultConfig()), err
-}
-
 // lakeConfig has small tables wear out, so that their maintenance is due all the
 // time.
 func lakeConfig() lake.Config {
@@ -156,6 +56,90 @@ func lakeConfig() lake.Config {
 	cfg.SmallTableRows, cfg.RewriteFraction = 0, 1
 	cfg.Maintenance.MaxSmallFiles, cfg.Maintenance.MaxFileDeletes, cfg.Maintenance.MaxManifests = 1, 1, 2
 	return cfg
+}
+
+// node is one process with all services, which may die at every step.
+type node struct {
+	*mortal
+	site   *site
+	log    *eventlog.Log
+	store  stores
+	hold   holdqueue.Queue
+	lake   *lake.Lake
+	router *ingestrouter.Service
+	locks  *lockmanager.Service
+
+	raw, staging, failed mortalBucket
+	runner               jobs.Runner
+
+	run     []func(context.Context) error
+	closers []func() error
+}
+
+// openNode opens everything anew, as a process does that starts.
+func openNode(ctx context.Context, s *site, p *plan) (n *node, err error) {
+	n = &node{mortal: newMortal(p, s.clock), site: s}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	nc, err := eventlog.Connect(s.url, "hammer", s.cfg.Logger)
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, func() error { nc.Close(); return nil })
+	if n.log, err = eventlog.Open(ctx, nc, logConfig(), eventlog.WithFaults(n.mortal), eventlog.WithLogger(s.cfg.Logger)); err != nil {
+		return n, err
+	}
+	store, err := controlsqlite.Open(ctx, filepath.Join(s.cfg.Dir, "control.db"))
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, store.Close)
+	n.store = mortalStore{store, n.mortal}
+	hold, err := holdsqlite.Open(ctx, filepath.Join(s.cfg.Dir, "hold.db"))
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, hold.Close)
+	n.hold = mortalQueue{hold, n.mortal}
+	if err := n.openBuckets(ctx); err != nil {
+		return n, err
+	}
+	return n, n.makeServices(nc)
+}
+
+func (n *node) openBuckets(ctx context.Context) error {
+	dir := n.site.cfg.Dir
+	buckets := map[string]mortalBucket{}
+	for name, opts := range map[string][]local.Option{
+		"raw": {local.ReadOnly()}, "staging": {local.Immutable()}, "curated": {local.Immutable()}, "failed": nil,
+	} {
+		b, err := local.New(name, filepath.Join(dir, name), opts...)
+		if err != nil {
+			return err
+		}
+		n.closers = append(n.closers, b.Close)
+		buckets[name] = mortalBucket{b, n.mortal}
+	}
+	n.raw, n.staging, n.failed = buckets["raw"], buckets["staging"], buckets["failed"]
+	base := url.URL{Scheme: "file", Path: filepath.Join(dir, "curated")}
+	warehouse, err := lake.NewIO(buckets["curated"], base.String())
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, warehouse.Close)
+	catalog, err := lakesqlite.Open(filepath.Join(dir, "catalog.db"), warehouse)
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, catalog.Close)
+	n.lake, err = lake.Open(ctx, lakeConfig(), lake.Deps{
+		Catalog: mortalCatalog{catalog, n.mortal}, IO: warehouse, Staging: n.staging, Logger: n.site.cfg.Logger, Step: n.lakeStep,
+	})
+	n.runner = jobslocal.New(n.raw, n.staging, n.failed, transform.DefaultConfig())
+	return err
 }
 
 // sharing has the replicas of a service share its partitions.
@@ -174,34 +158,35 @@ type serviceLog interface {
 	gluedispatcher.Log
 }
 
-func (n *node) makeServices(s *site, nc *nats.Conn, queue mortalQueue, failed objects.Bucket, runner jobs.Runner) error {
+func (n *node) makeServices(nc *nats.Conn) error {
 	var log serviceLog = n.log
-	if s.replicas > 1 {
+	if n.site.cfg.Replicas > 1 {
 		log = sharing{n.log}
 	}
-	now := func() time.Time { return time.Now().UTC() }
+	now, logger := n.clock.now, n.site.cfg.Logger
 	specs := control.NewSpecs(n.store)
 	dispatch := jobs.DispatchConfig{Parallel: 2, Attempts: 2, Backoff: time.Millisecond}
-	lambda, err := lambdatransformer.New(lambdatransformer.Config{InProcess: dispatch, Lambda: dispatch}, lambdatransformer.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
+	lambda, err := lambdatransformer.New(lambdatransformer.Config{InProcess: dispatch, Lambda: dispatch}, lambdatransformer.Deps{Log: log, Runner: n.runner, Specs: specs, Now: now, Logger: logger})
 	if err != nil {
 		return err
 	}
-	glue, err := gluedispatcher.New(gluedispatcher.Config{InProcess: dispatch, Glue: dispatch}, gluedispatcher.Deps{Log: log, Runner: runner, Specs: specs, Now: now, Logger: testLogger()})
+	glue, err := gluedispatcher.New(gluedispatcher.Config{InProcess: dispatch, Glue: dispatch}, gluedispatcher.Deps{Log: log, Runner: n.runner, Specs: specs, Now: now, Logger: logger})
 	if err != nil {
 		return err
 	}
 	cfg := lockmanager.DefaultConfig()
-	cfg.Tick, cfg.BatchFiles, cfg.LoadFiles = 100*time.Millisecond, 2, 2
-	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween = 2, 3, 1
-	n.locks, err = lockmanager.New(cfg, lockmanager.Deps{Log: log, Store: n.store, Hold: queue, Now: now, Logger: testLogger()})
+	cfg.Tick, cfg.GrantTimeout, cfg.MaintainTimeout = 100*time.Millisecond, grantTimeout, grantTimeout
+	cfg.BatchFiles, cfg.LoadFiles = 2, 2
+	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween, cfg.MaintainRetry = 2, 3, 1, time.Second
+	n.locks, err = lockmanager.New(cfg, lockmanager.Deps{Log: log, Store: n.store, Hold: n.hold, Now: now, Logger: logger})
 	if err != nil {
 		return err
 	}
 	n.router = ingestrouter.New(ingestrouter.Deps{
-		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Failed: failed, Now: now, Logger: testLogger(),
+		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Failed: n.failed, Now: now, Logger: logger,
 	})
 	n.run = []func(context.Context) error{
-		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: failed, Now: now, Logger: testLogger()}).Run,
+		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger}).Run,
 		lambda.Run, glue.Run, n.locks.Run,
 		classifier.New(classifier.Deps{Log: log, Specs: specs, Now: now}).Run,
 		n.router.Run,
@@ -243,32 +228,13 @@ func (n *node) close() error {
 		errs = append(errs, n.closers[i]())
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close a node: %w", err)
+		return fmt.Errorf("close a process: %w", err)
 	}
 	return nil
 }
 
-// listedRaw is the raw bucket for ingest-router: every object in it is whole.
-type listedRaw struct{ mortalBucket }
-
-// Scan yields all objects.
-func (r listedRaw) Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return func(yield func(objects.Info, error) bool) {
-		for info, err := range r.List(ctx, prefix) {
-			if err == nil {
-				info, err = r.Stat(ctx, info.Key)
-			}
-			if !yield(info, err) || err != nil {
-				return
-			}
-		}
-	}
+func (n *node) command(ctx context.Context, name string, r lockmanager.CommandRequest) (lockmanager.CommandReply, error) {
+	return n.locks.Execute(ctx, name, r)
 }
 
-// Missed is nothing: a listing of the bucket passes over no file.
-func (r listedRaw) Missed() error { return nil }
-
-// Fresh is Scan.
-func (r listedRaw) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return r.Scan(ctx, prefix)
-}
+var _ objects.Bucket = mortalBucket{}

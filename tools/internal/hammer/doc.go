@@ -1,0 +1,11 @@
+// Package hammer runs the real services on made-up histories while all that can
+// go wrong does: processes die between any two effects, stores throttle, answer
+// too late or write half, workers stall past their deadline and wake, the NATS
+// server restarts, files come twice, in any order, and late. In the end every
+// invariant of Blotter is checked against a model that is far simpler than the
+// product: a history knows its rows by how it was made.
+//
+// What a seed decides is decided by it alone: the files, the order in which they
+// come, what goes wrong at which visit of which step for which object. Which of
+// two services gets there first is the machine's to say, as it is in life.
+package hammer
