@@ -55,3 +55,45 @@ func (l *Lake) rowSetAt(ctx context.Context, tbl *table.Table, id int64) (*RowSe
 
 // Live counts the rows, as far as the metadata tells.
 func (s *RowSet) Live() int64 { return s.snap.rows }
+
+// Files counts the live rows by the file that they came from. It reads that one column,
+// and holds one entry for each file.
+func (s *RowSet) Files(ctx context.Context) (map[dms.FileID]int64, error) {
+	files := map[dms.FileID]int64{}
+	want := s.cols[len(s.Columns) : len(s.Columns)+1]
+	for _, f := range s.snap.files {
+		if err := s.countFiles(ctx, f, want, files); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f.FilePath(), err)
+		}
+	}
+	return files, nil
+}
+
+func (s *RowSet) countFiles(ctx context.Context, f *dataFile, want []registry.Column, files map[dms.FileID]int64) (err error) {
+	file, closer, err := s.lake.openParquet(ctx, f.FilePath())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	hidden, err := s.lake.deletedRows(ctx, f)
+	if err != nil {
+		return err
+	}
+	r, err := newRowReader(file, want)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.closePages()) }()
+	for {
+		if r.row&0xfff == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+		if !hidden.has(r.row) {
+			files[dms.FileID(r.value(0).ByteArray())]++
+		}
+	}
+}

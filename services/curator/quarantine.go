@@ -112,6 +112,13 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 	}}, nil
 }
 
+// Quarantine writes the copy and the report of a file that a pause is about, where they
+// lack, and says nothing: the event was said. at is the time of the pause.
+func (s *Service) Quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) error {
+	_, err := s.quarantine(ctx, table, at, e)
+	return err
+}
+
 // waysOn gives the commands that let a table go on behind a file that failed.
 func waysOn(table dms.TableID, file dms.File) []string {
 	retry := fmt.Sprintf("blotter resume '%s' --retry   # read this same file again, once its registration is mended", table)

@@ -92,6 +92,16 @@ func (s *Service) keepRejected(ctx context.Context, spec registry.Table, e *blot
 	return nil
 }
 
+// KeepRejected writes the rejected rows of the files of a publication to the failed
+// bucket again, and says nothing: what there is a report of is taken to be there.
+func (s *Service) KeepRejected(ctx context.Context, table dms.TableID, e *blotterv1.PublishRequested) error {
+	spec, err := s.deps.Specs.Spec(ctx, table, e.GetSpecVersion())
+	if err != nil {
+		return err
+	}
+	return s.keepRejected(ctx, spec, e)
+}
+
 func (s *Service) keepPart(ctx context.Context, spec registry.Table, part *blotterv1.StagedPart) error {
 	file, staged := wire.FileOf(part.GetFile()), part.GetStaged()
 	folder := RejectedFolder(spec.ID, file.ID, staged.GetToken())

@@ -66,7 +66,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("before resume, %s against the rows after it: %s", id, diff)
 		}
 	}
-	for _, args := range [][]string{{"resume", "rms.citations", "--skip"}, {"up", "--until-idle"}} {
+	for _, args := range [][]string{{"fsck"}, {"resume", "rms.citations", "--skip"}, {"up", "--until-idle"}, {"fsck"}, {"replay", "--rows"}} {
 		if out, err := command(t.Context(), nil, append(args, "--dir", dir)...); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -53,7 +54,7 @@ service.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.service, "service", "", "only what this service says: "+strings.Join(roles.Names(), ", "))
+	flags.StringVar(&o.service, "service", "", "only what this service says: "+strings.Join(speakers(), ", "))
 	flags.StringVar(&o.event, "event", "", "only this event, such as FilesPublished")
 	flags.StringVar(&o.since, "since", "", "from this time on: 2h (ago), 2024-03-04, 2024-03-04T06:00:00Z")
 	flags.StringVar(&o.until, "until", "", "up to this time, in the same forms")
@@ -73,8 +74,8 @@ func (o logOptions) filter(args []string, now time.Time) (eventlog.Filter, error
 		f.Table, err = dms.ParseTableID(args[0])
 		note(err)
 	}
-	if o.service != "" && !slices.Contains(roles.Names(), o.service) {
-		note(fmt.Errorf("--service %q: there are %s", o.service, strings.Join(roles.Names(), ", ")))
+	if o.service != "" && !slices.Contains(speakers(), o.service) {
+		note(fmt.Errorf("--service %q: there are %s", o.service, strings.Join(speakers(), ", ")))
 	}
 	if o.event != "" && !isEvent(o.event) {
 		note(fmt.Errorf("--event %q: there is no such event; its name is a message's of blotter.v1, such as FilesPublished", o.event))
@@ -88,6 +89,9 @@ func (o logOptions) filter(args []string, now time.Time) (eventlog.Filter, error
 	note(err)
 	return f, errors.Join(errs...)
 }
+
+// speakers are those who say something in the log.
+func speakers() []string { return append(roles.Names(), fsck.ServiceName) }
 
 // isEvent reports whether the contract has a message of that name.
 func isEvent(name string) bool {

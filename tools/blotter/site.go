@@ -155,13 +155,14 @@ func openFailed(ctx context.Context, at site, readOnly bool) (objects.Bucket, fu
 	return b, closer, nil
 }
 
-// openAudit reaches the system of a site, and opens its buckets and tables for looking.
-func openAudit(ctx context.Context, at site) (c *client, stores *roles.Stores, closer func() error, err error) {
+// openAudit reaches the system of a site, and opens its buckets and tables for looking;
+// own are the roles that it needs if nobody runs there.
+func openAudit(ctx context.Context, at site, own ...string) (c *client, stores *roles.Stores, closer func() error, err error) {
 	cfg, err := at.config()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if c, err = connect(ctx, at, false); err != nil {
+	if c, err = connect(ctx, at, false, own...); err != nil {
 		return nil, nil, nil, err
 	}
 	if stores, err = roles.OpenStores(ctx, cfg, newLogger(false)); err != nil {

@@ -14,7 +14,7 @@ import (
 // words says in one line what an event tells: the file or token first. It holds
 // no value of a row, since events hold none.
 func words(event proto.Message) string {
-	for _, say := range []func(proto.Message) string{sayObject, sayFile, sayGrant, sayTable, sayLoad, sayMaintenance} {
+	for _, say := range []func(proto.Message) string{sayObject, sayFile, sayGrant, sayTable, sayLoad, sayMaintenance, sayRepair} {
 		if s := say(event); s != "" {
 			return s
 		}
@@ -280,4 +280,13 @@ func sayLoad(event proto.Message) string {
 		return parts(generation(e.GetGeneration()), e.GetReason())
 	}
 	return ""
+}
+
+// sayRepair tells of what an operator had mended.
+func sayRepair(event proto.Message) string {
+	e, ok := event.(*blotterv1.FindingRepaired)
+	if !ok {
+		return ""
+	}
+	return parts(e.GetKind()+": "+strings.TrimSpace(shortID(e.GetFileId())+" "+e.GetObjectKey()), e.GetFound(), e.GetDone(), e.GetReason())
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/hammer"
 	"github.com/openblotter/blotter/tools/internal/rebuild"
 	"github.com/openblotter/blotter/tools/internal/roles"
@@ -50,8 +51,8 @@ type rebuiltWorld struct {
 }
 
 // check rebuilds each table as of the end and as of a publication before it, in
-// batches of another size, and tells the life of some rows. Then one row is changed
-// behind Blotter's back, and is named.
+// batches of another size, tells the life of some rows, and finds no damage. Then one
+// row is changed behind Blotter's back, and is named.
 func (w rebuiltWorld) check() {
 	t, records, specs := w.t, w.at.Records, w.at.Tables
 	t.Helper()
@@ -87,7 +88,29 @@ func (w rebuiltWorld) check() {
 		}
 	}
 	w.checkExplained(stores, specs)
+	w.checkAgreed(cfg, stores)
 	w.tamper(stores, specs[w.rng.IntN(len(specs))].ID, records[len(records)-1].Seq)
+}
+
+// checkAgreed: nothing that the crashes left is damage.
+func (w rebuiltWorld) checkAgreed(cfg roles.Config, stores *roles.Stores) {
+	w.t.Helper()
+	hold, closer, err := roles.OpenHold(w.t.Context(), cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	report, err := fsck.Run(w.t.Context(), fsck.Deps{
+		Log: w.at.Log, Control: w.at.Store, Hold: hold, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake,
+	}, dms.TableID{})
+	if err := errors.Join(err, closer()); err != nil {
+		w.t.Fatal(err)
+	}
+	if report.Left() > 0 || report.Tables < len(w.at.Tables) {
+		w.t.Errorf("%d tables were looked at", report.Tables)
+		for _, f := range report.Findings {
+			w.t.Logf("%+v", f)
+		}
+	}
 }
 
 // rebuild rebuilds a table and compares it with the snapshot of that time.

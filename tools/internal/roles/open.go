@@ -274,6 +274,21 @@ func OpenFailed(ctx context.Context, cfg Config, readOnly bool) (objects.Bucket,
 	return p.bucket, p.close, nil
 }
 
+// OpenStaging opens what transforms made, and gives what closes it.
+func OpenStaging(ctx context.Context, cfg Config) (objects.Bucket, func() error, error) {
+	p, err := (&opener{cfg: cfg}).bucket(ctx, "staging", false, local.Immutable())
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.bucket, p.close, nil
+}
+
+// OpenHold opens the hold queue of a system, whether a process runs there or not, and
+// gives what closes it.
+func OpenHold(ctx context.Context, cfg Config) (holdqueue.Queue, func() error, error) {
+	return (&opener{cfg: cfg}).hold(ctx)
+}
+
 // Where gives where an object of a place lies, for a person to find.
 func (c Config) Where(name, key string) string {
 	a, err := c.address(name)

@@ -1,0 +1,161 @@
+package fsck
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Log is what a look needs of the event log.
+type Log interface {
+	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
+}
+
+// attempt is one file under one token.
+type attempt struct {
+	file  dms.FileID
+	token uint64
+}
+
+// facts is what the log tells of a table, as far as other things must agree with it.
+type facts struct {
+	events    int64
+	granted   map[attempt]bool // files that were to be staged under a token
+	tokens    map[uint64]bool  // of all grants
+	snapshots map[int64]bool   // that the curator told of
+	published map[dms.FileID]bool
+	// inForce are the files of the last replacement, and those published after it.
+	inForce  map[dms.FileID]bool
+	newest   int64  // the newest snapshot
+	newestBy uint64 // its token
+	arrived  map[dms.FileID]bool
+	accepted map[dms.FileID]bool
+	said     map[string]bool // what the curator said of tokens
+	released []release
+
+	asked       map[uint64]*blotterv1.PublishRequested // that are not answered yet
+	pauses      map[string]pause                       // by the event's id, that are not answered yet
+	quarantined []quarantined
+	rejected    []rejected
+	keeping     map[attempt]*blotterv1.PublishRequested // of files with rejected rows
+}
+
+// release is a transaction that ended with something that the curator must have said.
+type release struct {
+	token uint64
+	what  string
+	seq   uint64
+}
+
+type pause struct {
+	record eventlog.Record
+	event  *blotterv1.TablePaused
+}
+
+type quarantined struct {
+	event *blotterv1.FileQuarantined
+	by    pause
+}
+
+type rejected struct {
+	event *blotterv1.RowsRejected
+	by    *blotterv1.PublishRequested // nil: not known
+}
+
+func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
+	f := &facts{
+		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
+		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
+		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
+	}
+	for r, err := range log.Read(ctx, eventlog.Filter{Table: id}) {
+		if err != nil {
+			return nil, err
+		}
+		f.events++
+		f.fold(r)
+	}
+	return f, nil
+}
+
+func (f *facts) fold(r eventlog.Record) {
+	switch e := r.Event.(type) {
+	case *blotterv1.ObjectArrived:
+		f.arrived[dms.FileID(e.GetFileId())] = true
+	case *blotterv1.FileAccepted:
+		f.accepted[dms.FileID(e.GetFile().GetFileId())] = true
+	case *blotterv1.LockGranted:
+		f.tokens[e.GetToken()] = true
+		for _, file := range e.GetFiles() {
+			if e.GetTransform() {
+				f.granted[attempt{dms.FileID(file.GetFileId()), e.GetToken()}] = true
+			}
+		}
+	case *blotterv1.MaintenanceGranted:
+		f.tokens[e.GetToken()] = true
+	case *blotterv1.PublishRequested:
+		f.asked[e.GetToken()] = e
+		for _, p := range e.GetParts() {
+			if p.GetStaged().GetCounts().GetRejected() > 0 {
+				f.keeping[attempt{dms.FileID(p.GetStaged().GetFileId()), p.GetStaged().GetToken()}] = e
+			}
+		}
+	case *blotterv1.LockReleased:
+		if e.GetOutcome() == "published" || e.GetOutcome() == "maintained" {
+			f.released = append(f.released, release{e.GetToken(), e.GetOutcome(), r.Seq})
+		}
+	case *blotterv1.TablePaused:
+		if e.GetFailure() != nil && e.GetFile() != nil {
+			f.pauses[r.Envelope.GetId()] = pause{r, e}
+		}
+	case *blotterv1.FileQuarantined:
+		f.quarantined = append(f.quarantined, quarantined{e, f.pauses[r.Envelope.GetCause()]})
+		delete(f.pauses, r.Envelope.GetCause())
+	default:
+		f.curator(r)
+	}
+}
+
+// curator folds what the curator says of tokens.
+func (f *facts) curator(r eventlog.Record) {
+	switch e := r.Event.(type) {
+	case *blotterv1.FilesPublished:
+		if f.asked[e.GetToken()].GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
+			clear(f.inForce)
+		}
+		delete(f.asked, e.GetToken())
+		for _, p := range e.GetFiles() {
+			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = true, true
+		}
+		f.commit("published", e.GetToken(), e.GetSnapshotId())
+	case *blotterv1.GrantFenced:
+		delete(f.asked, e.GetToken())
+		f.commit("fenced", e.GetToken(), e.GetSnapshotId())
+	case *blotterv1.TableMaintained:
+		f.commit("maintained", e.GetToken(), e.GetSnapshotId())
+	case *blotterv1.RowsRejected:
+		var by *blotterv1.PublishRequested
+		for a, asked := range f.keeping {
+			if string(a.file) == e.GetFileId() && strings.Contains(e.GetReportKey(), fmt.Sprintf("/rejected-%d/", a.token)) {
+				by = asked
+			}
+		}
+		f.rejected = append(f.rejected, rejected{e, by})
+	}
+}
+
+func (f *facts) commit(what string, token uint64, snapshot int64) {
+	f.said[saidKey(what, token)] = true
+	if snapshot == 0 {
+		return
+	}
+	f.snapshots[snapshot] = true
+	if token >= f.newestBy {
+		f.newest, f.newestBy = snapshot, token
+	}
+}

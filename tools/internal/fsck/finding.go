@@ -1,0 +1,71 @@
+package fsck
+
+import (
+	"context"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// The kinds of findings.
+const (
+	LogBroken        = "log.broken"            // events of lock-manager are missing or stand there twice
+	LogEventMissing  = "log.event_missing"     // an event that another one answers is not there
+	ControlDiffers   = "control.differs"       // the log does not fold to the control state
+	HoldDiffers      = "hold.differs"          // the hold queue is not what the control state says
+	FileStuck        = "file.stuck"            // a file waits that nothing will release
+	StagedUnknown    = "staged.unknown"        // staged output that no grant asked for
+	LakeUnreadable   = "lake.unreadable"       // the table's metadata cannot be read
+	LakeObjectGone   = "lake.object_gone"      // an object that the table names is gone
+	SnapshotUnknown  = "lake.snapshot_unknown" // a snapshot that no event tells of
+	SnapshotLost     = "lake.commit_lost"      // the newest commit that the log tells of is not in the table
+	RowsUnknown      = "lake.rows_unknown"     // rows of a file that was not published
+	FailedCopyGone   = "failed.copy_missing"   // the copy or the report of a quarantined file is gone
+	RejectedCopyGone = "failed.rows_missing"   // the rows that were set aside, or their report, are gone
+	StagedLeft       = "staged.left"           // note: output of grants that ended otherwise
+	LakeOrphans      = "lake.orphans"          // note: objects that nothing refers to, and that maintenance removes
+	LoadWaits        = "load.waits"            // note: a load that only an operator seals
+	TableBusy        = "table.busy"            // note: it changed each time it was looked at
+	maxListed        = 1000
+)
+
+// Finding is one thing that does not agree, or a note.
+type Finding struct {
+	Kind   string      `json:"kind"`
+	Table  dms.TableID `json:"table"`
+	FileID dms.FileID  `json:"file_id,omitempty"`
+	// Object is the key of an object in its bucket, or the id of a snapshot.
+	Object string `json:"object,omitempty"`
+	Detail string `json:"detail"`
+	// Do says what to do about it.
+	Do   string `json:"do"`
+	Note bool   `json:"note,omitempty"`
+	// Repairable: --repair mends it. Repaired and Failed tell that it was tried.
+	Repairable bool   `json:"repairable,omitempty"`
+	Repaired   bool   `json:"repaired,omitempty"`
+	Failed     string `json:"failed,omitempty"`
+
+	repair func(ctx context.Context) (done string, err error)
+}
+
+// Report is what a look came to.
+type Report struct {
+	Tables   int        `json:"tables"`
+	Events   int64      `json:"events"`
+	Findings []*Finding `json:"findings"`
+	// More counts the findings of a kind beyond the first of its table that are listed.
+	More map[string]int `json:"more,omitempty"`
+}
+
+// Left counts the findings that are not repaired; notes are none.
+func (r *Report) Left() int {
+	n := 0
+	for _, f := range r.Findings {
+		if !f.Note && !f.Repaired {
+			n++
+		}
+	}
+	for _, more := range r.More {
+		n += more
+	}
+	return n
+}

@@ -1,0 +1,126 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/objects"
+)
+
+// inLake is what the lake tells of a table.
+type inLake struct {
+	contents *lake.Contents // nil: there is no such table
+	missing  []lake.Missing
+	broken   error // its metadata cannot be read
+}
+
+func (l *look) lookAtLake(ctx context.Context) (*inLake, error) {
+	in := &inLake{}
+	if l.deps.Lake == nil {
+		return in, nil
+	}
+	var err error
+	in.missing, err = l.deps.Lake.Missing(ctx, l.id)
+	if errors.Is(err, lake.ErrNoTable) {
+		return in, nil
+	}
+	if err == nil && !slices.ContainsFunc(in.missing, func(m lake.Missing) bool { return m.What != "data file" && m.Current }) {
+		var c lake.Contents
+		if c, err = l.deps.Lake.Contents(ctx, l.id); err == nil {
+			in.contents = &c
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	in.broken = err
+	return in, nil
+}
+
+const restore = "restore it from a backup or from another version of the object; "
+
+// checkLake: the table's objects are there, and its snapshots are those of the log.
+func (l *look) checkLake(context.Context) error {
+	again := fmt.Sprintf("`blotter replay '%s' --rows --out DIR` makes the rows once more from the raw files", l.id)
+	if l.lake.broken != nil {
+		l.add(Finding{Kind: LakeUnreadable, Detail: l.lake.broken.Error(), Do: restore + again})
+	}
+	for _, m := range l.lake.missing {
+		which := "the table"
+		if m.Snapshot != 0 {
+			which = fmt.Sprintf("snapshot %d", m.Snapshot)
+		}
+		if m.Current && m.Snapshot != 0 {
+			which += ", and the table as it is"
+		}
+		l.add(Finding{Kind: LakeObjectGone, Object: m.Key, Detail: fmt.Sprintf("a %s that %s needs is gone", m.What, which), Do: restore + again})
+	}
+	c := l.lake.contents
+	if c == nil {
+		if l.facts.newest != 0 && l.lake.broken == nil && len(l.lake.missing) == 0 {
+			l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("token %d made snapshot %d by the log, and the lake has no such table", l.facts.newestBy, l.facts.newest), Do: restore + again})
+		}
+		return nil
+	}
+	for _, s := range c.Snapshots {
+		token, err := strconv.ParseUint(s.Token, 10, 64)
+		switch {
+		case l.facts.snapshots[s.ID]:
+		case err == nil && l.facts.tokens[token] && l.state != nil && l.state.Grant != nil && l.state.Grant.Token == token:
+			// It was committed, and is about to be said.
+		case err != nil:
+			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("no service of Blotter made it: its operation is %q", s.Strategy),
+				Do: fmt.Sprintf("find out which engine writes to the table; `blotter replay '%s' --rows` tells whether rows differ", l.id)})
+		default:
+			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("it carries token %d, and no event tells of it", token),
+				Do: fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole", l.id)})
+		}
+	}
+	if c.Token < l.facts.newestBy {
+		l.add(Finding{Kind: SnapshotLost, Object: strconv.FormatInt(l.facts.newest, 10),
+			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it was set back", l.facts.newestBy, c.Token), Do: restore + again})
+	}
+	if c.Orphans.Old > 0 {
+		l.add(Finding{Kind: LakeOrphans, Note: true, Detail: fmt.Sprintf("%d objects (%d bytes) that nothing refers to", c.Orphans.Old, c.Orphans.OldBytes), Do: "maintenance removes them"})
+	}
+	return nil
+}
+
+// checkRows: every row comes from a file that was published.
+func (l *look) checkRows(ctx context.Context) error {
+	if l.lake.contents == nil || l.facts.newest == 0 {
+		return nil
+	}
+	set, err := l.deps.Lake.RowsAt(ctx, l.id, l.facts.newest)
+	if errors.Is(err, lake.ErrNoSnapshot) || errors.Is(err, lake.ErrNoTable) {
+		return nil // told as lost, or a newer one is about to be said
+	}
+	if err != nil {
+		return err
+	}
+	files, err := set.Files(ctx)
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil // told as gone
+	}
+	if err != nil {
+		l.add(Finding{Kind: LakeUnreadable, Detail: err.Error(), Do: restore + fmt.Sprintf("`blotter replay '%s' --rows` tells more", l.id)})
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(files)) {
+		if l.facts.inForce[id] {
+			continue
+		}
+		detail := "no event tells that the file was published"
+		if l.facts.published[id] {
+			detail = "the file was published for a generation that was replaced"
+		}
+		l.add(Finding{Kind: RowsUnknown, FileID: id, Detail: fmt.Sprintf("%d rows come from it, and %s", files[id], detail),
+			Do: fmt.Sprintf("`blotter replay '%s' --rows` names the rows", l.id)})
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package fsck
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// ServiceName is the name under which repairs stand in the log.
+const ServiceName = "auditor"
+
+// Repairer does what is safe: each may be repeated, and changes nothing that a service
+// decides by.
+type Repairer interface {
+	// Hold makes a table's hold queue what its state says.
+	Hold(ctx context.Context, table dms.TableID) (done string, err error)
+	// Unstage removes objects of the staging bucket.
+	Unstage(ctx context.Context, keys []string) (done string, err error)
+	// Quarantine writes the copy and the report of a quarantined file again.
+	Quarantine(ctx context.Context, r eventlog.Record, e *blotterv1.TablePaused) error
+	// KeepRejected writes the rejected rows of a publication again; the report is
+	// written last, where it lacks.
+	KeepRejected(ctx context.Context, table dms.TableID, report string, e *blotterv1.PublishRequested) error
+	// Say puts an event into the log.
+	Say(ctx context.Context, table dms.TableID, e *blotterv1.FindingRepaired) error
+}
+
+// Mend repairs what can be repaired, and says so in the log, one by one. What cannot be
+// is told in the finding; an error is one of the log.
+func (r *Report) Mend(ctx context.Context, with Repairer, reason string) error {
+	for _, f := range r.Findings {
+		if f.repair == nil {
+			continue
+		}
+		done, err := f.repair(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			f.Failed = err.Error()
+			continue
+		}
+		f.Repaired = true
+		if err := with.Say(ctx, f.Table, &blotterv1.FindingRepaired{
+			Kind: f.Kind, FileId: string(f.FileID), ObjectKey: f.Object, Found: f.Detail, Done: done, Reason: reason,
+		}); err != nil {
+			return fmt.Errorf("say that %s of %s is repaired: %w", f.Kind, f.Table, err)
+		}
+	}
+	return nil
+}
