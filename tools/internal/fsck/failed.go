@@ -72,7 +72,7 @@ func (l *look) again(key string, write func(context.Context) error) func(context
 		}
 		there, err := l.inFailed(ctx, key)
 		if err == nil && !there {
-			err = errors.New("it could not be written again: what it is made from is gone")
+			err = errors.New("it is not there after all: what it is made from is gone")
 		}
 		return "it was written again", err
 	}
