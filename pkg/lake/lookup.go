@@ -77,3 +77,13 @@ func (s *RowSet) lookupIn(ctx context.Context, f *dataFile, cols []registry.Colu
 		}
 	}
 }
+
+// Token gives the token of a table's last commit; ErrNoTable if there is no such table.
+func (l *Lake) Token(ctx context.Context, id dms.TableID) (uint64, error) {
+	tbl, err := l.load(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	state, err := readState(tbl.Properties())
+	return state.token, err
+}

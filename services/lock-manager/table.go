@@ -273,14 +273,11 @@ func (t *table) change(at time.Time, src source, events []proto.Message) (contro
 	}
 	c := control.Change{Table: t.id, Expect: t.version, State: state}
 	for _, f := range t.state.TakeChanged() {
-		body, err := EncodeFile(f)
+		row, err := t.state.Row(f)
 		if err != nil {
 			return control.Change{}, nil, err
 		}
-		c.Files = append(c.Files, control.FileRow{
-			FileID: f.ID, Kind: f.Kind, State: string(f.Status), Order: f.Order,
-			LastModified: f.bound(), Live: t.state.Live(f), Body: body,
-		})
+		c.Files = append(c.Files, row)
 	}
 	outbox := make([]*blotterv1.Envelope, len(events))
 	for i, e := range events {
@@ -377,6 +374,18 @@ func (s *State) AddRows(rows ...control.FileRow) error {
 		s.Files[f.ID] = f
 	}
 	return nil
+}
+
+// Row gives a file of the state as the control store keeps it.
+func (s *State) Row(f *File) (control.FileRow, error) {
+	body, err := EncodeFile(f)
+	if err != nil {
+		return control.FileRow{}, err
+	}
+	return control.FileRow{
+		FileID: f.ID, Kind: f.Kind, State: string(f.Status), Order: f.Order,
+		LastModified: f.bound(), Live: s.Live(f), Body: body,
+	}, nil
 }
 
 // EncodeFile gives the history of a file as the control store keeps it.

@@ -28,6 +28,7 @@ type replayOptions struct {
 	rows       bool
 	out        string
 	showValues bool
+	rebuild    bool
 }
 
 // replayedTable is what `replay --json` gives for a table.
@@ -60,14 +61,21 @@ that are gone; and files that are not staged again as the log says. Values of ot
 columns than the key's are shown with --show-values only: they are personal data. The
 exit code is 0 if every row is proven. --out keeps the rebuilt tables, as Iceberg
 tables in a new folder; its disk and the system's folder for temporary files (TMPDIR)
-need room for the table's rows.`
+need room for the table's rows.
+
+With --rebuild a control store that was lost is written anew from the log, with the
+system stopped; it is refused if the store is there and holds tables, if the log is not
+whole, or if a table of the lake is ahead of the log. The hold queue follows. What had
+been decided and was not yet said in the log is decided again; after a restart the
+system goes on.`
 
 const replayExamples = `  blotter replay                                         # does the log give the control state?
   blotter replay rms.reports
   blotter replay rms.reports --until 2024-03-04T03:12:00Z
   blotter replay rms.reports --seq 4711 --json
   blotter replay --rows                                  # do the files give the rows of the lake?
-  blotter replay rms.reports --rows --until 2024-03-04T03:12:00Z --out ./as-of-0312`
+  blotter replay rms.reports --rows --until 2024-03-04T03:12:00Z --out ./as-of-0312
+  blotter replay --rebuild                               # the control store was lost`
 
 func newReplay() *cobra.Command {
 	var o replayOptions
@@ -90,6 +98,12 @@ func newReplay() *cobra.Command {
 			if o.limit < 1 {
 				errs = append(errs, fmt.Errorf("--limit %d: at least 1", o.limit))
 			}
+			if o.rebuild {
+				if len(args) > 0 || o.rows || o.until != "" || o.seq > 0 {
+					return errors.New("--rebuild writes the whole control store, from the whole log: it goes with no table, time or --rows")
+				}
+				return rebuildStore(cmd.Context(), siteOf(cmd), o.json, cmd.OutOrStdout())
+			}
 			if !o.rows && (o.out != "" || o.showValues) {
 				errs = append(errs, errors.New("--out and --show-values go with --rows"))
 			}
@@ -110,6 +124,7 @@ func newReplay() *cobra.Command {
 	flags.BoolVar(&o.json, "json", false, "print one JSON array")
 	flags.BoolVar(&o.rows, "rows", false, "rebuild the rows from the raw files, and compare them with the lake")
 	flags.StringVar(&o.out, "out", "", "with --rows: keep the rebuilt tables in this new folder")
+	flags.BoolVar(&o.rebuild, "rebuild", false, "write a control store that was lost anew, from log and lake")
 	flags.BoolVar(&o.showValues, "show-values", false, "with --rows: show the values that differ")
 	cmd.MarkFlagsMutuallyExclusive("until", "seq")
 	return cmd

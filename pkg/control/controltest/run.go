@@ -15,6 +15,7 @@ import (
 type Store interface {
 	control.Store
 	control.Objects
+	control.Restorer
 }
 
 // Run runs the suite. open gives an empty store each time it is called and
@@ -39,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Specs", specs},
 		{"FileQueries", fileQueries},
 		{"FileRoundTrip", fileRoundTrip},
+		{"Restore", restore},
 		{"ObjectRoundTrip", objectRoundTrip},
 		{"ObjectRevisions", objectRevisions},
 		{"ObjectRace", objectRace},

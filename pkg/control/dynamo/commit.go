@@ -60,6 +60,8 @@ type write struct {
 	parts map[partKind][][]byte // what does not stay in the item
 	items []types.TransactWriteItem
 	spec  int // the item of the registration; -1: none
+	// restores: the table must not be there, whatever version it gets.
+	restores bool
 }
 
 // plan decides what goes where. It refuses what DynamoDB could not hold.
@@ -179,7 +181,7 @@ func (w *write) build() error {
 		item[attrDB], item[attrTable] = text(c.Table.DB), text(c.Table.Table)
 		put(item)
 	}
-	if c.Expect == 0 {
+	if c.Expect == 0 || w.restores {
 		named(tablesPK)
 	}
 	if len(c.Outbox) > 0 {
@@ -232,7 +234,7 @@ func (w *write) stateItem() *types.Put {
 		item[attrFileParts] = number(n)
 	}
 	put := &types.Put{TableName: &w.store.table, Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")}
-	if c.Expect > 0 {
+	if c.Expect > 0 && !w.restores {
 		put.ConditionExpression = aws.String("#version = :expect AND attribute_not_exists(#outbox) " +
 			"AND attribute_not_exists(#outbox_parts) AND attribute_not_exists(#file_parts)")
 		put.ExpressionAttributeNames = names(attrVersion, attrOutbox, attrOutboxParts, attrFileParts)

@@ -23,6 +23,7 @@ const (
 	StagingDir  = "staging"    // what transforms made
 	FailedDir   = "failed"     // quarantined objects and their reports
 	RawDir      = "raw"        // the raw folder where no other is named
+	LogDir      = "nats"       // the event log, where no other server keeps it
 
 	holdFile = "hold.db" // the hold queue
 )

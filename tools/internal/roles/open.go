@@ -39,6 +39,7 @@ const lookTimeout = 30 * time.Second
 type Store interface {
 	control.Store
 	control.Objects
+	control.Restorer
 	Close() error
 }
 
@@ -263,6 +264,66 @@ func OpenStore(ctx context.Context, cfg Config) (Store, error) {
 		}
 	}
 	return o.store(ctx, true)
+}
+
+// ErrStoreThere: the control store that is to be written anew is there, and holds
+// tables.
+var ErrStoreThere = errors.New("the control store is there, and holds tables")
+
+// RebuildStore has a lost control store filled anew. One in a file is written beside its
+// place and moved there when it is whole, by the function that it gives, after whoever
+// has the empty one open has closed it; one elsewhere must be empty, and is filled where
+// it is. ErrStoreThere if it holds tables.
+func RebuildStore(ctx context.Context, cfg Config, fill func(Store) error) (place func() error, err error) {
+	o := &opener{cfg: cfg}
+	a, err := cfg.address("control")
+	if err != nil {
+		return nil, fmt.Errorf("--control: %w", err)
+	}
+	there, err := o.store(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := there.Tables(ctx)
+	if err == nil && len(tables) > 0 {
+		err = fmt.Errorf("%w: the first of %d is %s", ErrStoreThere, len(tables), tables[0])
+	}
+	if err == nil && a.scheme != "" {
+		err = fill(there)
+	}
+	if err := errors.Join(err, there.Close()); err != nil || a.scheme != "" {
+		return func() error { return nil }, err
+	}
+	beside := a.path + ".rebuilding"
+	if err := removeStore(beside); err != nil {
+		return nil, err
+	}
+	s, err := controlsqlite.Open(ctx, beside)
+	if err != nil {
+		return nil, fmt.Errorf("make a control store: %w", err)
+	}
+	if err := errors.Join(fill(s), s.Close()); err != nil {
+		return nil, errors.Join(err, removeStore(beside))
+	}
+	return func() error {
+		if err := removeStore(a.path); err != nil {
+			return err
+		}
+		if err := os.Rename(beside, a.path); err != nil {
+			return fmt.Errorf("put the control store in its place: %w", err)
+		}
+		return removeStore(beside)
+	}, nil
+}
+
+// removeStore removes a SQLite file and what SQLite keeps beside it.
+func removeStore(path string) error {
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what is in the way: %w", err)
+		}
+	}
+	return nil
 }
 
 // OpenFailed opens what was set aside, and gives what closes it.

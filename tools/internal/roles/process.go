@@ -168,7 +168,7 @@ func (p *Process) openLog(ctx context.Context) error {
 	p.url = p.cfg.Places.NATS
 	if p.url == "" {
 		cfg := natsserver.DefaultConfig()
-		cfg.Dir, cfg.Port = p.cfg.path("nats"), p.cfg.NATSPort
+		cfg.Dir, cfg.Port = p.cfg.path(LogDir), p.cfg.NATSPort
 		server, err := natsserver.Start(ctx, cfg, p.logger)
 		if err != nil {
 			return fmt.Errorf("start the embedded NATS server: %w", err)
