@@ -18,7 +18,8 @@ import (
 const maxEvent = 64 << 20
 
 func newDecode() *cobra.Command {
-	return &cobra.Command{
+	var compact bool
+	cmd := &cobra.Command{
 		Use:   "decode",
 		Short: "Turn one event of the log into JSON: stdin to stdout",
 		Long: `Read one event as it stands in the log (a protobuf envelope) from stdin and print
@@ -32,12 +33,14 @@ prints the address to use.`,
 			if err != nil {
 				return fmt.Errorf("read stdin: %w", err)
 			}
-			return decode(b, cmd.OutOrStdout())
+			return decode(b, compact, cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVar(&compact, "compact", false, "print the event in one line")
+	return cmd
 }
 
-func decode(b []byte, out io.Writer) error {
+func decode(b []byte, compact bool, out io.Writer) error {
 	switch {
 	case len(b) == 0:
 		return errors.New("stdin is empty; give it the payload of one message of the log")
@@ -51,6 +54,10 @@ func decode(b []byte, out io.Writer) error {
 	text, err := envelopeJSON(envelope)
 	if err != nil {
 		return err
+	}
+	if compact {
+		fmt.Fprintln(out, string(text))
+		return nil
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", "  "); err != nil {

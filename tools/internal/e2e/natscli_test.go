@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,13 +26,11 @@ func TestNATSCommandLine(t *testing.T) {
 		}
 		t.Skip("the nats CLI is not on the path")
 	}
-	s := newSystem(t, "", smallRegistration)
-	for _, f := range smallFiles() {
-		s.write([]byte(f.content), f.key, f.modified)
-	}
+	s := newSystem(t, "", investigated)
+	s.putInvestigated()
 	url := s.serve()
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if out := natsCLI(ctx, t, cli, url, "stream", "ls"); !strings.Contains(out, "BLOTTER") {
 		t.Errorf("nats stream ls does not show the stream:\n%s", out)
@@ -63,6 +62,78 @@ func TestNATSCommandLine(t *testing.T) {
 	if !names["type.googleapis.com/blotter.v1.TableRegistered"] {
 		t.Errorf("no TableRegistered among %v", names)
 	}
+	s.must(0, "load", "complete", "rms.reports")
+	investigate(ctx, t, cli, url, s.idOf("rms.reports", "LOAD00000001.csv"))
+}
+
+// idOf finds the id of a table's file that has arrived.
+func (s *system) idOf(table, name string) string {
+	s.t.Helper()
+	for line := range strings.Lines(s.must(0, "log", table, "--event", "ObjectArrived", "--json")) {
+		var event struct {
+			Correlation string `json:"correlation"`
+		}
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			s.t.Fatal(err)
+		}
+		if strings.Contains(line, name) {
+			return event.Correlation
+		}
+	}
+	s.t.Fatalf("%s has not arrived", name)
+	return ""
+}
+
+// investigate asks all that the guide asks, until the log has the answer.
+func investigate(ctx context.Context, t *testing.T, cli, url, file string) {
+	t.Helper()
+	guide, err := os.ReadFile("../../../deploy/guide/investigations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	questions := guideQuestion.FindAllStringSubmatch(string(guide), -1)
+	if len(questions) < 10 {
+		t.Fatalf("the guide has %d questions", len(questions))
+	}
+	// As an operator's shell has them: nats and blotter on the path, nobody's context.
+	env := append(os.Environ(), "NATS_URL="+url, "FILE="+file, "XDG_CONFIG_HOME="+t.TempDir(),
+		"PATH="+filepath.Dir(cli)+string(os.PathListSeparator)+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for _, q := range questions {
+		for answered := false; !answered; {
+			cmd := exec.CommandContext(ctx, "bash", "-c", q[2])
+			cmd.Env = env
+			out, err := cmd.CombinedOutput()
+			if answered = err == nil && strings.Contains(string(out), q[1]); answered {
+				break
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				t.Fatalf("%s shows no %s: %v\n%s", q[2], q[1], err, out)
+			}
+		}
+	}
+}
+
+// guideQuestion is a command of the guide, and what it must show.
+var guideQuestion = regexp.MustCompile("(?m)^```sh shows=(\\S+)\n((?:[^`]|\n)*?)```$")
+
+// investigated registers two tables for the questions of the guide.
+const investigated = smallRegistration + `  - {name: persons, flag: G, primary_key: [id], columns: {id: int not null, note: string}}
+`
+
+// putInvestigated lays down what the questions are about: a table that goes well, one
+// that pauses over a file while another waits, and what is no table's.
+func (s *system) putInvestigated() {
+	for _, f := range smallFiles() {
+		s.write([]byte(f.content), f.key, f.modified)
+	}
+	at := time.Date(2024, 3, 4, 6, 0, 0, 0, time.UTC)
+	s.write([]byte("I,not a number,x,1\n"), "dms/rms/persons/20240304-060100000.csv", at)
+	s.write([]byte("I,1,x,2\n"), "dms/rms/persons/20240304-060200000.csv", at)
+	s.write([]byte("1,x\n"), "dms/rms/nobodys/LOAD00000001.csv", at)
 }
 
 func natsCLI(ctx context.Context, t *testing.T, cli, url string, args ...string) string {
