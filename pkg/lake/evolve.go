@@ -19,24 +19,26 @@ type evolution struct {
 	// are the table's.
 	spec    registry.Table
 	add     []registry.Column // in the order of their ids
-	promote []registry.Column
-	relax   []string // columns that may be null from now on
-	move    []string // columns that go, one after the other, before the provenance columns
-	drop    []string // fillers
+	change  []registry.Column // of another type, or null where they were not
+	relaxes bool              // some may be null from now on
+	move    []string          // columns that go, one after the other, before the provenance columns
+	drop    []string          // fillers
+	bare    bool              // the table remembers nothing: columns may change in any way
 }
 
 func (e evolution) empty() bool {
-	return len(e.add)+len(e.promote)+len(e.relax)+len(e.move)+len(e.drop) == 0
+	return len(e.add)+len(e.change)+len(e.move)+len(e.drop) == 0
 }
 
 // planEvolution compares a table with a registration, and with the schemas of
 // staged files. The table's columns are found by name, without regard to case,
 // and keep their field ids; a new one gets the table's next. Types only widen.
 // Columns that neither has any longer stay as they are: their rows keep their
-// values. ErrIncompatible if the table cannot follow the registration, an
+// values. A bare table has none: there, a registered column becomes what is
+// registered. ErrIncompatible if the table cannot follow the registration, an
 // *AuditError if it cannot follow a file.
-func planEvolution(meta table.Metadata, spec registry.Table, parts []*part) (evolution, error) {
-	p := plan{registration: spec, byName: map[string]*planned{}, next: meta.LastColumnID() + 1}
+func planEvolution(meta table.Metadata, bare bool, spec registry.Table, parts []*part) (evolution, error) {
+	p := plan{registration: spec, byName: map[string]*planned{}, next: meta.LastColumnID() + 1, evolution: evolution{bare: bare}}
 	if err := p.read(meta.CurrentSchema()); err != nil {
 		return p.evolution, err
 	}
@@ -56,14 +58,24 @@ func planEvolution(meta table.Metadata, spec registry.Table, parts []*part) (evo
 	return p.evolution, nil
 }
 
+// isBare tells whether the table remembers nothing: no full load, no deletes, no
+// row. Such a table was only fenced, or only files without a change were published.
+func isBare(tbl *table.Table, state tableState) bool {
+	if tbl.Properties()[PropertyGeneration] != "" || len(state.tombstones) > 0 {
+		return false
+	}
+	current := tbl.CurrentSnapshot()
+	return current == nil || current.Summary != nil && current.Summary.Properties["total-data-files"] == "0"
+}
+
 // sameKey tells whether the table's primary key is the registration's. It
-// changes with a replacement only.
+// changes with a replacement only, or while the table is bare.
 func sameKey(tbl *table.Table, spec registry.Table) bool {
 	return tbl.Properties()[PropertyKey] == keyProperty(spec)
 }
 
-// rekey stages another primary key: with it go the sort order and the
-// identifier fields.
+// rekey stages another primary key, and with it the sort order. The identifier
+// fields go with the schema, of which a commit takes one change.
 func rekey(tx *table.Transaction, spec registry.Table) error {
 	order, err := keySortOrder(spec)
 	if err != nil {
@@ -78,24 +90,27 @@ func rekey(tx *table.Transaction, spec registry.Table) error {
 	return nil
 }
 
-// apply stages the evolution in a transaction.
-func (e evolution) apply(tx *table.Transaction) error {
-	if e.empty() {
+// apply stages the evolution in a transaction; rekeyed: the key is another one.
+func (e evolution) apply(tx *table.Transaction, rekeyed bool) error {
+	if e.empty() && !rekeyed {
 		return nil
 	}
-	u := tx.UpdateSchema(true, false)
+	u := tx.UpdateSchema(true, e.bare)
 	for _, c := range e.add {
-		u.AddColumn([]string{c.Name}, icebergType(c.Type), "", false, nil)
+		u.AddColumn([]string{c.Name}, icebergType(c.Type), "", c.Required, nil)
 	}
-	for _, c := range e.promote {
-		u.UpdateColumn([]string{c.Name}, table.ColumnUpdate{FieldType: iceberg.Optional[iceberg.Type]{Val: icebergType(c.Type), Valid: true}})
+	for _, c := range e.change {
+		u.UpdateColumn([]string{c.Name}, table.ColumnUpdate{
+			FieldType: iceberg.Optional[iceberg.Type]{Val: icebergType(c.Type), Valid: true},
+			Required:  iceberg.Optional[bool]{Val: c.Required, Valid: true},
+		})
 	}
-	if len(e.relax) > 0 {
+	switch {
+	case rekeyed:
+		u.SetIdentifierField(identifierNames(e.spec))
+	case e.relaxes:
 		// An identifier must be required; without one the table is read the same.
 		u.SetIdentifierField(nil)
-	}
-	for _, name := range e.relax {
-		u.UpdateColumn([]string{name}, table.ColumnUpdate{Required: iceberg.Optional[bool]{Valid: true}})
 	}
 	for _, name := range e.move {
 		u.MoveBefore([]string{name}, []string{registry.ColumnFile})

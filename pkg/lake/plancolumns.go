@@ -24,7 +24,7 @@ type plan struct {
 // planned is one column of the table, as it is to be.
 type planned struct {
 	registry.Column
-	was        registry.Type
+	was        registry.Column
 	isNew      bool
 	registered bool
 }
@@ -47,7 +47,7 @@ func (p *plan) read(schema *iceberg.Schema) error {
 		if twin, twice := p.byName[registry.FoldName(c.Name)]; twice {
 			return fmt.Errorf("%w: its columns %s and %s differ in case only", ErrIncompatible, twin.Name, c.Name)
 		}
-		p.put(&planned{Column: c, was: c.Type})
+		p.put(&planned{Column: c, was: c})
 	}
 	fields := schema.Fields()
 	file := slices.IndexFunc(fields, func(f iceberg.NestedField) bool { return f.Name == registry.ColumnFile })
@@ -64,7 +64,7 @@ func (p *plan) put(c *planned) {
 }
 
 func (p *plan) create(c registry.Column) *planned {
-	c.ID, c.Required = p.next, false
+	c.ID, c.Required = p.next, c.Required && p.bare
 	p.next++
 	n := &planned{Column: c, isNew: true}
 	p.put(n)
@@ -75,23 +75,24 @@ func (p *plan) create(c registry.Column) *planned {
 func (p *plan) register(c registry.Column) error {
 	have, ok := p.byName[registry.FoldName(c.Name)]
 	if !ok {
-		if c.Required {
+		if c.Required && !p.bare {
 			return fmt.Errorf("%w: new column %s is required", ErrIncompatible, c.Name)
 		}
 		p.create(c).registered = true
 		return nil
 	}
 	have.registered = true
+	if p.bare {
+		have.Type, have.Required = c.Type, c.Required
+		return nil
+	}
 	// The type of an older registration, or one that files have widened: its
 	// values fit.
 	if !have.widen(c.Type) {
 		return fmt.Errorf("%w: column %s is of type %s and cannot become %s; the table: %s; registered: %s",
 			ErrIncompatible, have.Name, have.Type, c.Type, p.show(), registry.ShowColumns(p.registration.Columns))
 	}
-	if have.Required && !c.Required {
-		have.Required = false
-		p.relax = append(p.relax, have.Name)
-	}
+	have.Required = have.Required && c.Required
 	return nil
 }
 
@@ -135,8 +136,9 @@ func (p *plan) finish() {
 		switch {
 		case c.isNew:
 			p.add = append(p.add, c.Column)
-		case c.Type != c.was:
-			p.promote = append(p.promote, c.Column)
+		case c.Type != c.was.Type || c.Required != c.was.Required:
+			p.change = append(p.change, c.Column)
+			p.relaxes = p.relaxes || c.was.Required && !c.Required
 		}
 	}
 	order := p.order()

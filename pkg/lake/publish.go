@@ -172,10 +172,11 @@ func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
 // prepare finds what the registration and the files change about the table.
 func (b *batch) prepare() error {
 	var err error
-	if b.evolve, err = planEvolution(b.tbl.Metadata(), b.req.Spec, b.parts); err != nil {
+	bare := isBare(b.tbl, b.state)
+	if b.evolve, err = planEvolution(b.tbl.Metadata(), bare, b.req.Spec, b.parts); err != nil {
 		return err
 	}
-	if b.req.Mode == Merge && !sameKey(b.tbl, b.evolve.spec) {
+	if b.req.Mode == Merge && !bare && !sameKey(b.tbl, b.evolve.spec) {
 		return fmt.Errorf("%w: its primary key is another one; that takes a full load", ErrIncompatible)
 	}
 	return b.readSchema()
@@ -183,10 +184,11 @@ func (b *batch) prepare() error {
 
 // reshape stages what the registration and the files change about the table.
 func (b *batch) reshape(tx *table.Transaction) error {
-	if err := b.evolve.apply(tx); err != nil {
+	rekeyed := !sameKey(b.tbl, b.evolve.spec)
+	if err := b.evolve.apply(tx, rekeyed); err != nil {
 		return err
 	}
-	if sameKey(b.tbl, b.evolve.spec) {
+	if !rekeyed {
 		return nil
 	}
 	return rekey(tx, b.evolve.spec)

@@ -132,6 +132,19 @@ func identifierIDs(spec registry.Table) []int {
 	return ids
 }
 
+// identifierNames is identifierIDs by name.
+func identifierNames(spec registry.Table) [][]string {
+	var names [][]string
+	for _, id := range identifierIDs(spec) {
+		for _, c := range spec.Columns {
+			if c.ID == id {
+				names = append(names, []string{c.Name})
+			}
+		}
+	}
+	return names
+}
+
 // keySortOrder is the order of data files.
 func keySortOrder(spec registry.Table) (table.SortOrder, error) {
 	var fields []table.SortField

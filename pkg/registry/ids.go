@@ -39,7 +39,9 @@ func ShowColumns(columns []Column) string {
 // regard to case; a new one gets the next id; an id whose column is gone is never
 // used again. Where next names no columns it keeps those of prev. A type may
 // change as Iceberg promotes (see Type.PromotesTo), a column may become optional,
-// a new column must be; all else is a *SchemaError. Neither argument is changed.
+// a new column must be. All else is a *SchemaError: the rows that were published
+// under prev do not fit. Then the Table is what it would be without any, for which
+// all of it is possible. Neither argument is changed.
 func AssignIDs(prev *Table, next Table) (Table, error) {
 	next.Columns = slices.Clone(next.Columns)
 	if prev == nil {
@@ -76,15 +78,15 @@ func AssignIDs(prev *Table, next Table) (Table, error) {
 		col.ID, col.Name = old.ID, old.Name
 	}
 	if len(reasons) > 0 {
-		return Table{}, &SchemaError{Was: prev.Columns, Is: next.Columns, Reasons: reasons}
+		return next, &SchemaError{Was: prev.Columns, Is: next.Columns, Reasons: reasons}
 	}
 	return next, nil
 }
 
 // NeedsReload tells why next cannot go on with the rows that were published
-// under prev, and takes a full load: the primary key or the ordering mode is
-// another, so that what is there neither finds nor orders the same rows. It is
-// empty if next can.
+// under prev, and takes a full load: the primary key, the ordering mode or the
+// column that it goes by is another, so that what is there neither finds nor orders
+// the same rows. It is empty if next can.
 func NeedsReload(prev, next Table) string {
 	same := func(a, b string) bool { return FoldName(a) == FoldName(b) }
 	if !slices.EqualFunc(prev.PrimaryKey, next.PrimaryKey, same) {
@@ -92,6 +94,9 @@ func NeedsReload(prev, next Table) string {
 	}
 	if was, is := prev.DMS.OrderMode(), next.DMS.OrderMode(); was != is {
 		return fmt.Sprintf("the order of changes goes by %s instead of %s", is, was)
+	}
+	if was, is := prev.DMS.OrderColumn(), next.DMS.OrderColumn(); !same(was, is) {
+		return fmt.Sprintf("the order of changes goes by the column %s instead of %s", is, was)
 	}
 	return ""
 }

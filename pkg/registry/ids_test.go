@@ -109,4 +109,19 @@ func TestNeedsReload(t *testing.T) {
 	if why := NeedsReload(reports(), order); why != "the order of changes goes by timestamp instead of change_seq" {
 		t.Error(why)
 	}
+	// Another column of the same kind orders otherwise, too.
+	spelled, column, unused := reports(), reports(), reports()
+	upper, other := strings.ToUpper(*spelled.DMS.ChangeSeqColumn), "other"
+	spelled.DMS.ChangeSeqColumn, column.DMS.ChangeSeqColumn, unused.DMS.TimestampColumn = &upper, &other, &other
+	if why := NeedsReload(reports(), spelled) + NeedsReload(reports(), unused); why != "" {
+		t.Error(why)
+	}
+	if why := NeedsReload(reports(), column); why != "the order of changes goes by the column other instead of dms_change_seq" {
+		t.Error(why)
+	}
+	stamped, restamped := order, order
+	restamped.DMS.TimestampColumn = &other
+	if why := NeedsReload(stamped, restamped); why != "the order of changes goes by the column other instead of dms_commit_ts" {
+		t.Error(why)
+	}
 }

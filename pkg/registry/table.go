@@ -110,6 +110,18 @@ func (s Settings) OrderMode() dms.OrderMode {
 	return dms.OrderByFile
 }
 
+// OrderColumn is the column of change files that the order goes by; empty if it
+// goes by the files.
+func (s Settings) OrderColumn() string {
+	switch s.OrderMode() {
+	case dms.OrderByChangeSeq:
+		return *s.ChangeSeqColumn
+	case dms.OrderByTimestamp:
+		return *s.TimestampColumn
+	}
+	return ""
+}
+
 // Column is one column of the table.
 type Column struct {
 	// ID is the field id in staged files: assigned by AssignIDs, never used again

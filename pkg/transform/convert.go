@@ -249,7 +249,7 @@ func (c *converter) column(r fileRow, i, field int, b *rowBuilder) bool {
 
 func (c *converter) badValue(r fileRow, i, field int) {
 	t := c.lay.cols[i].typ
-	hint := "register a type that holds it and retry; or have the source write the file anew and skip this one"
+	hint := "register a type that holds it and retry (once a file of the table is published, only a wider one of its kind: else skip the file); or have the source write the file anew and skip this one"
 	if c.rejects != nil { // the file is published without the row: there is nothing to retry or skip
 		hint = "mend it at the source; or export the row with `blotter rejected export`, mend it, and bring it in with `blotter rejected replay`"
 	}

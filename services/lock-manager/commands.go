@@ -36,7 +36,13 @@ type Register struct {
 	// NeedsReload says why the rows published so far do not fit the new
 	// registration; empty if they do.
 	NeedsReload string
+	// Misfit says why the columns of those rows cannot become the registered ones;
+	// nil if they can.
+	Misfit error
 }
+
+// restages reports whether what was staged under the registration before is of no use.
+func (c Register) restages() bool { return c.NeedsReload != "" || c.Misfit != nil }
 
 // SetFlag chooses the engine of a table; it leaves a pause as it is.
 type SetFlag struct {
@@ -166,7 +172,7 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	}
 	events := []proto.Message{&blotterv1.TableRegistered{
 		SpecVersion: c.Spec.Version, SpecJson: spec, SpecSha256: hex.EncodeToString(sum[:]), Engine: engine,
-		Restage: c.NeedsReload != "",
+		Restage: c.restages(),
 	}}
 	if c.Spec.Flag == registry.FlagPaused && s.Pause == nil {
 		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: "registered with flag P"})
@@ -174,19 +180,26 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	return events, fmt.Sprintf("%s registered, version %d", s.Table, c.Spec.Version), nil
 }
 
-// fits refuses a registration with another key or order of changes once anything
-// was published: also a table without rows remembers what was deleted, by key and
-// place in the order, and a change placed otherwise would lose against it unseen.
+// fits refuses a registration with another key or order of changes, or with
+// columns that those of the table cannot become, once anything was published: also
+// a table without rows remembers what was deleted, by key and place in the order,
+// and a change placed otherwise would lose against it unseen.
 func (s *State) fits(c Register) error {
+	why := c.NeedsReload
+	if why == "" && c.Misfit != nil {
+		why = c.Misfit.Error()
+	}
 	switch {
-	case c.NeedsReload == "":
+	case !c.restages():
 		return nil
+	case s.LastProcessed != nil && c.Misfit != nil:
+		return refuse("%v", c.Misfit)
 	case s.LastProcessed != nil:
 		return refuse("%s, but files were published otherwise (%d rows are there); have DMS write the table "+
 			"into another folder, and register that folder under another name", c.NeedsReload, s.Rows)
 	case s.Grant != nil:
 		return refuse("%s, but files are being processed under the registration in force; "+
-			"`blotter pause %s --force`, then apply again", c.NeedsReload, s.Table)
+			"`blotter pause %s --force`, then apply again", why, s.Table)
 	}
 	return nil
 }

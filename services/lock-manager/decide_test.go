@@ -96,6 +96,23 @@ func TestRegisterNeedsReload(t *testing.T) {
 	refused("another folder")
 }
 
+// Columns that the table cannot take are registered all the same before anything was
+// published, and refused for what is wrong with them afterwards.
+func TestRegisterMisfit(t *testing.T) {
+	s := registered(t, registry.FlagLambda)
+	misfit := &registry.SchemaError{Reasons: []string{"column badge cannot change"}}
+	register := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), Misfit: misfit}
+	events := mustStep(t, s, register)
+	if e, ok := events[0].(*blotterv1.TableRegistered); !ok || !e.GetRestage() || s.SpecVersion != 2 {
+		t.Errorf("version %d is in force after %v, expected 2, and what is staged of no use", s.SpecVersion, events)
+	}
+	s.LastProcessed = &FileEvent{}
+	register.ID, register.Spec = "once more", testSpec(3, registry.FlagLambda)
+	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: register}); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "badge cannot change") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A load that is the one in force, byte by byte, is doubted where changes came after.
 func TestLoadedBefore(t *testing.T) {
 	file := func(name, etag string, kind dms.FileKind, status Status) *File {

@@ -66,10 +66,8 @@ func (s *Service) registerOne(ctx context.Context, order Order, actor string, ne
 	case !errors.Is(err, control.ErrNotFound):
 		return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
 	}
-	spec, err := registry.AssignIDs(prev, next)
-	if err != nil {
-		return "", refuse("%v", err)
-	}
+	// Whether rows are there that the columns must fit, the table's state tells.
+	spec, misfit := registry.AssignIDs(prev, next)
 	if prev != nil {
 		spec.Version = prev.Version
 		before, errBefore := prev.JSON()
@@ -82,7 +80,7 @@ func (s *Service) registerOne(ctx context.Context, order Order, actor string, ne
 		}
 	}
 	spec.Version++
-	register := Register{Order: order, Spec: spec}
+	register := Register{Order: order, Spec: spec, Misfit: misfit}
 	if prev != nil {
 		register.NeedsReload = registry.NeedsReload(*prev, spec)
 	}
