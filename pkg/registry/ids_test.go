@@ -116,12 +116,12 @@ func TestNeedsReload(t *testing.T) {
 	if why := NeedsReload(reports(), spelled) + NeedsReload(reports(), unused); why != "" {
 		t.Error(why)
 	}
-	if why := NeedsReload(reports(), column); why != "the order of changes goes by the column other instead of dms_change_seq" {
+	if why := NeedsReload(reports(), column); why != "the order of changes goes by the column other instead of seq" {
 		t.Error(why)
 	}
 	stamped, restamped := order, order
 	restamped.DMS.TimestampColumn = &other
-	if why := NeedsReload(stamped, restamped); why != "the order of changes goes by the column other instead of dms_commit_ts" {
+	if why := NeedsReload(stamped, restamped); why != "the order of changes goes by the column other instead of ts" {
 		t.Error(why)
 	}
 }
