@@ -100,14 +100,15 @@ func (b *batch) rewriteAll() []*probe {
 	if b.before.rows-b.replaced+b.inserted > b.lake.cfg.SmallTableRows || b.inserted+b.replaced == 0 {
 		return nil
 	}
-	var physical int64
+	var physical, size int64
 	for _, p := range b.probes {
 		physical += p.file.Count()
+		size += p.file.FileSizeBytes()
 		if !p.file.sorted {
 			return nil
 		}
 	}
-	if physical > 4*b.lake.cfg.SmallTableRows {
+	if physical > 4*b.lake.cfg.SmallTableRows || size > b.lake.cfg.SmallTableBytes {
 		return nil
 	}
 	return b.probes

@@ -38,11 +38,13 @@ func (u *upkeep) untidy() []*dataFile {
 			files = append(files, f)
 		}
 	}
-	var rows int64
+	var rows, size int64
 	for _, f := range files {
 		rows += f.Count()
+		size += f.FileSizeBytes()
 	}
-	if rows > u.lake.cfg.Maintenance.TidyRows || touched == 0 && len(files) < 2 {
+	c := u.lake.cfg.Maintenance
+	if rows > c.TidyRows || size > c.TidyBytes || touched == 0 && len(files) < 2 {
 		return nil
 	}
 	return files

@@ -13,8 +13,10 @@ import (
 // with DefaultConfig.
 type Config struct {
 	// SmallTableRows: a table that has at most this many rows after a merge is
-	// rewritten whole by it, so that a small table is one file without deletes.
-	SmallTableRows int64
+	// rewritten whole by it, so that a small table is one file without deletes; unless
+	// its files have more than SmallTableBytes before.
+	SmallTableRows  int64
+	SmallTableBytes int64
 	// RewriteFraction: when a merge replaces more than this part of the rows of
 	// the files that it touches, they are rewritten; else position deletes hide
 	// the replaced rows. Between 0 and 1.
@@ -28,8 +30,11 @@ type Config struct {
 	// MaxFileRows and MaxFileBytes bound a written data file.
 	MaxFileRows  int64
 	MaxFileBytes int64
-	// RowGroupRows is the size of a row group of written files.
-	RowGroupRows int64
+	// A row group of written files ends when it reaches either of these; the bytes
+	// are those of the decoded rows. It is held in memory until then, and an eighth of
+	// it before it is encoded; one row must fit.
+	RowGroupRows  int64
+	RowGroupBytes int64
 	// MaxTombstoneFiles: beyond this many, the smaller files of remembered
 	// deletes are merged into one.
 	MaxTombstoneFiles int
@@ -56,8 +61,8 @@ type Config struct {
 // hundred million rows.
 func DefaultConfig() Config {
 	return Config{
-		SmallTableRows: 20_000, RewriteFraction: 0.25, MaxDeleteFiles: 16,
-		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10,
+		SmallTableRows: 20_000, SmallTableBytes: 32 << 20, RewriteFraction: 0.25, MaxDeleteFiles: 16,
+		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10, RowGroupBytes: 64 << 20,
 		MaxTombstoneFiles: 8, WindowRows: 16_384, MergeFanIn: 32, CommitAttempts: 8,
 		Maintenance: DefaultMaintenanceConfig(),
 	}
@@ -70,6 +75,7 @@ func (c Config) Validate() error {
 	positive("max_file_rows", c.MaxFileRows)
 	positive("max_file_bytes", c.MaxFileBytes)
 	positive("row_group_rows", c.RowGroupRows)
+	positive("row_group_bytes", c.RowGroupBytes)
 	positive("max_delete_files", int64(c.MaxDeleteFiles))
 	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
 	positive("window_rows", int64(c.WindowRows))
@@ -80,14 +86,17 @@ func (c Config) Validate() error {
 	if c.Maintenance.SmallFileRows > c.MaxFileRows || c.Maintenance.SmallFileBytes > c.MaxFileBytes {
 		faults = append(faults, errors.New("lake: small_file_rows and small_file_bytes must not be above max_file_rows and max_file_bytes, or merged files stay small"))
 	}
-	if c.SmallTableRows < 0 || c.AdoptRows < 0 {
-		faults = append(faults, errors.New("lake: small_table_rows and adopt_rows must not be negative"))
+	if c.SmallTableRows < 0 || c.SmallTableBytes < 0 || c.AdoptRows < 0 {
+		faults = append(faults, errors.New("lake: small_table_rows, small_table_bytes and adopt_rows must not be negative"))
 	}
 	if c.RewriteFraction < 0 || c.RewriteFraction > 1 {
 		faults = append(faults, fmt.Errorf("lake: rewrite_fraction must lie between 0 and 1, is %v", c.RewriteFraction))
 	}
 	return errors.Join(faults...)
 }
+
+// slabBytes is how much of a row group is gathered before it is encoded.
+func (c Config) slabBytes() int64 { return c.RowGroupBytes / 8 }
 
 // notPositive is the fault of a number that must be above 0; nil if it is.
 func notPositive(name string, v int64) error {

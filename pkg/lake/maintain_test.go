@@ -379,12 +379,12 @@ func (w *world) dataFiles(t testing.TB) []string {
 // and leaves larger ones alone.
 func TestMaintainTidy(t *testing.T) {
 	for name, tt := range map[string]struct {
-		rows int64
-		tidy bool
-	}{"at the bound": {500 + 2*50, true}, "beyond it": {500 + 2*50 - 1, false}} {
+		rows, bytes int64
+		tidy        bool
+	}{"at the bound": {500 + 2*50, 1 << 20, true}, "beyond it": {500 + 2*50 - 1, 1 << 20, false}, "too large": {500 + 2*50, 1 << 10, false}} {
 		t.Run(name, func(t *testing.T) {
 			cfg := delta()
-			cfg.Maintenance.DeletedFraction, cfg.Maintenance.TidyRows = 1, tt.rows
+			cfg.Maintenance.DeletedFraction, cfg.Maintenance.TidyRows, cfg.Maintenance.TidyBytes = 1, tt.rows, tt.bytes
 			w := quickWorld(t, cfg)
 			spec := reports()
 			token := w.churn(t, spec, 500, 2)

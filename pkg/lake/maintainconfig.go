@@ -25,11 +25,12 @@ type MaintenanceConfig struct {
 	// DeletedFraction: a data file of which more than this part is deleted is
 	// written anew without the deleted rows. Between 0 and 1.
 	DeletedFraction float64
-	// TidyRows: data files that are small or have deleted rows are merged into one,
-	// however little is deleted, if they have no more rows than this together. Some
-	// readers take several times as long for a file with a single deleted row, and as
-	// long for a small file as for many rows. 0: never.
-	TidyRows int64
+	// TidyRows and TidyBytes: data files that are small or have deleted rows are
+	// merged into one, however little is deleted, if they have no more rows and bytes
+	// than this together. Some readers take several times as long for a file with a
+	// single deleted row, and as long for a small file as for many rows. 0: never.
+	TidyRows  int64
+	TidyBytes int64
 	// MaxFileDeletes: a data file with more position-delete files than this gets
 	// one in their place.
 	MaxFileDeletes int
@@ -66,7 +67,7 @@ type MaintenanceConfig struct {
 func DefaultMaintenanceConfig() MaintenanceConfig {
 	return MaintenanceConfig{
 		MaxSmallFiles: 12, SmallFileRows: 512 << 10, SmallFileBytes: 32 << 20,
-		DeletedFraction: 0.05, TidyRows: 2 << 20, MaxFileDeletes: 4, MaxManifests: 16,
+		DeletedFraction: 0.05, TidyRows: 2 << 20, TidyBytes: 128 << 20, MaxFileDeletes: 4, MaxManifests: 16,
 		ExpireAfter: 72 * time.Hour, KeepSnapshots: 20, ExpireAtLeast: 8,
 		OrphanAge: 72 * time.Hour, OrphanEvery: 24 * time.Hour,
 		StepFiles: 32, StepRows: 8 << 20, StepBytes: 512 << 20,
@@ -99,8 +100,8 @@ func (c MaintenanceConfig) faults() []error {
 	if c.DeletedFraction < 0 || c.DeletedFraction > 1 {
 		faults = append(faults, fmt.Errorf("lake: deleted_fraction must lie between 0 and 1, is %v", c.DeletedFraction))
 	}
-	if c.TidyRows < 0 {
-		faults = append(faults, fmt.Errorf("lake: tidy_rows must not be negative, is %d", c.TidyRows))
+	if c.TidyRows < 0 || c.TidyBytes < 0 {
+		faults = append(faults, fmt.Errorf("lake: tidy_rows and tidy_bytes must not be negative, are %d and %d", c.TidyRows, c.TidyBytes))
 	}
 	if c.ExpireAfter < minExpireAge || c.OrphanAge < minOrphanAge {
 		faults = append(faults, errors.New("lake: expire_after and orphan_age must be at least 24 hours: readers and commits may need what is younger"))

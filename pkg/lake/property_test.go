@@ -115,6 +115,7 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.SmallTableRows = rapid.SampledFrom([]int64{0, 0, 6, 1000}).Draw(rt, "small")
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "fraction")
 		cfg.MaxDeleteFiles = rapid.IntRange(1, 3).Draw(rt, "delete files")
+		cfg.RowGroupBytes = rapid.SampledFrom([]int64{1, 400, 64 << 20}).Draw(rt, "row group bytes")
 		cfg.Maintenance = drawMaintenance(rt)
 		if rapid.IntRange(0, 2).Draw(rt, "delete files pile up") == 0 {
 			cfg.SmallTableRows, cfg.RewriteFraction, cfg.MaxDeleteFiles = 0, 1, 8

@@ -110,7 +110,7 @@ func (u *upkeep) due() []Due {
 	var due []Due
 	say := func(step, format string, args ...any) { due = append(due, Due{step, fmt.Sprintf(format, args...)}) }
 	if n := len(u.untidy()); n > 0 {
-		say(MaintainCompact, "%d data file(s) that are small or have deleted rows, at most %d rows together", n, c.TidyRows)
+		say(MaintainCompact, "%d data file(s) that are small or have deleted rows, at most %d rows and %d bytes together", n, c.TidyRows, c.TidyBytes)
 	}
 	if n := len(u.worn()); n > 0 {
 		say(MaintainCompact, "%d data file(s) with more than %g %% of their rows deleted", n, 100*c.DeletedFraction)

@@ -36,9 +36,12 @@ type dataWriter struct {
 	prov   registry.Provenance
 	order  int // the sort order that rows come in, 0 for none
 
-	slab    [][]parquet.Value
-	n       int
-	retired []parquet.Page // pages that values of the slab may point into
+	slab      [][]parquet.Value
+	n         int
+	slabBytes int64          // of its values
+	retired   []parquet.Page // pages that values of the slab may point into
+	kept      int64          // bytes of them
+	err       error          // of a flush that retire made
 
 	dict      []bool
 	unbounded []bool
@@ -49,6 +52,7 @@ type dataWriter struct {
 	w         *parquet.GenericWriter[any]
 	group     *parquet.ConcurrentRowGroupWriter
 	groupRows int64
+	rowBytes  int64 // of the values of the row group
 	fileRows  int64
 
 	rows  int64
@@ -88,11 +92,20 @@ func (l *Lake) newDataWriter(ctx context.Context, id dms.TableID, users []regist
 	return w
 }
 
-// retire keeps a page until the values that point into it are written.
-func (w *dataWriter) retire(p parquet.Page) { w.retired = append(w.retired, p) }
+// retire keeps a page until the values that point into it are written: soon, where
+// pages are large, since few of their rows may be live.
+func (w *dataWriter) retire(p parquet.Page) {
+	w.retired = append(w.retired, p)
+	if w.kept += p.Size(); w.kept >= w.lake.cfg.slabBytes() {
+		w.err = errors.Join(w.err, w.flush())
+	}
+}
 
 // add takes the current row of a reader of w's columns.
 func (w *dataWriter) add(r *rowReader) error {
+	if w.err != nil {
+		return w.err
+	}
 	for i := range w.cols {
 		v := r.vals[i][r.at]
 		level := 1
@@ -100,8 +113,12 @@ func (w *dataWriter) add(r *rowReader) error {
 			level = 0
 		}
 		w.slab[i][w.n] = v.Level(0, level, i)
+		w.slabBytes += 8
+		if k := v.Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+			w.slabBytes += int64(len(v.ByteArray()))
+		}
 	}
-	if w.n++; w.n == slabRows {
+	if w.n++; w.n == slabRows || w.slabBytes >= w.lake.cfg.slabBytes() {
 		return w.flush()
 	}
 	return nil
@@ -110,6 +127,7 @@ func (w *dataWriter) add(r *rowReader) error {
 // flush writes the slab; its pages are free then.
 func (w *dataWriter) flush() error {
 	if w.n == 0 {
+		w.release()
 		return nil
 	}
 	if w.w == nil {
@@ -123,13 +141,10 @@ func (w *dataWriter) flush() error {
 	w.groupRows += int64(w.n)
 	w.fileRows += int64(w.n)
 	w.rows += int64(w.n)
-	w.n = 0
-	for _, p := range w.retired {
-		parquet.Release(p)
-	}
-	w.retired = w.retired[:0]
-	cfg := w.lake.cfg
-	if w.groupRows >= cfg.RowGroupRows {
+	w.rowBytes += w.slabBytes
+	w.n, w.slabBytes = 0, 0
+	w.release()
+	if cfg := w.lake.cfg; w.groupRows >= cfg.RowGroupRows || w.rowBytes >= cfg.RowGroupBytes {
 		if err := w.endGroup(); err != nil {
 			return err
 		}
@@ -139,6 +154,14 @@ func (w *dataWriter) flush() error {
 		w.group = w.w.BeginRowGroup()
 	}
 	return nil
+}
+
+// release gives back the pages that no value of the slab points into any more.
+func (w *dataWriter) release() {
+	for _, p := range w.retired {
+		parquet.Release(p)
+	}
+	w.retired, w.kept = w.retired[:0], 0
 }
 
 // writeColumns encodes the columns on two cores: encoding and compression are
@@ -210,7 +233,7 @@ func (w *dataWriter) endGroup() error {
 	if _, err := w.group.Commit(); err != nil {
 		return fmt.Errorf("write %s: %w", w.location, err)
 	}
-	w.groupRows = 0
+	w.groupRows, w.rowBytes = 0, 0
 	return nil
 }
 
@@ -236,6 +259,9 @@ func (w *dataWriter) endFile() error {
 
 // close writes what is left. On an error the file at hand is given up.
 func (w *dataWriter) close(err error) error {
+	if err == nil {
+		err = w.err
+	}
 	if err == nil {
 		err = w.flush()
 	}

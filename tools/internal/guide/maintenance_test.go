@@ -29,7 +29,7 @@ func TestMaintenancePage(t *testing.T) {
 		fmt.Sprintf("a step may take | %s |", hours(l.MaintainTimeout)),
 		fmt.Sprintf("tried again after | %.0f min,", l.MaintainRetry.Minutes()),
 		fmt.Sprintf("more than %g %% of a data file's rows", 100*m.DeletedFraction),
-		fmt.Sprintf("data files that are small or have deleted rows have at most %d Mi rows together", m.TidyRows>>20),
+		fmt.Sprintf("data files that are small or have deleted rows have at most %d Mi rows and %d MiB together", m.TidyRows>>20, m.TidyBytes>>20),
 		fmt.Sprintf("%d files, %d Mi rows, %d MiB (one", m.StepFiles, m.StepRows>>20, m.StepBytes>>20),
 		fmt.Sprintf("more than %d data files are small: below %d Ki rows and %d MiB", m.MaxSmallFiles, m.SmallFileRows>>10, m.SmallFileBytes>>20),
 		fmt.Sprintf("more than %d delete files", m.MaxFileDeletes),
