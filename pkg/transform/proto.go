@@ -37,6 +37,6 @@ func (r *Result) Staged() *blotterv1.StagedFile {
 	return &blotterv1.StagedFile{
 		FileId: string(r.Manifest.FileID), Token: r.Manifest.Token,
 		ManifestKey: r.ManifestKey, ManifestSha256: r.ManifestSHA256, Counts: r.Manifest.Counts.Proto(),
-		Parts: wire.TransactionParts(r.Manifest.Parts),
+		Parts: wire.TransactionParts(r.Manifest.Parts), InputSha256: r.Manifest.Input.SHA256,
 	}
 }

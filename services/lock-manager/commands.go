@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -72,8 +73,8 @@ type Resume struct {
 	Mode ResumeMode
 }
 
-// LoadComplete seals the open load. With Confirm it accepts gaps and a
-// replacement that is much smaller than the table.
+// LoadComplete seals the open load. With Confirm it accepts what the load is held
+// for, and gaps that are found now; what is found later is asked about by itself.
 type LoadComplete struct {
 	Order
 	Confirm bool
@@ -282,7 +283,9 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	}
 	var events []proto.Message
 	if c.Confirm {
-		events = append(events, &blotterv1.LoadConfirmed{Generation: max(l.Generation, l.Base+1)})
+		events = append(events, &blotterv1.LoadConfirmed{
+			Generation: max(l.Generation, l.Base+1), Reason: cmp.Or(l.HeldReason, heldGap),
+		})
 	}
 	if l.Sealed {
 		return events, fmt.Sprintf("the load of %s is confirmed", s.Table), nil

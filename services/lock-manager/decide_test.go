@@ -113,38 +113,49 @@ func TestRegisterMisfit(t *testing.T) {
 	}
 }
 
-// A load that is the one in force, byte by byte, is doubted where changes came after.
-func TestLoadedBefore(t *testing.T) {
+// A load that brings nothing but content of the one in force is doubted where it loses
+// something: changes that came after, or files that it leaves out.
+func TestLostByLoad(t *testing.T) {
 	file := func(name, etag string, kind dms.FileKind, status Status) *File {
 		return &File{ID: dms.FileID(name + etag + string(status)), Kind: kind, Status: status, Generation: 1, Object: dms.Object{Key: name, ETag: etag}}
 	}
-	one, two := file("LOAD1", "a", dms.KindLoad, Published), file("LOAD2", "b", dms.KindLoad, Published)
+	read := func(f *File, sum string) *File {
+		f.Staged = &StagedFile{InputSHA256: sum}
+		return f
+	}
 	change := file("change", "c", dms.KindChange, Published)
+	two := file("LOAD2", "b", dms.KindLoad, Published)
 	again := func(name, etag string) *File { return file(name, etag, dms.KindLoad, Staged) }
+	const since, left, leftSince = "changes were published since", "1 of its 2 files are not among them", "1 of its 2 files are not among them and changes were published since"
 	for name, test := range map[string]struct {
 		last  *File
 		files []*File
-		want  bool
+		want  string
 	}{
-		"copied":                {change, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, true},
-		"without changes since": {two, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, false},
-		"another content":       {change, []*File{again("LOAD2", "x"), again("LOAD1", "a")}, false},
-		"a file less":           {change, []*File{again("LOAD1", "a")}, false},
-		"a file more":           {change, []*File{again("LOAD2", "b"), again("LOAD1", "a"), again("LOAD3", "a")}, false},
-		"another name":          {change, []*File{again("LOAD2", "b"), again("LOAD3", "a")}, false},
-		"no tags":               {change, []*File{again("LOAD2", ""), again("LOAD1", "")}, false},
+		"copied":                     {change, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, since},
+		"without changes since":      {two, []*File{again("LOAD2", "b"), again("LOAD1", "a")}, ""},
+		"another content":            {change, []*File{again("LOAD2", "x"), again("LOAD1", "a")}, ""},
+		"a file less":                {change, []*File{again("LOAD1", "a")}, leftSince},
+		"a file less, without":       {two, []*File{again("LOAD1", "a")}, left},
+		"a file less of another":     {change, []*File{again("LOAD1", "x")}, ""},
+		"a file more":                {change, []*File{again("LOAD2", "b"), again("LOAD1", "a"), again("LOAD3", "a")}, ""},
+		"another name":               {change, []*File{again("LOAD2", "b"), again("LOAD3", "a")}, ""},
+		"no tags":                    {change, []*File{again("LOAD2", ""), again("LOAD1", "")}, ""},
+		"another tag, the same read": {change, []*File{again("LOAD2", "b"), read(again("LOAD1", "a-2"), "sum")}, since},
+		"another read, the same tag": {change, []*File{again("LOAD2", "b"), read(again("LOAD1", "a"), "other")}, ""},
 	} {
 		s := NewState(testTable)
 		s.Generation, s.LastProcessed = 1, &FileEvent{FileID: test.last.ID}
+		one := read(file("LOAD1", "a", dms.KindLoad, Published), "sum")
 		for _, f := range append([]*File{one, two}, test.files...) {
 			s.Files[f.ID] = f
 		}
-		if got := s.loadedBefore(test.files); got != test.want {
-			t.Errorf("%s: got %t", name, got)
+		if got := s.lostBy(test.files); got != test.want {
+			t.Errorf("%s: got %q", name, got)
 		}
-		reason, _ := s.doubt(test.files, 1000)
-		if (reason == heldSame) != test.want {
-			t.Errorf("%s: doubted for %q", name, reason)
+		doubts := s.doubts(test.files, 1000)
+		if (len(doubts) == 1 && doubts[0].reason == heldSame) != (test.want != "") {
+			t.Errorf("%s: doubted for %v", name, doubts)
 		}
 	}
 }
@@ -352,6 +363,17 @@ func TestQuietPeriod(t *testing.T) {
 		}
 		if s.Load.Sealed != tick.sealed {
 			t.Errorf("after %s, looked at since %s: sealed %v", tick.after, tick.since, s.Load.Sealed)
+		}
+	}
+}
+
+// A confirmation is for what the load was held for; one of an older log is for all.
+func TestConfirmed(t *testing.T) {
+	for reason, all := range map[string]bool{heldGap: false, "": true} {
+		l := &Load{}
+		l.confirm(reason)
+		if !l.accepts(heldGap) || l.accepts(heldSame) != all || l.accepts(heldShrunk) != all {
+			t.Errorf("confirmed for %q: %+v", reason, l)
 		}
 	}
 }

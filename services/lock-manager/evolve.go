@@ -70,7 +70,8 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.LoadHeld:
 		s.Load.HeldReason, s.Load.HeldDetail = e.GetReason(), e.GetDetail()
 	case *blotterv1.LoadConfirmed:
-		s.Load.Confirmed, s.Load.HeldReason, s.Load.HeldDetail = true, "", ""
+		s.Load.HeldReason, s.Load.HeldDetail = "", ""
+		s.Load.confirm(e.GetReason())
 	case *blotterv1.LoadAbandoned:
 		s.evolveAbandoned()
 	case *blotterv1.LoadReopened:
@@ -127,7 +128,7 @@ func (s *State) evolveAccepted(at time.Time, e *blotterv1.FileAccepted) {
 // that is sealed.
 func (s *State) joinLoad(at time.Time, f *File) {
 	if !s.Load.Sealed {
-		s.Load.LastFile, s.Load.Confirmed = at, false
+		s.Load.LastFile, s.Load.Confirmed, s.Load.ConfirmedFor = at, false, nil
 		s.Load.HeldReason, s.Load.HeldDetail = "", ""
 	}
 	// A load file that seemed late, but was modified after this one, belongs to
@@ -184,6 +185,7 @@ func (s *State) evolveStaged(staged *blotterv1.StagedFile) {
 			Token:          staged.GetToken(),
 			ManifestKey:    staged.GetManifestKey(),
 			ManifestSHA256: staged.GetManifestSha256(),
+			InputSHA256:    staged.GetInputSha256(),
 			Counts:         staged.GetCounts(),
 		}
 		f.Counts = staged.GetCounts()
@@ -349,7 +351,7 @@ func (s *State) evolveReopened(at time.Time) {
 		s.Load = &Load{Base: max(s.Generation, 1) - 1, Opened: at}
 	} else {
 		s.countAgain()
-		s.Load.Sealed, s.Load.Confirmed, s.Load.Files = false, false, nil
+		s.Load.Sealed, s.Load.Confirmed, s.Load.ConfirmedFor, s.Load.Files = false, false, nil, nil
 		s.Load.HeldReason, s.Load.HeldDetail = "", ""
 	}
 	s.Load.LastFile = at

@@ -21,6 +21,20 @@ const (
 	heldShrunk = "shrunk"
 )
 
+// confirm notes that an operator accepts what the load was held for; the empty reason,
+// of older events, is every one.
+func (l *Load) confirm(reason string) {
+	if reason == "" {
+		l.Confirmed = true
+	} else {
+		l.ConfirmedFor = append(l.ConfirmedFor, reason)
+	}
+}
+
+func (l *Load) accepts(reason string) bool {
+	return l.Confirmed || slices.Contains(l.ConfirmedFor, reason)
+}
+
 // acceptLoad decides what a new load file is: the opening of a load, a further
 // file of an open one, an old version of a file that was replaced, or late.
 // Generations are the pure function of all load files that dms.Generations is;
@@ -119,7 +133,7 @@ func (s *State) seal(cause string, confirmed bool) []proto.Message {
 	generations := dms.Generations(loads)
 	final := generations[len(generations)-1]
 	generation := s.Load.Base + uint64(len(generations))
-	if gaps := loadGaps(final); len(gaps) > 0 && !confirmed && !s.Load.Confirmed {
+	if gaps := loadGaps(final); len(gaps) > 0 && !confirmed && !s.Load.accepts(heldGap) {
 		detail := "load files are missing: " + strings.Join(gaps, ", ")
 		if s.Load.HeldReason == heldGap && s.Load.HeldDetail == detail {
 			return nil
@@ -169,11 +183,14 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 		}
 		rows += f.Staged.Counts.GetInserts() + f.Staged.Counts.GetUpdates() - f.Staged.Counts.GetDuplicatesDropped()
 	}
-	if reason, detail := s.doubt(files, rows); reason != "" && !s.Load.Confirmed {
-		if s.Load.HeldReason == reason {
+	for _, d := range s.doubts(files, rows) {
+		if s.Load.accepts(d.reason) {
+			continue
+		}
+		if s.Load.HeldReason == d.reason {
 			return nil
 		}
-		return []proto.Message{&blotterv1.LoadHeld{Generation: s.Load.Generation, Reason: reason, Detail: detail}}
+		return []proto.Message{&blotterv1.LoadHeld{Generation: s.Load.Generation, Reason: d.reason, Detail: d.detail}}
 	}
 	files = append(files, s.foldedChanges()...)
 	events := s.grant(cfg, now, files, true, false)
@@ -187,38 +204,60 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 	})
 }
 
-// doubt gives a reason to ask an operator before a load of these files and rows
+// doubt is a reason to ask an operator.
+type doubt struct{ reason, detail string }
+
+// doubts gives what an operator must say before a load of these files and rows
 // takes the place of the table.
-func (s *State) doubt(files []*File, rows int64) (reason, detail string) {
-	switch {
-	case s.Generation == 0:
-	case s.loadedBefore(files):
-		return heldSame, "its files are those of the load in force, byte by byte, and changes were published since, " +
-			"which would be gone: were the raw objects copied or restored?"
-	case 2*rows < s.Rows:
-		return heldShrunk, fmt.Sprintf("the load has %d rows, the table %d: less than half", rows, s.Rows)
+func (s *State) doubts(files []*File, rows int64) []doubt {
+	if s.Generation == 0 {
+		return nil
 	}
-	return "", ""
+	var all []doubt
+	if lost := s.lostBy(files); lost != "" {
+		all = append(all, doubt{heldSame, "its files are those of the load in force, byte by byte, and " + lost +
+			", which would be gone: were the raw objects copied or restored?"})
+	}
+	if 2*rows < s.Rows {
+		all = append(all, doubt{heldShrunk, fmt.Sprintf("the load has %d rows, the table %d: less than half", rows, s.Rows)})
+	}
+	return all
 }
 
-// loadedBefore reports whether a load brings the very content of the generation in
-// force although changes were published after it. An object that is copied in place
-// or restored has a new time, by which its load counts as a new one, while its
-// change files are known and stay behind.
-func (s *State) loadedBefore(files []*File) bool {
-	last := s.LastProcessed
-	if last == nil || s.Files[last.FileID] != nil && s.Files[last.FileID].Kind == dms.KindLoad {
-		return false
-	}
-	etags := map[string]string{}
+// lostBy tells what a load loses that brings nothing but content of the generation in
+// force; empty if it loses nothing, or brings anything else. An object that is copied
+// in place or restored has a new time, by which its load counts as a new one, while
+// change files that are known stay behind, and so do load files that were left alone.
+func (s *State) lostBy(files []*File) string {
+	inForce := map[string]*File{}
 	for _, f := range s.files(func(f *File) bool {
 		return f.Kind == dms.KindLoad && f.Status == Published && f.Generation == s.Generation
 	}) {
-		etags[f.Object.Key] = f.Object.ETag
+		inForce[f.Object.Key] = f
 	}
-	return len(etags) == len(files) && !slices.ContainsFunc(files, func(f *File) bool {
-		return f.Object.ETag == "" || etags[f.Object.Key] != f.Object.ETag
-	})
+	if len(files) == 0 || slices.ContainsFunc(files, func(f *File) bool { return !sameContent(f, inForce[f.Object.Key]) }) {
+		return ""
+	}
+	var lost []string
+	if n := len(inForce) - len(files); n > 0 {
+		lost = append(lost, fmt.Sprintf("%d of its %d files are not among them", n, len(inForce)))
+	}
+	if last := s.LastProcessed; last != nil && (s.Files[last.FileID] == nil || s.Files[last.FileID].Kind != dms.KindLoad) {
+		lost = append(lost, "changes were published since")
+	}
+	return strings.Join(lost, " and ")
+}
+
+// sameContent compares two files by their bytes where both were read, else by their
+// tags: a store may give the same bytes another one.
+func sameContent(a, b *File) bool {
+	switch {
+	case b == nil:
+		return false
+	case a.Staged != nil && b.Staged != nil && a.Staged.InputSHA256 != "" && b.Staged.InputSHA256 != "":
+		return a.Staged.InputSHA256 == b.Staged.InputSHA256
+	}
+	return a.Object.ETag != "" && a.Object.ETag == b.Object.ETag
 }
 
 // foldedChanges gives the change files that were published before their own

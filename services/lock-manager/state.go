@@ -107,6 +107,7 @@ type StagedFile struct {
 	Token          uint64               `json:"token"`
 	ManifestKey    string               `json:"manifest_key"`
 	ManifestSHA256 string               `json:"manifest_sha256"`
+	InputSHA256    string               `json:"input_sha256,omitempty"` // of the raw object
 	Counts         *blotterv1.RowCounts `json:"counts"`
 }
 
@@ -128,11 +129,13 @@ type Grant struct {
 // Load is a full load between its opening and its replacement.
 type Load struct {
 	// Base counts the generations before those that this load's files make.
-	Base       uint64    `json:"base"`
-	Opened     time.Time `json:"opened"`
-	LastFile   time.Time `json:"last_file"` // when the last load file was accepted
-	Sealed     bool      `json:"sealed,omitempty"`
-	Confirmed  bool      `json:"confirmed,omitempty"`
+	Base     uint64    `json:"base"`
+	Opened   time.Time `json:"opened"`
+	LastFile time.Time `json:"last_file"` // when the last load file was accepted
+	Sealed   bool      `json:"sealed,omitempty"`
+	// ConfirmedFor names what an operator has accepted, by HeldReason; Confirmed: all.
+	Confirmed    bool     `json:"confirmed,omitempty"`
+	ConfirmedFor []string `json:"confirmed_for,omitempty"`
 	HeldReason string    `json:"held_reason,omitempty"` // "gap", "same" or "shrunk"
 	HeldDetail string    `json:"held_detail,omitempty"`
 	Expired    int       `json:"expired,omitempty"` // replacements that ran out of time

@@ -151,14 +151,14 @@ func newLoad() *cobra.Command {
 		Short: "Seal the open load: the table is replaced by it, then its change files follow",
 		Long: `Seal the open load of a table. S3 shows no end of a load, so somebody has to say
 it: a DMS event, a quiet period (load.quiet_period), or this command. A load with
-gaps in its numbering, with less than half of the table's rows, or of the very files
-of the load in force though changes came since, is held until --confirm says that it
-is right.`,
+gaps in its numbering, with less than half of the table's rows, or of nothing but
+files of the load in force though changes came since or some are missing, is held
+until --confirm says that it is right: for each of these by itself.`,
 		Example: `  blotter load complete rms.reports
   blotter load complete rms.reports --confirm --reason "half of the table was archived"`,
 		Args: cobra.ExactArgs(1),
 	}
-	confirm := complete.Flags().Bool("confirm", false, "accept gaps, a load much smaller than the table, or one that was loaded before")
+	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held: gaps")
 	load.AddCommand(
 		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
 			return lockmanager.CommandRequest{Confirm: *confirm}

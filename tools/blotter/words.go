@@ -273,7 +273,7 @@ func sayLoad(event proto.Message) string {
 	case *blotterv1.LoadHeld:
 		return parts(generation(e.GetGeneration()), e.GetReason(), e.GetDetail())
 	case *blotterv1.LoadConfirmed:
-		return generation(e.GetGeneration())
+		return parts(generation(e.GetGeneration()), e.GetReason())
 	case *blotterv1.LoadAbandoned:
 		return generation(e.GetGeneration())
 	case *blotterv1.LoadReopened:

@@ -491,7 +491,10 @@ type StagedFile struct {
 	Counts         *RowCounts `protobuf:"bytes,5,opt,name=counts,proto3" json:"counts,omitempty"`
 	// Of a transaction file: the tables whose rows it holds, in the order of their
 	// first rows. Its manifest stages no rows.
-	Parts         []*TransactionPart `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`
+	Parts []*TransactionPart `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`
+	// The SHA-256 of the raw object's bytes in hex, as the manifest has it; empty in
+	// events of versions that did not tell it.
+	InputSha256   string `protobuf:"bytes,7,opt,name=input_sha256,json=inputSha256,proto3" json:"input_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,6 +569,13 @@ func (x *StagedFile) GetParts() []*TransactionPart {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *StagedFile) GetInputSha256() string {
+	if x != nil {
+		return x.InputSha256
+	}
+	return ""
 }
 
 // RowCounts accounts for every row of a file.
@@ -871,7 +881,7 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
 	"\x05table\x18\x03 \x01(\tR\x05table\x12\x12\n" +
-	"\x04rows\x18\x04 \x01(\x03R\x04rows\"\xe9\x01\n" +
+	"\x04rows\x18\x04 \x01(\x03R\x04rows\"\x8c\x02\n" +
 	"\n" +
 	"StagedFile\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
@@ -879,7 +889,8 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\fmanifest_key\x18\x03 \x01(\tR\vmanifestKey\x12'\n" +
 	"\x0fmanifest_sha256\x18\x04 \x01(\tR\x0emanifestSha256\x12-\n" +
 	"\x06counts\x18\x05 \x01(\v2\x15.blotter.v1.RowCountsR\x06counts\x121\n" +
-	"\x05parts\x18\x06 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\"\x88\x02\n" +
+	"\x05parts\x18\x06 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\x12!\n" +
+	"\finput_sha256\x18\a \x01(\tR\vinputSha256\"\x88\x02\n" +
 	"\tRowCounts\x12\x1b\n" +
 	"\trows_read\x18\x01 \x01(\x03R\browsRead\x12\x18\n" +
 	"\ainserts\x18\x02 \x01(\x03R\ainserts\x12\x18\n" +

@@ -1579,8 +1579,11 @@ func (x *LoadHeld) GetDetail() string {
 
 // LoadConfirmed: an operator accepted what LoadHeld named.
 type LoadConfirmed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The reason of LoadHeld; "gap" too where the load was not held yet. Empty in events
+	// of versions that took it for all reasons.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1620,6 +1623,13 @@ func (x *LoadConfirmed) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *LoadConfirmed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // LoadAbandoned: no load file is left, since all were skipped or refused; the
@@ -1912,11 +1922,12 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"/\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"G\n" +
 	"\rLoadConfirmed\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"/\n" +
+	"generation\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
 	"\rLoadAbandoned\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
