@@ -136,9 +136,9 @@ type Load struct {
 	// ConfirmedFor names what an operator has accepted, by HeldReason; Confirmed: all.
 	Confirmed    bool     `json:"confirmed,omitempty"`
 	ConfirmedFor []string `json:"confirmed_for,omitempty"`
-	HeldReason string    `json:"held_reason,omitempty"` // "gap", "same" or "shrunk"
-	HeldDetail string    `json:"held_detail,omitempty"`
-	Expired    int       `json:"expired,omitempty"` // replacements that ran out of time
+	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "same" or "shrunk"
+	HeldDetail   string   `json:"held_detail,omitempty"`
+	Expired      int      `json:"expired,omitempty"` // replacements that ran out of time
 	// Generation, Files and FirstModified are final once the load is sealed. A
 	// load that was reopened keeps FirstModified for the earliest that it can get:
 	// a late load file does not change what was decided about change files.
