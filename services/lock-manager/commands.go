@@ -1,7 +1,6 @@
 package lockmanager
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -74,7 +73,8 @@ type Resume struct {
 }
 
 // LoadComplete seals the open load. With Confirm it accepts what the load is held
-// for, and gaps that are found now; what is found later is asked about by itself.
+// for; what is found later is asked about by itself. A load that is not held yet is
+// accepted whatever is found.
 type LoadComplete struct {
 	Order
 	Confirm bool
@@ -283,9 +283,7 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	}
 	var events []proto.Message
 	if c.Confirm {
-		events = append(events, &blotterv1.LoadConfirmed{
-			Generation: max(l.Generation, l.Base+1), Reason: cmp.Or(l.HeldReason, heldGap),
-		})
+		events = append(events, &blotterv1.LoadConfirmed{Generation: max(l.Generation, l.Base+1), Reason: l.HeldReason})
 	}
 	if l.Sealed {
 		return events, fmt.Sprintf("the load of %s is confirmed", s.Table), nil

@@ -367,7 +367,7 @@ func TestQuietPeriod(t *testing.T) {
 	}
 }
 
-// A confirmation is for what the load was held for; one of an older log is for all.
+// A confirmation is for what the load was held for; one without a reason is for all.
 func TestConfirmed(t *testing.T) {
 	for reason, all := range map[string]bool{heldGap: false, "": true} {
 		l := &Load{}

@@ -21,8 +21,8 @@ const (
 	heldShrunk = "shrunk"
 )
 
-// confirm notes that an operator accepts what the load was held for; the empty reason,
-// of older events, is every one.
+// confirm notes that an operator accepts what the load was held for; the empty reason
+// is every one.
 func (l *Load) confirm(reason string) {
 	if reason == "" {
 		l.Confirmed = true

@@ -158,7 +158,7 @@ until --confirm says that it is right: for each of these by itself.`,
   blotter load complete rms.reports --confirm --reason "half of the table was archived"`,
 		Args: cobra.ExactArgs(1),
 	}
-	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held: gaps")
+	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held, whatever it would be held for")
 	load.AddCommand(
 		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
 			return lockmanager.CommandRequest{Confirm: *confirm}

@@ -1581,8 +1581,8 @@ func (x *LoadHeld) GetDetail() string {
 type LoadConfirmed struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// The reason of LoadHeld; "gap" too where the load was not held yet. Empty in events
-	// of versions that took it for all reasons.
+	// The reason of LoadHeld. Empty where the load was not held yet, and in events of
+	// older versions: then every reason is accepted.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
