@@ -12,13 +12,12 @@ import (
 // What a float or a double tells by itself.
 type floatWidth struct {
 	bits   int
-	sure   int     // digits that any text may have: spelled with as many again, its value is the text
-	normal float64 // the least number of which that holds
+	digits int // that tell any value of this width from all others
 }
 
 var (
-	floatWide  = floatWidth{32, 6, 0x1p-126}
-	doubleWide = floatWidth{64, 15, 0x1p-1022}
+	floatWide  = floatWidth{32, 9}
+	doubleWide = floatWidth{64, 17}
 )
 
 // maxFloatDigits is how many significant digits the exact value of a double has at
@@ -26,13 +25,13 @@ var (
 const maxFloatDigits = 767
 
 // parseFloat gives the bits of the float or double that a text spells; false if
-// it spells none. Such a number has infinitely many neighbours that it stands
-// for, so what counts is that nothing is lost: spelled with as many digits as the
-// text has, or with as few as tell it from all others, the value is the text
-// again. So is whatever DMS prints of a number of this width; the digits of a
-// double in a float are not, nor are more of them than the type holds, unless
-// they are exact. A number beyond the range or too small for it is refused. NaN
-// and infinities are taken by name.
+// it spells none. Such a number stands for all that are nearer to it than to its
+// neighbours, and no more than 9 digits of a float, or 17 of a double, tell it from
+// them: a text with no more digits is taken as the nearest value, as the source took
+// it when the value was written there. A longer one was written by a type that holds
+// more: it is taken if the value has its very digits, spelled with as many as the text
+// has, or is told by it in full. A number beyond the range, or so small that it would
+// become zero, is refused. NaN and infinities are taken by name.
 func parseFloat(s []byte, kind registry.Kind) (uint64, bool) {
 	for _, c := range s {
 		if c == '_' || c == 'x' || c == 'X' {
@@ -54,7 +53,7 @@ func parseFloat(s []byte, kind registry.Kind) (uint64, bool) {
 	return math.Float64bits(f), true
 }
 
-// holds reports whether f is all that the text of a number says; f is the value of
+// holds reports whether f stands for what the text of a number says; f is the value of
 // this width that is nearest to it.
 func (w *floatWidth) holds(f float64, text []byte) bool {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
@@ -65,7 +64,7 @@ func (w *floatWidth) holds(f float64, text []byte) bool {
 	switch {
 	case !ok || n > 0 && f == 0:
 		return false
-	case n <= w.sure && math.Abs(f) >= w.normal || n == 0:
+	case len(said) <= w.digits:
 		return true
 	}
 	for _, precision := range []int{min(n, maxFloatDigits) - 1, shortest} {
