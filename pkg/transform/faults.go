@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -99,12 +100,33 @@ func (f *faults) failure() error {
 	return f.first
 }
 
+// minOnlyBadRows is how many rows a file must have, none of them good, for the
+// registration to be in doubt rather than the rows: a change file may have just one.
+const minOnlyBadRows = 20
+
+// ofLayout are the faults by which a file shows that its columns are others than
+// those registered, if all its rows have one.
+var ofLayout = []string{CodeColumnCount, CodeOpMissing, CodeOpUnknown, CodeOpNoKey, CodeSequence, CodeCommitTime, CodeKeyNull}
+
+// misread reports whether no row is good for a reason that is not the rows'.
+func (f *faults) misread(counts Counts) bool {
+	if counts.Rejected < counts.RowsRead {
+		return false
+	}
+	for k, failure := range f.found {
+		if failure.RowsFailed == counts.RowsRead && slices.Contains(ofLayout, k.code) {
+			return true
+		}
+	}
+	return counts.RowsRead >= minOnlyBadRows
+}
+
 // tooMany refuses a file whose bad rows are more than are set aside one by one,
 // or all that it has: a wrong layout must not become a table of rejected rows.
 func (f *faults) tooMany(counts Counts) error {
 	what := Failure{Code: CodeOnlyBadRows, Message: fmt.Sprintf("all of its %d rows are bad", counts.RowsRead)}
 	switch {
-	case counts.Rejected == 0 || counts.Rejected < counts.RowsRead && counts.Rejected <= MaxRejectedRows:
+	case counts.Rejected == 0 || !f.misread(counts) && counts.Rejected <= MaxRejectedRows:
 		return nil
 	case counts.Rejected > MaxRejectedRows:
 		what = Failure{Code: CodeTooManyBadRows, Message: fmt.Sprintf("%d of its %d rows are bad, and at most %d of a file are set aside one by one",

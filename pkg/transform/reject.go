@@ -16,7 +16,9 @@ import (
 
 // MaxRejectedRows is how many rows of one file are set aside one by one, where
 // the table's registration says so (on_bad_row: quarantine). A file with more of
-// them, or with none that is good, fails as a whole.
+// them fails as a whole, and so does one without a good row, where that says more
+// about its layout than about the rows: they are 20 or more, or all fail by their
+// width, their operation, their place in the order or their key.
 const MaxRejectedRows = 10_000
 
 // A row group of a file of rejected rows ends with either of these; the bytes

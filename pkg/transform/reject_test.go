@@ -117,7 +117,9 @@ func TestWhatBreaksAFileFailsIt(t *testing.T) {
 		name, content, code string
 		row                 int64
 	}{
-		{"every row is bad", "I,x,a,A,1.00," + seqOf(1) + "\nI,x,b,A,1.00," + seqOf(2) + "\n", CodeOnlyBadRows, 1},
+		{"every row is bad", strings.Repeat("I,x,1,A,a,"+seqOf(1)+"\n", 20), CodeOnlyBadRows, 1},
+		{"no row has a key", "I,x,,A,1.00," + seqOf(1) + "\nI,x,,A,1.00," + seqOf(2) + "\n", CodeOnlyBadRows, 1},
+		{"no row tells what it did", "Q,x,1,A,1.00," + seqOf(1) + "\n", CodeOnlyBadRows, 1},
 		{"too many", good(1) + strings.Repeat("I,x,,A,1.00,"+seqOf(2)+"\n", MaxRejectedRows+1), CodeTooManyBadRows, 2},
 		{"a quote is never closed", good(1) + "I,x,,A,1.00," + seqOf(2) + "\n" + `I,x,2,"A,1.00`, string(dms.CSVUnclosedQuote), 3},
 		{"a quote in a field", good(1) + `I,x,2,A"B,1.00,` + seqOf(2), string(dms.CSVBareQuote), 2},
@@ -128,6 +130,15 @@ func TestWhatBreaksAFileFailsIt(t *testing.T) {
 			f := b.refused(b.put(changeKey, tt.content))
 			if f.Code != tt.code || f.Row != tt.row {
 				t.Errorf("%s at row %d: %v; want %s at row %d", f.Code, f.Row, f, tt.code, tt.row)
+			}
+		})
+	}
+	for _, rows := range []int{1, 19} {
+		t.Run(fmt.Sprintf("%d bad rows and no good one", rows), func(t *testing.T) {
+			b := newBench(t, oneByOne(reports()))
+			m := b.mustRun(b.put(changeKey, strings.Repeat("I,x,1,A,a,"+seqOf(1)+"\n", rows))).Manifest
+			if m.Counts.Rejected != int64(rows) || len(b.rejectedLines(m)) != rows || m.Counts.Inserts != 0 {
+				t.Errorf("counts are %+v", m.Counts)
 			}
 		})
 	}
