@@ -70,6 +70,9 @@ func (o FileOrder) LastModified() (time.Time, bool) {
 // "3,7-9,12". Equal sets are equal strings; the empty set is "".
 type RowSet string
 
+// maxRow is the largest number that a row may have: no file has as many.
+const maxRow = 1 << 53
+
 // ParseRowSet reads row numbers and ranges in any order; blanks are allowed.
 func ParseRowSet(s string) (RowSet, error) {
 	var b RowSetBuilder
@@ -85,7 +88,7 @@ func ParseRowSet(s string) (RowSet, error) {
 		if err == nil && isRange {
 			last, err = strconv.ParseInt(strings.TrimSpace(to), 10, 64)
 		}
-		if err != nil || first < 1 || last < first {
+		if err != nil || first < 1 || last < first || last > maxRow {
 			return "", fmt.Errorf("rows %q: expected numbers and ranges such as 3,7-9", s)
 		}
 		spans = append(spans, span{first, last})

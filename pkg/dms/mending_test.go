@@ -51,7 +51,7 @@ func TestParseRowSet(t *testing.T) {
 			t.Errorf("%q reads as %q (%v), want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"0", "-1", "x", "5-4", "1,,2", "1-", "1-2-3"} {
+	for _, text := range []string{"1-9223372036854775807,5-6", "9007199254740993", "0", "-1", "x", "5-4", "1,,2", "1-", "1-2-3"} {
 		if got, err := ParseRowSet(text); err == nil {
 			t.Errorf("%q reads as %q", text, got)
 		}

@@ -2,6 +2,7 @@ package dms
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,7 +102,7 @@ func notData(rel string) *NotData {
 	if file == "" || strings.HasSuffix(file, "_$folder$") {
 		return &NotData{ReasonFolderMarker, "the object stands for a folder"}
 	}
-	if isControlTable(tableFolder(rel)) {
+	if isControlTable(tableFolder(rel)) || belowControlTable(rel) {
 		return &NotData{ReasonControlTable, "the object belongs to a control table of DMS"}
 	}
 	switch {
@@ -124,6 +125,22 @@ func tableFolder(rel string) string {
 		}
 	}
 	return ""
+}
+
+// controlNames begin the names of the tables that DMS documents as its own, and of
+// those that it keeps changes in.
+var controlNames = []string{
+	"awsdms_apply_exceptions", "awsdms_cdc_", "awsdms_changes", "awsdms_ddl_audit", "awsdms_full_load_exceptions", "awsdms_heartbeat",
+	"awsdms_history", "awsdms_status", "awsdms_suspended_tables", "awsdms_txn_state", "awsdms_validation_failures",
+}
+
+// belowControlTable reports whether a folder is named like one of them, also where
+// partitions of any name stand below it: no user's folder is called so.
+func belowControlTable(rel string) bool {
+	folders := strings.Split(strings.ToLower(rel), "/")
+	return slices.ContainsFunc(folders[:len(folders)-1], func(folder string) bool {
+		return slices.ContainsFunc(controlNames, func(name string) bool { return strings.HasPrefix(folder, name) })
+	})
 }
 
 // parseFile reads the last part of a key.

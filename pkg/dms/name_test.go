@@ -76,7 +76,9 @@ func TestParseNameRefuses(t *testing.T) {
 		ReasonMarker:       {"_SUCCESS", "part/_SUCCESS", "_committed_123", ".DS_Store"},
 		ReasonDescription:  {"LOAD00000001.dfm", "20221023-013830913.dfm"},
 		ReasonControlTable: {"awsdms_status/LOAD00000001.csv", "awsdms_apply_exceptions/20221023-013830913.csv", "rms/AWSDMS_history/LOAD1.csv",
-			"dms/rms/awsdms_status/2022/10/23/01/20221023-013830913.csv", "rms/awsdms_status/2022-10-23/20221023-013830913.csv"},
+			"dms/rms/awsdms_status/2022/10/23/01/20221023-013830913.csv", "rms/awsdms_status/2022-10-23/20221023-013830913.csv",
+			"dms/rms/awsdms_status/part1/LOAD00000001.csv", "rms/awsdms_validation_failures_v1/p=1/SEGMENT1_LOAD00000001.csv",
+			"dms/rms/awsdms_cdc_1a2b/p=1/2025030310/20250303-100000000.parquet", "rms/AWSDMS_Changes000000000001/x/20250303-100000000.csv"},
 		ReasonNotDMS: {
 			"reports.csv", "LOAD.csv", "LOAD0000000G.csv", "LOAD+1.csv", "LOAD10000000000000000.csv", "load00000001.csv", "LOAD00000001.CSV",
 			"LOAD00000001.parquet.gz", "LOAD00000001.csv.bz2", "LOAD00000001.csv.tmp", "LOAD00000001", "SEGMENT_LOAD00000001.csv", "SEGMENT1LOAD00000001.csv",
