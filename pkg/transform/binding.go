@@ -31,12 +31,6 @@ func bind(t registry.Table, kind dms.FileKind, src source) (*binding, *Failure) 
 		return nil, &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
 			Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
 	}
-	for i, name := range v.names {
-		if first := v.find(name); first != i {
-			return nil, &Failure{Code: CodeHeader, Column: shownName(name), Message: fmt.Sprintf("a column stands twice in the file: as column %d and as column %d of %d", first+1, i+1, len(v.names)),
-				Expected: "each column once", Hint: "rename one of them at the source or in the layout"}
-		}
-	}
 	find := v.find
 	for i, c := range t.Columns {
 		b.fields[i] = find(c.Name)
@@ -59,10 +53,25 @@ func bind(t registry.Table, kind dms.FileKind, src source) (*binding, *Failure) 
 			b.before[i] = find(*s.BeforeImagePrefix + name)
 		}
 	}
+	// First of all what every file has: without it the first line is hardly a header.
 	if f := b.missing(t, kind, find); f != nil {
 		return nil, f
 	}
+	if f := repeatedColumn(v); f != nil {
+		return nil, f
+	}
 	return b, unknownColumn(v, src)
+}
+
+// repeatedColumn refuses a file in which a column stands twice.
+func repeatedColumn(v *vocabulary) *Failure {
+	for i, name := range v.names {
+		if first := v.find(name); first != i {
+			return &Failure{Code: CodeHeader, Column: v.shown(name), Message: fmt.Sprintf("a column stands twice in the file: as column %d and as column %d of %d", first+1, i+1, len(v.names)),
+				Expected: "each column once", Hint: "rename one of them at the source or in the layout"}
+		}
+	}
+	return nil
 }
 
 // missing refuses a file that lacks a column which its rows need.
@@ -110,7 +119,7 @@ func unknownColumn(v *vocabulary, src source) *Failure {
 		if why == "" && len(v.table.Columns) >= maxColumns {
 			why = fmt.Sprintf("a table gets no more than %d columns", maxColumns)
 		}
-		f := &Failure{Code: CodeColumnUnknown, Column: shownName(name), Message: fmt.Sprintf("column %d of %d is not registered", i+1, len(v.names)),
+		f := &Failure{Code: CodeColumnUnknown, Column: v.shown(name), Message: fmt.Sprintf("column %d of %d is not registered", i+1, len(v.names)),
 			Expected: "columns " + registry.ShowColumns(v.table.Columns), Hint: "add the column to the registration, apply it and retry the file"}
 		if why != "" {
 			f.Message += ": " + why

@@ -138,12 +138,13 @@ func TestForgedParquet(t *testing.T) {
 		"a text longer than the footer":                  {withFooter([]byte("PAR1"), []byte{0x68, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00}), "ends early"},
 		"a deep footer":                                  {withFooter([]byte("PAR1"), bytes.Repeat([]byte{0x1c}, 4<<20)), "nested too deep"},
 		"a deep list in the footer":                      {withFooter([]byte("PAR1"), append([]byte{0x19}, bytes.Repeat([]byte{0x19}, 1<<20)...)), "nested too deep"},
+		"values where it should begin":                   {append([]byte("Smit"), forge(t, nil, nil)[4:]...), "Parquet file: it does not begin as one"},
 		"a page of two gigabytes":                        {forge(t, nil, func(h *format.PageHeader, b []byte) []byte { h.CompressedPageSize = math.MaxInt32; return b }), "a page claims 2147483647 bytes"},
 		"a page that unpacks to two gigabytes":           {forge(t, nil, func(h *format.PageHeader, b []byte) []byte { h.UncompressedPageSize = math.MaxInt32; return b }), "2147483647 uncompressed"},
 		"two billion values": {forge(t, nil, func(h *format.PageHeader, b []byte) []byte {
 			v1(h).NumValues = math.MaxInt32
 			return sized(h, append(levels(append(longRun, 0)), b...))
-		}), "more than 1048576 bytes at once"},
+		}), "in a way that is not read: the pages of a row group need more than 1 MiB at once"},
 		"levels of two billion values": {forge(t, nil, func(h *format.PageHeader, b []byte) []byte {
 			v1(h)
 			return sized(h, append(levels(append(longRun, 1)), b...))

@@ -49,6 +49,12 @@ func (g *parquetGuard) footer() error {
 	if g.size < 12 {
 		return errors.New("it is too short to be one")
 	}
+	if err := readFull(g.r, tail[:4], 0); err != nil {
+		return err
+	}
+	if string(tail[:4]) != "PAR1" { // the library would show what stands there
+		return errors.New("it does not begin as one")
+	}
 	if err := readFull(g.r, tail[:], g.size-8); err != nil {
 		return err
 	}
@@ -93,7 +99,8 @@ func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) (row i
 			return 0, fmt.Errorf("column %s: %w", fields[i].Name(), err)
 		}
 		if memory += c.dictionary + c.page; memory > g.limit {
-			return 0, fmt.Errorf("the pages of a row group need more than %d bytes at once", g.limit)
+			// The file may be whole: a group of very many or very long values is not damage.
+			return 0, &unreadError{what: fmt.Sprintf("the pages of a row group need more than %d MiB at once", g.limit>>20), expected: "smaller row groups or pages"}
 		}
 		row += c.value
 	}

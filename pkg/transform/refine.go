@@ -86,6 +86,17 @@ func (v *vocabulary) isColumn(name string) bool {
 	return ok
 }
 
+// shown gives a name for a failure to show. It is empty if it may be the value of a
+// row: in a first line that has no key by which it is a header. That it is a column
+// of the table says nothing: the file may have made it one.
+func (v *vocabulary) shown(name string) string {
+	ofFile := v.table.DMS.Format == registry.FormatCSV && v.table.DMS.Header
+	if ofFile && len(v.table.PrimaryKey) == 0 && !v.settings[registry.FoldName(name)] {
+		return ""
+	}
+	return shownName(name)
+}
+
 // knowsAny reports whether any name of the file is one of the table or of its
 // settings.
 func (v *vocabulary) knowsAny() bool {

@@ -59,6 +59,8 @@ func TestRefusals(t *testing.T) {
 		{"misspelt layout", func(t *registry.Table) {
 			t.Layouts = []registry.Layout{{Kind: dms.KindChange, Columns: []string{"Op", "ts", "id", "staus", "amount", "seq"}}}
 		}, changeKey, good, CodeColumnUnknown, 0, "staus", 0, "not registered"},
+		{"a row that holds a known word and others twice", header, changeKey, "I,x,1,status,Smith,Smith\nI,x,2,A,1.00," + s1, CodeColumnMissing, 0, "id", 0, "primary key"},
+		{"such a row of a table without a key", func(t *registry.Table) { header(t); t.PrimaryKey, t.DMS.OpColumn = nil, nil }, loadKey, "x,1,status,Smith,Smith\nx,2,A,B,C", CodeHeader, 0, "", 0, "twice"},
 		{"column twice", header, changeKey, "Op,ts,id,ID,seq\nI,x,1,1," + s1, CodeHeader, 0, "ID", 0, "twice"},
 		{"gzip cut off", asIs, changeKey + ".gz", zipped(good)[:30], CodeGzip, 0, "", 0, "gzip"},
 		{"gzip checksum", asIs, changeKey + ".gz", broken(zipped(good)), CodeGzip, 0, "", 0, "gzip"},
