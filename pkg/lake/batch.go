@@ -143,6 +143,7 @@ func (b *batch) foldWindows(ctx context.Context, f *fold, out *tombstoneSink) er
 				return err
 			}
 		}
+		w.countTies()
 		for i := range w.len() {
 			switch file := w.files[i]; {
 			case w.dead[i]:

@@ -217,3 +217,24 @@ func TestTiesBetweenFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestTiesInAnyOrder: a delete and two changes of one key with one time are two ties,
+// in whatever order they are published.
+func TestTiesInAnyOrder(t *testing.T) {
+	at := func(file string) string { return fmt.Sprintf("%016x/%s", 5, file) }
+	spec := reports()
+	changes := map[string]change{"g1": removal(9, at("g1"), 1), "g2": report(9, "b", at("g2"), 1), "g3": report(9, "c", at("g3"), 1)}
+	for _, order := range [][]string{{"g1", "g2", "g3"}, {"g1", "g3", "g2"}, {"g2", "g1", "g3"}, {"g2", "g3", "g1"}, {"g3", "g1", "g2"}, {"g3", "g2", "g1"}} {
+		w := quickWorld(t, delta())
+		ties := int64(0)
+		for i, file := range order {
+			token := uint64(i + 1)
+			r := w.publish(t, spec, token, lake.Merge, w.stage(t, spec, stagedSpec{file: file, kind: dms.KindChange, token: token, changes: []change{changes[file]}}))
+			ties += r.Files[0].Ties
+		}
+		if ties != 2 {
+			t.Errorf("%v: %d ties", order, ties)
+		}
+		expect(t, w.rows(t, spec.ID), "9|c|-41.00")
+	}
+}

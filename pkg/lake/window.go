@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -18,6 +19,10 @@ type window struct {
 	indexes []int64 // the change's row in its staged file
 	// dead marks changes that the table or a remembered delete has overtaken.
 	dead []bool
+	// tied marks changes that tie with a row or a delete of the table, passed those
+	// that the table has a later one of without a tie.
+	tied   []bool
+	passed []bool
 }
 
 func (w *window) len() int { return len(w.rows) }
@@ -43,6 +48,7 @@ func (w *window) max() []byte { return w.key(w.len() - 1) }
 func (w *window) reset() {
 	w.keys, w.keyEnd, w.pos, w.posEnd = w.keys[:0], w.keyEnd[:0], w.pos[:0], w.posEnd[:0]
 	w.rows, w.files, w.indexes, w.dead = w.rows[:0], w.files[:0], w.indexes[:0], w.dead[:0]
+	w.tied, w.passed = w.tied[:0], w.passed[:0]
 }
 
 func (w *window) add(c *stagedChange) {
@@ -54,6 +60,7 @@ func (w *window) add(c *stagedChange) {
 	w.files = append(w.files, c.from)
 	w.indexes = append(w.indexes, c.index)
 	w.dead = append(w.dead, false)
+	w.tied, w.passed = append(w.tied, false), append(w.passed, false)
 	c.from.part.ties += c.ties
 }
 
@@ -74,11 +81,25 @@ func (w *window) fill(ctx context.Context, f *fold, size int) (bool, error) {
 }
 
 // overtaken reports whether a row or a delete of the table at this place makes
-// change i obsolete, and counts a tie. The same place is the same change: it is there
-// already.
+// change i obsolete, and notes whether they tie. The same place is the same change: it
+// is there already.
 func (w *window) overtaken(i int, pos []byte, row int64) bool {
+	is := later(w.position(i), w.rows[i], pos, row)
 	if dms.Tied(w.position(i), pos) {
-		w.files[i].part.ties++
+		w.tied[i] = true
+	} else if !is && !bytes.Equal(w.position(i), pos) {
+		w.passed[i] = true
 	}
-	return !later(w.position(i), w.rows[i], pos, row)
+	return !is
+}
+
+// countTies counts, of each change, a tie with what the table has last of its key: a
+// row and a remembered delete of one key are one tie, and so the count is the same in
+// whatever order files come.
+func (w *window) countTies() {
+	for i, tied := range w.tied {
+		if tied && !w.passed[i] {
+			w.files[i].part.ties++
+		}
+	}
 }
