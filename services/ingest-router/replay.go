@@ -138,7 +138,7 @@ func (s *Service) checkMended(ctx context.Context, spec registry.Table, o dms.Ob
 	case h.Table != spec.ID:
 		return nil, fmt.Sprintf("the mended rows are of table %s", h.Table), nil
 	}
-	m, err = transform.CheckMended(ctx, transform.DefaultConfig(), s.deps.Failed, transform.Job{Table: spec, Token: 1, File: dms.File{
+	m, err = transform.CheckMended(ctx, s.deps.Transform, s.deps.Failed, transform.Job{Table: spec, Token: 1, File: dms.File{
 		ID: id, Object: o, Kind: dms.KindChange, Order: dms.MendedOrder(h.Order, id), Part: h.Part, Mending: h.Mending(),
 	}})
 	var failure *transform.Failure

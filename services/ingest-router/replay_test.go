@@ -275,3 +275,19 @@ func TestMendedRowsAreServed(t *testing.T) {
 	}
 	b.says(fees, "ObjectArrived")
 }
+
+// TestMendedRowsAreReadAsTheirTransformWill: by the limits that are configured.
+func TestMendedRowsAreReadAsTheirTransformWill(t *testing.T) {
+	b := newMendBench(t)
+	key := b.mend("long", b.header, "3=I,2,"+strings.Repeat("0", 100)+"1.00")
+	s := b.started()
+	s.deps.Transform.MaxFieldBytes = 64
+	answer, err := s.Replay(t.Context(), b.request(key))
+	if err != nil || len(answer.Faults) != 1 || answer.Faults[0].Code != "csv.field_size" {
+		t.Errorf("a field beyond the limit: the answer is %+v (%v)", answer, err)
+	}
+	s.deps.Transform.MaxFieldBytes = 128
+	if answer, err := s.Replay(t.Context(), b.request(key)); err != nil || answer.Refused != "" {
+		t.Errorf("a field within the limit: the answer is %+v (%v)", answer, err)
+	}
+}

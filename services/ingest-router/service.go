@@ -17,6 +17,7 @@ import (
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/transform"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -62,8 +63,11 @@ type Deps struct {
 	Specs   Specs
 	Raw     Raw
 	Failed  objects.Bucket // only read: mended files lie there
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// Transform is what mended rows are read with, as their transform will; the zero
+	// value is transform.DefaultConfig.
+	Transform transform.Config
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Service is the shell around the decisions. Several may run at once.
@@ -77,6 +81,9 @@ type Service struct {
 
 // New makes the service; Run starts it.
 func New(deps Deps) *Service {
+	if deps.Transform == (transform.Config{}) {
+		deps.Transform = transform.DefaultConfig()
+	}
 	s := &Service{deps: deps}
 	s.matcher.Store(registry.NewMatcher(nil))
 	return s

@@ -72,7 +72,7 @@ var table = []role{
 	}},
 	{ingestrouter.ServiceName, needRaw | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s := ingestrouter.New(ingestrouter.Deps{
-			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Now: p.now, Logger: p.logger,
+			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Transform: p.cfg.Transform, Now: p.now, Logger: p.logger,
 		})
 		p.IngestRouter = s
 		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
