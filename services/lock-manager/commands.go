@@ -74,10 +74,13 @@ type Resume struct {
 
 // LoadComplete seals the open load. With Confirm it accepts what the load is held
 // for; what is found later is asked about by itself. A load that is not held yet is
-// accepted whatever is found.
+// accepted whatever is found. With WithoutOlder it leaves out the load files that are
+// older than one with a lower number, and from then on all change files that are older
+// than the load.
 type LoadComplete struct {
 	Order
-	Confirm bool
+	Confirm      bool
+	WithoutOlder bool
 }
 
 // LoadReopen takes the late load files into the load that they came too late for.
@@ -277,9 +280,8 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 		return nil, "", refuse("table %s has no open load", s.Table)
 	case l.Sealed && l.HeldReason == "":
 		return nil, fmt.Sprintf("the load of %s is sealed already", s.Table), nil
-	case l.HeldReason != "" && !c.Confirm:
-		return nil, "", refuse("the load of %s is held: %s; if that is right, say `blotter load complete %s --confirm`",
-			s.Table, l.HeldDetail, s.Table)
+	case l.HeldReason != "" && !c.Confirm && (l.Sealed || !c.WithoutOlder):
+		return nil, "", refuse("the load of %s is held: %s; %s", s.Table, l.HeldDetail, s.goOnWithLoad(l.HeldReason))
 	}
 	var events []proto.Message
 	if c.Confirm {
@@ -288,15 +290,26 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	if l.Sealed {
 		return events, fmt.Sprintf("the load of %s is confirmed", s.Table), nil
 	}
-	sealing := s.seal("operator", c.Confirm)
+	sealed := s.seal(sealing{cause: "operator", confirmed: c.Confirm, withoutOlder: c.WithoutOlder})
 	detail := fmt.Sprintf("the load of %s is complete", s.Table)
-	for _, e := range sealing {
+	if len(sealed) == 0 { // held as before
+		detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, l.HeldDetail, s.goOnWithLoad(l.HeldReason))
+	}
+	for _, e := range sealed {
 		if held, ok := e.(*blotterv1.LoadHeld); ok {
-			detail = fmt.Sprintf("the load of %s is held: %s; if that is right, say `blotter load complete %s --confirm`",
-				s.Table, held.GetDetail(), s.Table)
+			detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, held.GetDetail(), s.goOnWithLoad(held.GetReason()))
 		}
 	}
-	return append(events, sealing...), detail, nil
+	return append(events, sealed...), detail, nil
+}
+
+// goOnWithLoad says how a load goes on that is held for a reason.
+func (s *State) goOnWithLoad(reason string) string {
+	if reason == HeldOlder {
+		return fmt.Sprintf("leave them out with `blotter load complete %s --without-older`, or, if they belong to this load, "+
+			"take them in with --confirm", s.Table)
+	}
+	return fmt.Sprintf("if that is right, say `blotter load complete %s --confirm`", s.Table)
 }
 
 func (s *State) loadReopen(c LoadReopen) ([]proto.Message, string, error) {

@@ -96,7 +96,7 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.decideClassified(e.GetFile()), nil
 	case *blotterv1.ListingClassified:
 		if e.GetComplete() && s.Load != nil && !s.Load.Sealed {
-			return s.seal("listing", false), nil
+			return s.seal(sealing{cause: "listing"}), nil
 		}
 	case *blotterv1.FileTransformed:
 		return s.decideTransformed(e.GetStaged()), nil
@@ -302,7 +302,7 @@ func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	}
 	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
 		s.QuietPeriod > 0 && !since.IsZero() && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {
-		return s.seal("quiet_period", false)
+		return s.seal(sealing{cause: "quiet_period"})
 	}
 	return nil
 }

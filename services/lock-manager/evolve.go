@@ -204,7 +204,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 		s.Rows = e.GetTableRows()
 		s.Maintenance.publication(at)
 		if g.Replace {
-			s.Generation, s.FirstModified = s.Load.Generation, s.Load.FirstModified
+			s.Generation, s.FirstModified, s.LeavesOlder = s.Load.Generation, s.Load.FirstModified, s.Load.LeavesOlder
 			s.closeLoad(true)
 			s.retire()
 			s.Rejected = 0
@@ -277,7 +277,7 @@ func (s *State) evolveDeleted(at time.Time, e *blotterv1.DeletionNoted) {
 func (s *State) evolveSealed(e *blotterv1.LoadSealed) {
 	l := s.Load
 	l.Sealed, l.HeldReason, l.HeldDetail = true, "", ""
-	l.Generation = e.GetGeneration()
+	l.Generation, l.LeavesOlder = e.GetGeneration(), e.GetLeavesOlder() || s.LeavesOlder
 	if e.GetFirstModified() != nil {
 		l.FirstModified = e.GetFirstModified().AsTime()
 	}

@@ -15,7 +15,10 @@ import (
 )
 
 // The reasons for which a load waits for `load complete --confirm`.
+//
+// HeldOlder is the one after which it may go on without some of its files, too.
 const (
+	HeldOlder  = "older"
 	heldGap    = "gap"
 	heldSame   = "same"
 	heldShrunk = "shrunk"
@@ -119,9 +122,22 @@ func (s *State) late() []*File {
 	return s.files(func(f *File) bool { return f.Late && f.Status == Waiting })
 }
 
-// seal makes the set of an open load's files final, unless a gap in their
-// numbers asks for an operator's word.
-func (s *State) seal(cause string, confirmed bool) []proto.Message {
+// sealing says how a load is to be sealed.
+type sealing struct {
+	cause     string
+	confirmed bool // an operator accepts what the load is held for; all, if it is not
+	// withoutOlder leaves out what an earlier load seems to have left behind.
+	withoutOlder bool
+}
+
+// accepts reports whether an operator's word is there about a reason.
+func (how sealing) accepts(l *Load, reason string) bool {
+	return l.accepts(reason) || how.confirmed && (l.HeldReason == "" || l.HeldReason == reason)
+}
+
+// seal makes the set of an open load's files final, unless a gap in their numbers,
+// or files that an earlier load seems to have left behind, ask for an operator's word.
+func (s *State) seal(how sealing) []proto.Message {
 	candidates := s.files(ofLoad)
 	if !slices.ContainsFunc(candidates, loadCandidate) {
 		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1}}
@@ -133,14 +149,21 @@ func (s *State) seal(cause string, confirmed bool) []proto.Message {
 	generations := dms.Generations(loads)
 	final := generations[len(generations)-1]
 	generation := s.Load.Base + uint64(len(generations))
-	if gaps := loadGaps(final); len(gaps) > 0 && !confirmed && !s.Load.accepts(heldGap) {
-		detail := "load files are missing: " + strings.Join(gaps, ", ")
-		if s.Load.HeldReason == heldGap && s.Load.HeldDetail == detail {
+	older, changes, begin := s.leftBehind(final, takesAll(generation) && !s.LeavesOlder)
+	if how.withoutOlder {
+		final = slices.DeleteFunc(final, func(f dms.LoadFile) bool { return slices.Contains(older, f) })
+		older, changes = nil, nil
+	}
+	for _, d := range openDoubts(loadGaps(final), tellLeftBehind(older, changes, begin)) {
+		if how.accepts(s.Load, d.reason) {
+			continue
+		}
+		if s.Load.HeldReason == d.reason && s.Load.HeldDetail == d.detail {
 			return nil
 		}
-		return []proto.Message{&blotterv1.LoadHeld{Generation: generation, Reason: heldGap, Detail: detail}}
+		return []proto.Message{&blotterv1.LoadHeld{Generation: generation, Reason: d.reason, Detail: d.detail}}
 	}
-	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: cause}
+	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: how.cause, LeavesOlder: how.withoutOlder}
 	for _, f := range final {
 		sealed.FileIds = append(sealed.FileIds, string(f.FileID))
 	}
@@ -152,6 +175,18 @@ func (s *State) seal(cause string, confirmed bool) []proto.Message {
 	}
 	sealed.FirstModified = timestamppb.New(first)
 	return []proto.Message{sealed}
+}
+
+// openDoubts gives what an operator must say before an open load is sealed.
+func openDoubts(gaps []string, leftBehind string) []doubt {
+	var all []doubt
+	if len(gaps) > 0 {
+		all = append(all, doubt{heldGap, "load files are missing: " + strings.Join(gaps, ", ")})
+	}
+	if leftBehind != "" {
+		all = append(all, doubt{HeldOlder, leftBehind})
+	}
+	return all
 }
 
 // sealedFiles gives the files of the sealed load that still count: a skipped or

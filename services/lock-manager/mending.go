@@ -42,7 +42,7 @@ func (s *State) replaced(f *File) bool {
 		o, ok := s.Files[f.Mending.FileID]
 		return !ok || o.Generation != s.Generation
 	}
-	return !takesAll(s.Generation) && f.bound().Before(s.FirstModified)
+	return (!takesAll(s.Generation) || s.LeavesOlder) && f.bound().Before(s.FirstModified)
 }
 
 // foldsIn reports whether a published change file belongs into the replacement by
@@ -59,7 +59,7 @@ func (s *State) foldsIn(f *File) bool {
 			return false
 		}
 	}
-	return takesAll(s.Load.Generation) || !f.bound().Before(s.Load.FirstModified)
+	return takesAll(s.Load.Generation) && !s.Load.LeavesOlder || !f.bound().Before(s.Load.FirstModified)
 }
 
 // over is with for a file that is read anew or skipped. It marks the mended rows of

@@ -29,11 +29,13 @@ type CommandRequest struct {
 	Reason string `json:"reason"` // why
 	Table  string `json:"table"`  // <db>.<table>
 
-	Flag    string          `json:"flag,omitempty"`    // of "flag": L or G
-	Force   bool            `json:"force,omitempty"`   // of "pause"
-	Mode    string          `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
-	Confirm bool            `json:"confirm,omitempty"` // of "load-complete"
-	Spec    *registry.Table `json:"spec,omitempty"`    // of "apply"
+	Flag    string `json:"flag,omitempty"`    // of "flag": L or G
+	Force   bool   `json:"force,omitempty"`   // of "pause"
+	Mode    string `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
+	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
+	// WithoutOlder, of "load-complete", leaves out what an earlier load left behind.
+	WithoutOlder bool            `json:"without_older,omitempty"`
+	Spec         *registry.Table `json:"spec,omitempty"` // of "apply"
 }
 
 // CommandReply is the answer.
@@ -59,7 +61,9 @@ var commands = map[string]struct {
 		`{"id":"4","actor":"operator:me","reason":"file mended","table":"rms.reports","mode":"retry"}`, makeResume},
 	"load-complete": {"seals the open load of a table",
 		`{"id":"5","actor":"operator:me","reason":"task stopped","table":"rms.reports"}`,
-		func(r CommandRequest) (Command, error) { return LoadComplete{r.order(), r.Confirm}, nil }},
+		func(r CommandRequest) (Command, error) {
+			return LoadComplete{r.order(), r.Confirm, r.WithoutOlder}, nil
+		}},
 	"load-reopen": {"takes late load files into their load",
 		`{"id":"6","actor":"operator:me","reason":"copied late","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) { return LoadReopen{r.order()}, nil }},

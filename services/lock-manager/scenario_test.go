@@ -37,7 +37,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	deleted FILE... | expired FILE...   ObjectDeleted; /N names another deletion of it
 //	listing | tick DURATION
 //	register L|G|P | flag L|G | pause | force | resume [retry|skip]
-//	complete [confirm] | reopen | ignore
+//	complete [confirm|without-older] | reopen | ignore
 //	maintain | maintained STEP [more | DURATION until the next] | maintenance-failed
 //	state
 func TestScenarios(t *testing.T) {
@@ -254,7 +254,7 @@ func (sc *scenario) command(verb, arg string) {
 		"pause":    Pause{Order: o},
 		"force":    Pause{Order: o, Force: true},
 		"resume":   Resume{Order: o, Mode: ResumeMode(arg)},
-		"complete": LoadComplete{Order: o, Confirm: arg == "confirm"},
+		"complete": LoadComplete{Order: o, Confirm: arg == "confirm", WithoutOlder: arg == "without-older"},
 		"reopen":   LoadReopen{o},
 		"ignore":   LoadIgnore{o},
 		"maintain": Maintain{o},

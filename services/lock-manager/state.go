@@ -42,6 +42,9 @@ type State struct {
 	Generation uint64 `json:"generation"`
 	// FirstModified is when the generation's first load file was modified.
 	FirstModified time.Time `json:"first_modified"`
+	// LeavesOlder: an operator had the first generation leave out the change files
+	// that are older than it. Any later one does by itself.
+	LeavesOlder bool `json:"leaves_older,omitempty"`
 	// Rows counts the table's live rows after the last commit.
 	Rows int64 `json:"rows"`
 	// Rejected counts the rows of published files that were set aside. A replacement
@@ -136,7 +139,7 @@ type Load struct {
 	// ConfirmedFor names what an operator has accepted, by HeldReason; Confirmed: all.
 	Confirmed    bool     `json:"confirmed,omitempty"`
 	ConfirmedFor []string `json:"confirmed_for,omitempty"`
-	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "same" or "shrunk"
+	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "older", "same" or "shrunk"
 	HeldDetail   string   `json:"held_detail,omitempty"`
 	Expired      int      `json:"expired,omitempty"` // replacements that ran out of time
 	// Generation, Files and FirstModified are final once the load is sealed. A
@@ -145,6 +148,8 @@ type Load struct {
 	Generation    uint64       `json:"generation,omitempty"`
 	Files         []dms.FileID `json:"files,omitempty"`
 	FirstModified time.Time    `json:"first_modified,omitzero"`
+	// LeavesOlder, as in State, once this load is published.
+	LeavesOlder bool `json:"leaves_older,omitempty"`
 }
 
 // PauseRecord says why nothing is granted.

@@ -153,15 +153,23 @@ func newLoad() *cobra.Command {
 it: a DMS event, a quiet period (load.quiet_period), or this command. A load with
 gaps in its numbering, with less than half of the table's rows, or of nothing but
 files of the load in force though changes came since or some are missing, is held
-until --confirm says that it is right: for each of these by itself.`,
+until --confirm says that it is right: for each of these by itself.
+
+So is one among files that are older than it by more than ten minutes: load files
+with a higher number, or change files of a table that had no load before. An earlier
+load may have left them in the bucket. --without-older goes on without them, and
+ignores older change files that come later; --confirm takes them into the load.`,
 		Example: `  blotter load complete rms.reports
-  blotter load complete rms.reports --confirm --reason "half of the table was archived"`,
+  blotter load complete rms.reports --confirm --reason "half of the table was archived"
+  blotter load complete rms.reports --without-older --reason "left behind by the load of January"`,
 		Args: cobra.ExactArgs(1),
 	}
 	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held, whatever it would be held for")
+	withoutOlder := complete.Flags().Bool("without-older", false, "leave out the files that are older than the load")
+	complete.MarkFlagsMutuallyExclusive("confirm", "without-older")
 	load.AddCommand(
 		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
-			return lockmanager.CommandRequest{Confirm: *confirm}
+			return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder}
 		}),
 		orderTable(&cobra.Command{
 			Use:     "reopen TABLE",

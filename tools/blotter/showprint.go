@@ -92,7 +92,7 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 	state := "open: it takes load files until it is sealed"
 	switch {
 	case l.HeldReason != "":
-		state = fmt.Sprintf("held (%s): %s\nif that is right: blotter load complete '%s' --confirm%s", l.HeldReason, l.HeldDetail, v.Table, v.at.flags())
+		state = fmt.Sprintf("held (%s): %s\n%s", l.HeldReason, l.HeldDetail, strings.Join(goOnWithLoad(l, v.Table, v.at.flags()), "\n"))
 	case l.Sealed:
 		state = fmt.Sprintf("sealed as generation %d with %s", l.Generation, count(len(l.Files), "file"))
 	}
@@ -101,6 +101,17 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 	if len(v.LoadFiles) == limit {
 		fmt.Fprintln(out, "there may be more; --limit N lists more of them")
 	}
+}
+
+// goOnWithLoad gives the ways to go on with a load that is held.
+func goOnWithLoad(l *lockmanager.Load, id dms.TableID, flags string) []string {
+	way := func(when, flag string) string {
+		return fmt.Sprintf("%s: blotter load complete '%s' %s%s", when, id, flag, flags)
+	}
+	if l.HeldReason != lockmanager.HeldOlder {
+		return []string{way("if that is right", "--confirm")}
+	}
+	return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm")}
 }
 
 func (v *tableView) printQuarantined(out io.Writer) {

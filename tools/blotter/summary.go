@@ -162,8 +162,8 @@ func (s *summary) printOpen(out io.Writer) {
 				id, objectsWere(o.Unnamed), id, dir)
 		}
 		if o.load != nil && o.load.HeldReason != "" {
-			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  if that is right: blotter load complete '%s' --confirm%s\n",
-				id, o.load.HeldDetail, id, dir)
+			fmt.Fprintf(out, "\n%s: its full load is held: %s\n  %s\n",
+				id, o.load.HeldDetail, strings.Join(goOnWithLoad(o.load, id, dir), "\n  "))
 		}
 	}
 	if n := len(s.unknown); n > 0 {

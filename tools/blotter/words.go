@@ -269,7 +269,11 @@ func sayLoad(event proto.Message) string {
 	case *blotterv1.LoadOpened:
 		return parts(generation(e.GetGeneration()), "by "+e.GetCause())
 	case *blotterv1.LoadSealed:
-		return parts(generation(e.GetGeneration()), "by "+e.GetCause(), count(len(e.GetFileIds()), "file"))
+		older := ""
+		if e.GetLeavesOlder() {
+			older = "without what is older"
+		}
+		return parts(generation(e.GetGeneration()), "by "+e.GetCause(), count(len(e.GetFileIds()), "file"), older)
 	case *blotterv1.LoadHeld:
 		return parts(generation(e.GetGeneration()), e.GetReason(), e.GetDetail())
 	case *blotterv1.LoadConfirmed:

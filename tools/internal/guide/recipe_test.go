@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -60,6 +61,7 @@ func tryRecipe(t *testing.T, blocks []block) {
 			r.write(t, parquetFile, asParquet(t, b))
 		case b.lang == "csv" && file != "":
 			r.write(t, file, []byte(b.text))
+			r.setTime(t, b)
 		case b.lang == "sh":
 			r.run(t, b)
 		case b.is("csv", "output"):
@@ -97,6 +99,22 @@ func (r *recipe) write(t *testing.T, name string, content []byte) {
 	}
 	file := filepath.Join(r.dir, filepath.FromSlash(name))
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, content, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setTime gives a file the time that its block says, if it does.
+func (r *recipe) setTime(t *testing.T, b block) {
+	t.Helper()
+	text, ok := b.attrs["modified"]
+	if !ok {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatalf("%s: %v", b, err)
+	}
+	if err := os.Chtimes(filepath.Join(r.dir, filepath.FromSlash(b.attrs["file"])), at, at); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1453,6 +1453,9 @@ type LoadSealed struct {
 	// When the first of them was modified: change files older than this belong to
 	// a replaced generation, unless this one is the first.
 	FirstModified *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_modified,json=firstModified,proto3" json:"first_modified,omitempty"`
+	// Change files older than first_modified are of a load before this one, even if
+	// this one is the first that is known: an operator said so.
+	LeavesOlder   bool `protobuf:"varint,5,opt,name=leaves_older,json=leavesOlder,proto3" json:"leaves_older,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1515,11 +1518,18 @@ func (x *LoadSealed) GetFirstModified() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LoadSealed) GetLeavesOlder() bool {
+	if x != nil {
+		return x.LeavesOlder
+	}
+	return false
+}
+
 // LoadHeld: sealing waits for `load complete --confirm`.
 type LoadHeld struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// "gap", "same" or "shrunk".
+	// "gap", "older", "same" or "shrunk".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1908,7 +1918,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
-	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xa0\x01\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xc3\x01\n" +
 	"\n" +
 	"LoadSealed\x12\x1e\n" +
 	"\n" +
@@ -1916,7 +1926,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"generation\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x19\n" +
 	"\bfile_ids\x18\x03 \x03(\tR\afileIds\x12A\n" +
-	"\x0efirst_modified\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstModified\"Z\n" +
+	"\x0efirst_modified\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstModified\x12!\n" +
+	"\fleaves_older\x18\x05 \x01(\bR\vleavesOlder\"Z\n" +
 	"\bLoadHeld\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +

@@ -1,0 +1,96 @@
+package lockmanager
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// olderBy is by how much a file must be older than its load before that says
+// something. DMS writes the files of a load one after the other and the changes
+// after them; but whoever copies a bucket writes them in the order of their names.
+const olderBy = 10 * time.Minute
+
+// leftBehind finds what an earlier load seems to have left in the bucket, of a load
+// of these files that takes change files of any age: load files that are older than
+// one with a lower number, and change files that are older than the load. begin is
+// when the load begins without them.
+func (s *State) leftBehind(final []dms.LoadFile, takesAll bool) (loads []dms.LoadFile, changes []*File, begin dms.LoadFile) {
+	loads = olderLoads(final)
+	for _, f := range final {
+		if !slices.Contains(loads, f) {
+			begin = f
+			break
+		}
+	}
+	if takesAll {
+		changes = s.files(func(f *File) bool {
+			return f.Kind == dms.KindChange && f.Mending.IsZero() && f.Status != Ignored && f.Status != Skipped &&
+				begin.LastModified.Sub(f.Object.LastModified) > olderBy
+		})
+	}
+	return loads, changes, begin
+}
+
+// olderLoads gives the load files that are older than one with a lower number in
+// the same folder and segment: a reload begins with number 1 and writes over as many
+// files as it needs.
+func olderLoads(final []dms.LoadFile) []dms.LoadFile {
+	type series struct {
+		folder  string
+		segment uint64
+	}
+	name := func(f dms.LoadFile) dms.Name {
+		n, _ := dms.ParseName(f.Key, dms.NameRules{})
+		return n
+	}
+	byNumber := slices.Clone(final)
+	slices.SortStableFunc(byNumber, func(a, b dms.LoadFile) int { return cmp.Compare(name(a).Number, name(b).Number) })
+	newest := map[series]time.Time{}
+	older := map[dms.FileID]bool{}
+	for _, f := range byNumber {
+		of := series{path.Dir(f.Key), name(f).Segment}
+		if newest[of].Sub(f.LastModified) > olderBy {
+			older[f.FileID] = true
+		}
+		if f.LastModified.After(newest[of]) {
+			newest[of] = f.LastModified
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(final), func(f dms.LoadFile) bool { return !older[f.FileID] })
+}
+
+// tellLeftBehind says what leftBehind found; empty for nothing.
+func tellLeftBehind(loads []dms.LoadFile, changes []*File, begin dms.LoadFile) string {
+	var said []string
+	if len(loads) > 0 {
+		said = append(said, fmt.Sprintf("%s older than one with a lower number, such as %s",
+			filesAre(len(loads), "load file"), written(loads[0].Key, loads[0].LastModified)))
+	}
+	if len(changes) > 0 {
+		oldest := slices.MinFunc(changes, func(a, b *File) int { return a.Object.LastModified.Compare(b.Object.LastModified) })
+		said = append(said, fmt.Sprintf("%s older than the load, the oldest %s",
+			filesAre(len(changes), "change file"), written(oldest.Object.Key, oldest.Object.LastModified)))
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return strings.Join(said, "; ") + "; the load begins with " + written(begin.Key, begin.LastModified) +
+		". An earlier load of the table may have left them behind"
+}
+
+func written(key string, at time.Time) string {
+	return fmt.Sprintf("%s (%s)", key, at.UTC().Format("2006-01-02 15:04:05Z"))
+}
+
+func filesAre(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " is"
+	}
+	return fmt.Sprintf("%d %ss are", n, what)
+}
