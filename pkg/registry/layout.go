@@ -53,7 +53,11 @@ func (e *LayoutError) Hint() string {
 	case dms.KindTransaction:
 		kind = "txn, from: " + e.NameTime
 	}
-	return fmt.Sprintf("if the source or the task has other columns now, add a layout {kind: %s, columns: […]} of that width "+
+	divided := ""
+	if e.Width == 1 {
+		divided = "see whether the file has the registered delimiter; "
+	}
+	return divided + fmt.Sprintf("if the source or the task has other columns now, add a layout {kind: %s, columns: […]} of that width "+
 		"to the registration, apply it, and resume the table with --retry", kind)
 }
 

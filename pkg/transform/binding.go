@@ -22,14 +22,20 @@ type binding struct {
 // file, without regard to case. A file that lacks what it needs, or holds what
 // can be no column, is refused: dropping a column silently would lose data.
 //
+// Of the table's columns the first so many are registered, the others the file brought.
+//
 // A failure shows names of the file only if one of them is known. If none is, what
 // was taken for a header is a row, and its words are nobody's to show.
-func bind(t registry.Table, kind dms.FileKind, src source) (*binding, *Failure) {
+func bind(t registry.Table, registered int, kind dms.FileKind, src source) (*binding, *Failure) {
 	v := newVocabulary(t, src.columns())
 	b := &binding{table: t, names: v.names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
 	if t.DMS.Format == registry.FormatCSV && t.DMS.Header && !v.knowsAny() {
-		return nil, &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
+		f := &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
 			Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
+		if hint := v.misread(); hint != "" {
+			f.Hint = hint
+		}
+		return nil, f
 	}
 	find := v.find
 	for i, c := range t.Columns {
@@ -54,7 +60,7 @@ func bind(t registry.Table, kind dms.FileKind, src source) (*binding, *Failure) 
 		}
 	}
 	// First of all what every file has: without it the first line is hardly a header.
-	if f := b.missing(t, kind, find); f != nil {
+	if f := b.missing(registered, kind, v); f != nil {
 		return nil, f
 	}
 	if f := repeatedColumn(v); f != nil {
@@ -75,14 +81,17 @@ func repeatedColumn(v *vocabulary) *Failure {
 }
 
 // missing refuses a file that lacks a column which its rows need.
-func (b *binding) missing(t registry.Table, kind dms.FileKind, find func(string) int) *Failure {
+func (b *binding) missing(registered int, kind dms.FileKind, v *vocabulary) *Failure {
+	t := b.table
 	lacks := func(column, message, hint string) *Failure {
+		if near := v.near(column, registered); near != "" {
+			hint = fmt.Sprintf("is it %s? Then register that name; else %s", near, hint)
+		}
 		return &Failure{Code: CodeColumnMissing, Column: column, Message: message, Hint: hint,
-			// What stands in the first line may be a row: its words are not repeated.
-			Expected: fmt.Sprintf("a column %s among the %d of the file", column, len(b.names))}
+			Expected: fmt.Sprintf("a column %s among %s", column, v.shows(registered))}
 	}
 	for _, name := range t.PrimaryKey {
-		if find(name) < 0 {
+		if v.find(name) < 0 {
 			return lacks(name, "the file has no column for the primary key", "check the registered primary key, header and layouts")
 		}
 	}

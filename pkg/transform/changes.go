@@ -85,7 +85,7 @@ func EachChange(ctx context.Context, cfg Config, deps Deps, job Job, key []byte,
 	}
 	table := refine(t.job.Table, src)
 	if src.columns() != nil {
-		bound, failure := bind(table, t.kind, src)
+		bound, failure := bind(table, len(job.Table.Columns), t.kind, src)
 		if failure != nil {
 			return t.located(src.cause(failure))
 		}

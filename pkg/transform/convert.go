@@ -37,6 +37,7 @@ type converter struct {
 	faults *faults
 	counts Counts
 	moves  bool // the file has before-images of key columns
+	blind  bool // it has none, although they are registered
 	// rejects takes rows at fault one by one; nil: one such row fails the file.
 	rejects *rejects
 	// passing: rows at fault are passed over.
@@ -52,6 +53,7 @@ func newConverter(t registry.Table, kind dms.FileKind, lay *layout, bind *bindin
 	for _, field := range bind.before {
 		c.moves = c.moves || field >= 0
 	}
+	c.blind = !c.moves && t.DMS.BeforeImagePrefix != nil
 	return c
 }
 
@@ -136,6 +138,9 @@ func (c *converter) count(op byte) {
 		c.counts.Inserts++
 	case opUpdate:
 		c.counts.Updates++
+		if c.blind {
+			c.counts.NoBeforeImage++
+		}
 	case opRemove:
 		c.counts.Deletes++
 	}
@@ -251,13 +256,16 @@ func (c *converter) badValue(r fileRow, i, field int) {
 	t := c.lay.cols[i].typ
 	hint := "register a type that holds it and retry (once a file of the table is published, only a wider one of its kind: else skip the file); or have the source write the file anew and skip this one"
 	if c.rejects != nil { // the file is published without the row: there is nothing to retry or skip
-		hint = "mend it at the source; or export the row with `blotter rejected export`, mend it, and bring it in with `blotter rejected replay`"
+		hint = mendHint
 	}
 	if v := r.text(field); v != nil && len(v) == 0 && t.Kind != registry.Binary && c.table.DMS.Format == registry.FormatCSV {
 		hint = "an empty field is not null under the registered null token; check CsvNullValue"
 	}
 	c.fault(codeOf(t.Kind), r, field, "a value does not fit "+t.String(), expectation(t), hint)
 }
+
+// mendHint is what to do about a value in a row that is set aside.
+const mendHint = "mend it at the source; or export the row with `blotter rejected export`, mend it, and bring it in with `blotter rejected replay`"
 
 // key refuses a row without a whole key.
 func (c *converter) key(r fileRow) bool {

@@ -46,6 +46,9 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	s.reader = dms.NewCSVReader(in.text, s.opt)
 	first, err := s.read()
 	if errors.Is(err, io.EOF) && in.raw.err == nil {
+		if t.DMS.Header {
+			return nil, noHeader(s.key)
+		}
 		return s, s.missing()
 	}
 	if err != nil {
@@ -66,6 +69,9 @@ func newCSVSource(in *input, job Job, maxField int) (*csvSource, error) {
 	s.add(s.first, first)
 	if s.names, err = headerlessColumns(job, s.first.rows[0].width, first.Row()); err != nil {
 		return nil, s.cause(err)
+	}
+	if s.part.IsZero() && isHeader(s.first, t, s.names) {
+		return nil, s.cause(unregisteredHeader(s.key, first.Row()))
 	}
 	return s, nil
 }

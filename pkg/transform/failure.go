@@ -34,6 +34,9 @@ func (f *Failure) Error() string {
 		}
 		s += ")"
 	}
+	if f.RowsFailed > 1 {
+		s += fmt.Sprintf("; %d rows fail like this", f.RowsFailed)
+	}
 	if f.Expected != "" {
 		s += "; expected " + f.Expected
 	}

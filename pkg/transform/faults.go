@@ -1,8 +1,10 @@
 package transform
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -94,9 +96,7 @@ func (f *faults) failure() error {
 	if f.first == nil {
 		return nil
 	}
-	if f.first.RowsFailed > 1 {
-		f.first.Message += fmt.Sprintf("; %d rows fail in this way", f.first.RowsFailed)
-	}
+	f.first.Message += f.others()
 	return f.first
 }
 
@@ -121,6 +121,34 @@ func (f *faults) misread(counts Counts) bool {
 	return counts.RowsRead >= minOnlyBadRows
 }
 
+// maxOthers bounds the other faults of a file that are named beside its first.
+const maxOthers = 3
+
+// others names the other ways in which rows of the file fail, by their first rows.
+func (f *faults) others() string {
+	var others []*Failure
+	for _, o := range f.found {
+		if o != f.first {
+			others = append(others, o)
+		}
+	}
+	slices.SortFunc(others, func(a, b *Failure) int {
+		return cmp.Or(cmp.Compare(a.Row, b.Row), strings.Compare(a.Column, b.Column), strings.Compare(a.Code, b.Code))
+	})
+	said := ""
+	for _, o := range others[:min(len(others), maxOthers)] {
+		said += fmt.Sprintf("; also %s from row %d on", o.Code, o.Row)
+		if o.Column != "" {
+			said += ", column " + o.Column
+		}
+		said += fmt.Sprintf(" (%d)", o.RowsFailed)
+	}
+	if more := len(others) - maxOthers; more > 0 {
+		said += fmt.Sprintf("; and %d more", more)
+	}
+	return said
+}
+
 // tooMany refuses a file whose bad rows are more than are set aside one by one,
 // or all that it has: a wrong layout must not become a table of rejected rows.
 func (f *faults) tooMany(counts Counts) error {
@@ -135,6 +163,10 @@ func (f *faults) tooMany(counts Counts) error {
 	what.Message += "; the first: " + f.first.Message + " (" + f.first.Code + ")"
 	what.ObjectKey, what.Row, what.Column, what.Value = f.objectKey, f.first.Row, f.first.Column, f.first.Value
 	what.Expected, what.RowsFailed = f.first.Expected, counts.Rejected
-	what.Hint = "see whether registration and layout fit the file; then " + f.first.Hint
+	what.Hint = "nothing of it is published or set aside: see whether registration and layout fit the file, apply, " +
+		"and resume with --retry; or skip it, and have the source write it anew"
+	if f.first.Hint != mendHint {
+		what.Hint += "; of the first: " + f.first.Hint
+	}
 	return &what
 }

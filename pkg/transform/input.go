@@ -125,7 +125,7 @@ func (in *input) readFailure(key string, err error) error {
 
 func gzipFailure(key, message string) *Failure {
 	return &Failure{Code: CodeGzip, ObjectKey: key, Message: message, Expected: "complete gzip members",
-		Hint: "have DMS write the file again, or skip it"}
+		Hint: "this file can never be read: have DMS write it again, which is then a file of its own, also under the same key; and skip this one"}
 }
 
 // finish reads what decompression left.

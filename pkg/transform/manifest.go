@@ -76,6 +76,10 @@ type Counts struct {
 	AmbiguousTies int64 `json:"ambiguous_ties"`
 	// Rejected counts the rows that could not be taken and were set aside.
 	Rejected int64 `json:"rejected,omitempty"`
+	// NoBeforeImage counts the updates of a file that has no before-image column of
+	// the key although the registration has a prefix for them: whether such a row had
+	// another key, nothing tells.
+	NoBeforeImage int64 `json:"no_before_image,omitempty"`
 }
 
 // StagedParquet is one staged Parquet file.

@@ -105,11 +105,14 @@ func (m *Manifest) Validate() error {
 		fault("schema has %d columns in the manifest of a %s file", len(m.Schema), m.Kind)
 	}
 	c := m.Counts
-	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) < 0 {
+	if min(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected, c.NoBeforeImage) < 0 {
 		fault("counts: one is negative")
 	}
 	if max(c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.KeysMoved, c.DuplicatesDropped, c.AmbiguousTies, c.Rejected) > maxManifestRows {
 		fault("counts: one is beyond what any file holds")
+	}
+	if c.NoBeforeImage > c.Updates {
+		fault("counts: %d updates lack a before-image, of %d", c.NoBeforeImage, c.Updates)
 	}
 	if c.RowsRead != c.Inserts+c.Updates+c.Deletes+c.Rejected {
 		fault("counts: %d rows read, but %d inserts, %d updates, %d deletes and %d rejected", c.RowsRead, c.Inserts, c.Updates, c.Deletes, c.Rejected)

@@ -272,7 +272,7 @@ func CheckMended(ctx context.Context, cfg Config, bucket objects.Bucket, job Job
 	m = &MendedFile{Header: s.header}
 	kind, _ := job.File.Place()
 	table := refine(t.job.Table, src)
-	bound, failure := bind(table, kind, src)
+	bound, failure := bind(table, len(job.Table.Columns), kind, src)
 	if failure != nil {
 		return nil, t.located(failure)
 	}

@@ -28,7 +28,7 @@ func FailureOf(p *blotterv1.Failure) *Failure {
 func (c Counts) Proto() *blotterv1.RowCounts {
 	return &blotterv1.RowCounts{
 		RowsRead: c.RowsRead, Inserts: c.Inserts, Updates: c.Updates, Deletes: c.Deletes,
-		DuplicatesDropped: c.DuplicatesDropped, AmbiguousTies: c.AmbiguousTies, Rejected: c.Rejected,
+		DuplicatesDropped: c.DuplicatesDropped, AmbiguousTies: c.AmbiguousTies, Rejected: c.Rejected, NoBeforeImage: c.NoBeforeImage,
 	}
 }
 

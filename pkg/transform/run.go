@@ -119,7 +119,7 @@ func (t *transform) readObject(ctx context.Context, object objects.Reader) (Inpu
 	}
 	t.plan(refine(t.job.Table, src))
 	if src.columns() != nil {
-		bound, failure := bind(t.table, t.kind, src)
+		bound, failure := bind(t.table, len(t.job.Table.Columns), t.kind, src)
 		if failure != nil {
 			return Input{}, t.located(src.cause(failure))
 		}

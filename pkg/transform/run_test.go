@@ -210,13 +210,50 @@ func TestGzipMembers(t *testing.T) {
 func TestEmptyFiles(t *testing.T) {
 	header := reports()
 	header.DMS.Header = true
-	for _, table := range []registry.Table{reports(), header} {
-		for _, tt := range []struct{ key, content string }{{changeKey, ""}, {changeKey + ".gz", zipped("")}} {
-			b := newBench(t, table)
-			r := b.mustRun(b.put(tt.key, tt.content))
-			if m := r.Manifest; m.Counts != (Counts{}) || len(m.Rows)+len(m.Deletes) != 0 || m.MaxPosition != "" {
-				t.Errorf("%s: %+v", tt.key, m)
-			}
+	for _, tt := range []struct {
+		table        registry.Table
+		key, content string
+	}{{reports(), changeKey, ""}, {reports(), changeKey + ".gz", zipped("")}, {header, changeKey, "Op,ts,id,seq\n"}} {
+		b := newBench(t, tt.table)
+		r := b.mustRun(b.put(tt.key, tt.content))
+		if m := r.Manifest; m.Counts != (Counts{}) || len(m.Rows)+len(m.Deletes) != 0 || m.MaxPosition != "" {
+			t.Errorf("%s: %+v", tt.key, m)
+		}
+	}
+}
+
+// TestNotAHeader: a row that holds the name of a column here and there is a row.
+func TestNotAHeader(t *testing.T) {
+	b := newBench(t, reports())
+	r := b.mustRun(b.put(changeKey, "I,ts,1,status,,"+seqOf(1)+"\n"))
+	if got, want := b.stagedRows(r.Manifest.Rows), []string{`1|status|\N|#1`}; !slices.Equal(got, want) {
+		t.Errorf("rows are %q, want %q", got, want)
+	}
+}
+
+// TestNoBeforeImage: updates are counted whose file has no before-images although
+// they are registered; what files have them not need not say so.
+func TestNoBeforeImage(t *testing.T) {
+	table := reports()
+	table.DMS.Header = true
+	const content = "Op,ts,id,status,amount,seq%s\nI,x,17,A,,%s%s\nU,x,18,A,,%s%s\nU,x,18,B,,%s%s\n"
+	file := func(name, value string) string {
+		return fmt.Sprintf(content, name, seqOf(1), value, seqOf(2), value, seqOf(3), value)
+	}
+	for name, tt := range map[string]struct {
+		prefix  *string
+		content string
+		want    int64
+	}{
+		"registered and missing": {ptr("before_"), file("", ""), 2},
+		"registered and there":   {ptr("before_"), file(",before_id", ",17"), 0},
+		"of another column":      {ptr("before_"), file(",before_status", ",A"), 2},
+		"not registered":         {nil, file("", ""), 0},
+	} {
+		table.DMS.BeforeImagePrefix = tt.prefix
+		b := newBench(t, table)
+		if c := b.mustRun(b.put(changeKey, tt.content)).Manifest.Counts; c.NoBeforeImage != tt.want || c.Proto().GetNoBeforeImage() != tt.want {
+			t.Errorf("%s: %+v", name, c)
 		}
 	}
 }

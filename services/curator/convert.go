@@ -35,6 +35,7 @@ func publishedAnswer(token uint64, r lake.Result) answer {
 				RowsRead: f.Counts.RowsRead, Inserts: f.Counts.Inserts, Updates: f.Counts.Updates,
 				Deletes: f.Counts.Deletes, DuplicatesDropped: f.Counts.DuplicatesDropped,
 				AmbiguousTies: f.Counts.AmbiguousTies + f.Ties, Superseded: f.Superseded, Rejected: f.Counts.Rejected,
+				NoBeforeImage: f.Counts.NoBeforeImage,
 			},
 		})
 	}

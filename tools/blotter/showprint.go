@@ -165,18 +165,22 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		title += fmt.Sprintf(" (%d of %d)", len(files), total)
 	}
 	fmt.Fprintf(out, "\n%s\n", title)
-	w := newTableWriter(out, 3, 4, 5, 6, 9, 10)
+	w := newTableWriter(out, 3, 4, 5, 6, 9, 10, 11)
 	// Hardly a table has bad rows set aside, or ties: then nothing is said of them.
 	some := func(count func(*blotterv1.RowCounts) int64) bool {
 		return slices.ContainsFunc(files, func(f *lockmanager.File) bool { return count(f.Counts) > 0 })
 	}
 	setAside, ties := some((*blotterv1.RowCounts).GetRejected), some((*blotterv1.RowCounts).GetAmbiguousTies)
+	blind := some((*blotterv1.RowCounts).GetNoBeforeImage)
 	header := table.Row{"file", "state", "rows", "deletes", "repeated", "older", "ended", "file id"}
 	if setAside {
 		header = append(header, "set aside")
 	}
 	if ties {
 		header = append(header, "ties")
+	}
+	if blind {
+		header = append(header, "no before-image")
 	}
 	// Nor is a generation of use before one has replaced another.
 	byGeneration := slices.ContainsFunc(files, func(f *lockmanager.File) bool { return replaced(f, v.Generation) })
@@ -195,8 +199,11 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		if ties {
 			row = append(row, f.Counts.GetAmbiguousTies())
 		}
+		if blind {
+			row = append(row, f.Counts.GetNoBeforeImage())
+		}
 		if byGeneration {
-			row = append(row, f.Generation)
+			row = append(row, generationOf(f))
 		}
 		w.AppendRow(row)
 	}
@@ -205,6 +212,18 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		fmt.Fprint(out, "ties: changes of one key whose time or number is the same; the later one in the files counts,\n"+
 			"which need not be the later one at the source: have DMS write dms.change_seq_column\n")
 	}
+	if blind {
+		fmt.Fprint(out, "no before-image: updates whose file lacks the columns of dms.before_image_prefix; if one of them changed\n"+
+			"its key, the row under the old key is still there: see the rule with before-images in the task\n")
+	}
+}
+
+// generationOf is empty for a file that belongs to none.
+func generationOf(f *lockmanager.File) string {
+	if f.Generation == 0 && f.Status != lockmanager.Published {
+		return ""
+	}
+	return fmt.Sprint(f.Generation)
 }
 
 // replaced reports whether a file was published and is in the table no more: a file

@@ -18,6 +18,7 @@ func TestPrintFilesTellsWhatIsRare(t *testing.T) {
 	}{
 		"neither": {&blotterv1.RowCounts{RowsRead: 5}, []string{"5"}, []string{"set aside", "│ ties │", "ties:"}},
 		"ties":    {&blotterv1.RowCounts{RowsRead: 5, AmbiguousTies: 321}, []string{"│ ties │", "321", "ties: changes of one key"}, []string{"set aside"}},
+		"blind":   {&blotterv1.RowCounts{RowsRead: 5, NoBeforeImage: 432}, []string{"│ no before-image │", "432", "dms.before_image_prefix"}, []string{"│ ties │"}},
 		"both":    {&blotterv1.RowCounts{AmbiguousTies: 321, Rejected: 654}, []string{"set aside", "654", "│ ties │", "321"}, nil},
 	} {
 		var out bytes.Buffer

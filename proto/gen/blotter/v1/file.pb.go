@@ -594,7 +594,11 @@ type RowCounts struct {
 	Superseded int64 `protobuf:"varint,7,opt,name=superseded,proto3" json:"superseded,omitempty"`
 	// Rows that could not be taken and were set aside one by one
 	// (on_bad_row: quarantine). They are among rows_read, not among the others.
-	Rejected      int64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected int64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Updates of a file that has no before-image column of the key although the
+	// registration has a prefix for them: whether such a row had another key, nothing
+	// tells.
+	NoBeforeImage int64 `protobuf:"varint,9,opt,name=no_before_image,json=noBeforeImage,proto3" json:"no_before_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -681,6 +685,13 @@ func (x *RowCounts) GetSuperseded() int64 {
 func (x *RowCounts) GetRejected() int64 {
 	if x != nil {
 		return x.Rejected
+	}
+	return 0
+}
+
+func (x *RowCounts) GetNoBeforeImage() int64 {
+	if x != nil {
+		return x.NoBeforeImage
 	}
 	return 0
 }
@@ -890,7 +901,7 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\x0fmanifest_sha256\x18\x04 \x01(\tR\x0emanifestSha256\x12-\n" +
 	"\x06counts\x18\x05 \x01(\v2\x15.blotter.v1.RowCountsR\x06counts\x121\n" +
 	"\x05parts\x18\x06 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\x12!\n" +
-	"\finput_sha256\x18\a \x01(\tR\vinputSha256\"\x88\x02\n" +
+	"\finput_sha256\x18\a \x01(\tR\vinputSha256\"\xb0\x02\n" +
 	"\tRowCounts\x12\x1b\n" +
 	"\trows_read\x18\x01 \x01(\x03R\browsRead\x12\x18\n" +
 	"\ainserts\x18\x02 \x01(\x03R\ainserts\x12\x18\n" +
@@ -901,7 +912,8 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\a \x01(\x03R\n" +
 	"superseded\x12\x1a\n" +
-	"\brejected\x18\b \x01(\x03R\brejected\"\xd1\x01\n" +
+	"\brejected\x18\b \x01(\x03R\brejected\x12&\n" +
+	"\x0fno_before_image\x18\t \x01(\x03R\rnoBeforeImage\"\xd1\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1d\n" +
