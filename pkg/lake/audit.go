@@ -22,6 +22,8 @@ type part struct {
 	byName   map[string]registry.Column // the manifest's columns and provenance, by folded name
 	rows     []*stagedFile
 	deletes  []*stagedFile
+	// positionFiles are those of the manifest's position deletes, in its order.
+	positionFiles []*stagedFile
 	// superseded counts what the fold and the probe dropped.
 	superseded int64
 	// ties counts what stood against a change of the table or of another part whose
@@ -105,6 +107,9 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 			return nil, err
 		}
 	}
+	if err := l.auditPositions(ctx, p); err != nil {
+		return nil, err
+	}
 	rowsSchema := transform.RowsSchema(m.Schema, p.staged)
 	deletesSchema := transform.DeletesSchema(p.keyColumns(req.Spec), p.staged)
 	for _, f := range p.rows {
@@ -118,6 +123,22 @@ func (l *Lake) auditPart(ctx context.Context, req Request, rp Part) (*part, erro
 		}
 	}
 	return p, nil
+}
+
+// auditPositions checks the files of position deletes as far as that needs no look
+// into the table.
+func (l *Lake) auditPositions(ctx context.Context, p *part) error {
+	if p.manifest.PositionDeletes == nil {
+		return nil
+	}
+	for _, s := range p.manifest.PositionDeletes.Files {
+		f := &stagedFile{StagedParquet: s.Staged(), part: p}
+		if err := l.auditFile(ctx, f, transform.PositionSchema()); err != nil {
+			return err
+		}
+		p.positionFiles = append(p.positionFiles, f)
+	}
+	return nil
 }
 
 // checkIdentity compares a manifest with the request that names it.

@@ -29,6 +29,7 @@ type batch struct {
 
 	before     *snapshot
 	probes     []*probe // of before's files, in their order
+	claims     claims   // nil: the probes search
 	replaced   int64    // rows of the table that are replaced or removed
 	inserted   int64    // staged rows that become visible
 	tombstones []Tombstone
@@ -100,6 +101,11 @@ func (b *batch) fold(ctx context.Context) (err error) {
 			b.probes = append(b.probes, &probe{file: file})
 		}
 	}
+	if b.req.Mode == Merge {
+		if b.claims, err = b.readClaims(ctx); err != nil {
+			return err
+		}
+	}
 	out := &tombstoneSink{batch: b}
 	if err := b.foldWindows(ctx, f, out); err != nil {
 		return errors.Join(err, out.abort())
@@ -132,16 +138,17 @@ func (b *batch) foldWindows(ctx context.Context, f *fold, out *tombstoneSink) er
 	w := &window{}
 	for {
 		more, err := w.fill(ctx, f, b.lake.cfg.WindowRows)
-		if err != nil || !more {
+		if err != nil {
 			return err
+		}
+		if !more {
+			return b.checkClaims(ctx)
 		}
 		if err := b.lake.probeTombstones(ctx, known, from, w); err != nil {
 			return err
 		}
-		for _, p := range b.probes {
-			if err := b.lake.probeFile(ctx, p, w, join); err != nil {
-				return err
-			}
+		if err := b.meetTable(ctx, w, join); err != nil {
+			return err
 		}
 		w.countTies()
 		for i := range w.len() {
@@ -155,6 +162,19 @@ func (b *batch) foldWindows(ctx context.Context, f *fold, out *tombstoneSink) er
 			}
 		}
 	}
+}
+
+// meetTable finds the rows of the table that have a key of the window.
+func (b *batch) meetTable(ctx context.Context, w *window, join joinColumns) error {
+	if b.claims != nil {
+		return b.meetClaims(ctx, w, join)
+	}
+	for _, p := range b.probes {
+		if err := b.lake.probeFile(ctx, p, w, join); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tombstoneSink writes the deletes of a batch; the file begins with the first.

@@ -19,7 +19,7 @@ func (b *batch) commit(ctx context.Context) (Result, error) {
 	if err := b.reshape(tx); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: b.req.Token, Strategy: b.strategy, TableRows: b.rowsAfter()}
+	result := Result{Token: b.req.Token, Strategy: b.strategy, TableRows: b.rowsAfter(), Named: b.claims != nil}
 	for _, p := range b.parts {
 		result.Files = append(result.Files, FileCount{FileID: p.manifest.FileID, Counts: p.manifest.Counts, Staged: p.manifest.Token, Superseded: p.superseded, Ties: p.ties})
 	}
@@ -53,6 +53,9 @@ func (b *batch) rowsAfter() int64 {
 // stage writes the manifests of the snapshot.
 func (b *batch) stage(ctx context.Context, tx *table.Transaction) error {
 	summary := summaryOf(b.req.Token, b.strategy, len(b.parts))
+	if b.claims != nil {
+		summary[SummaryNamed] = "true"
+	}
 	var err error
 	switch {
 	case len(b.addDeletes) > 0:

@@ -50,6 +50,12 @@ type Config struct {
 	// ScratchDir is the folder for scratch files; empty is the system's. They hold
 	// rows, have no name, and are gone with the process.
 	ScratchDir string
+	// PositionDeleteRows: engines that can are asked for position deletes for tables
+	// of at least this many rows; smaller ones are searched by the curator alone.
+	PositionDeleteRows int64
+	// PositionDeleteFiles: and of at most this many data files, since each is named
+	// to the engine.
+	PositionDeleteFiles int
 	// CommitAttempts bounds how often a publication is tried while other commits
 	// come first.
 	CommitAttempts int
@@ -64,6 +70,7 @@ func DefaultConfig() Config {
 		SmallTableRows: 20_000, SmallTableBytes: 32 << 20, RewriteFraction: 0.25, MaxDeleteFiles: 16,
 		AdoptRows: 16_384, MaxFileRows: 4 << 20, MaxFileBytes: 256 << 20, RowGroupRows: 128 << 10, RowGroupBytes: 64 << 20,
 		MaxTombstoneFiles: 8, WindowRows: 16_384, MergeFanIn: 32, CommitAttempts: 8,
+		PositionDeleteRows: 10_000_000, PositionDeleteFiles: 10_000,
 		Maintenance: DefaultMaintenanceConfig(),
 	}
 }
@@ -80,6 +87,8 @@ func (c Config) Validate() error {
 	positive("max_tombstone_files", int64(c.MaxTombstoneFiles))
 	positive("window_rows", int64(c.WindowRows))
 	positive("commit_attempts", int64(c.CommitAttempts))
+	positive("position_delete_rows", c.PositionDeleteRows)
+	positive("position_delete_files", int64(c.PositionDeleteFiles))
 	if c.MergeFanIn < 2 {
 		faults = append(faults, fmt.Errorf("lake: merge_fan_in must be at least 2, is %d", c.MergeFanIn))
 	}

@@ -68,6 +68,7 @@ type SnapshotInfo struct {
 	Strategy string    `json:"strategy"` // of another engine's: its operation
 	Token    string    `json:"token,omitempty"`
 	Current  bool      `json:"current,omitempty"`
+	Named    bool      `json:"named,omitempty"` // see Result.Named
 }
 
 // TombstoneInfo is one file of remembered deletes.
@@ -194,6 +195,7 @@ func (u *upkeep) snapshots() []SnapshotInfo {
 		if s.Summary != nil {
 			info.Strategy = cmp.Or(s.Summary.Properties[SummaryStrategy], string(s.Summary.Operation))
 			info.Token = s.Summary.Properties[PropertyToken]
+			info.Named = s.Summary.Properties[SummaryNamed] == "true"
 		}
 		out = append(out, info)
 	}

@@ -24,6 +24,18 @@
 // hold them; see Config. A staged file of which every row survives becomes a
 // data file as it is.
 //
+// # Position deletes of an engine
+//
+// For a large table an engine of many machines may do the search for the replaced
+// rows: Snapshot names it the snapshot and its files, Finder searches shares of them,
+// and the manifest brings what was found (transform.PositionDeletes). A publication
+// against that same snapshot then looks at the rows that are named, and searches only
+// for the keys of which none is; against any other it searches as always. Nothing is
+// taken on trust, so that both ways give the same rows: each named row must be live and
+// have the key of a change, and a row that is not named must not be found. A claim that
+// fails is an AuditError. Which of row and change is later, and what becomes of the
+// files, is decided as without.
+//
 // # Schemas
 //
 // The lake owns the field ids of its tables and finds columns by name, without
@@ -49,7 +61,7 @@
 //	blotter.orphans     what the last search for orphans found, as JSON
 //
 // Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)
-// in their summary.
+// in their summary, and blotter.named if an engine named the rows that were replaced.
 //
 // # Maintenance
 //

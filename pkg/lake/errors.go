@@ -22,16 +22,17 @@ var (
 
 // The codes of an AuditError.
 const (
-	CodeManifest   = "audit.manifest"   // missing, changed, or about another file, table, token or registration
-	CodeHash       = "audit.hash"       // a staged file is missing or is not the one that the manifest names
-	CodeRowCount   = "audit.row_count"  // a staged file has more or fewer rows than the manifest says
-	CodeSchema     = "audit.schema"     // a staged file's columns are not those that the manifest names, or lack the key
-	CodeTypes      = "audit.types"      // a column of the file and the table's have types of which neither reads as the other
-	CodeKeyOrder   = "audit.key_order"  // rows are not sorted by key, or a key repeats, or is null
-	CodeKeyBounds  = "audit.key_bounds" // keys are not those that the manifest names
-	CodePosition   = "audit.position"   // a row's position lies outside of the manifest's range
-	CodeProvenance = "audit.provenance" // a row names another file, or no row of it
-	CodeDeletes    = "audit.deletes"    // changes without a key: the table has no primary key
+	CodeManifest        = "audit.manifest"         // missing, changed, or about another file, table, token or registration
+	CodeHash            = "audit.hash"             // a staged file is missing or is not the one that the manifest names
+	CodeRowCount        = "audit.row_count"        // a staged file has more or fewer rows than the manifest says
+	CodeSchema          = "audit.schema"           // a staged file's columns are not those that the manifest names, or lack the key
+	CodeTypes           = "audit.types"            // a column of the file and the table's have types of which neither reads as the other
+	CodeKeyOrder        = "audit.key_order"        // rows are not sorted by key, or a key repeats, or is null
+	CodeKeyBounds       = "audit.key_bounds"       // keys are not those that the manifest names
+	CodePosition        = "audit.position"         // a row's position lies outside of the manifest's range
+	CodeProvenance      = "audit.provenance"       // a row names another file, or no row of it
+	CodePositionDeletes = "audit.position_deletes" // the engine names rows of the table that have no key of a change, or not all that have
+	CodeDeletes         = "audit.deletes"          // changes without a key: the table has no primary key
 )
 
 // AuditError says that staged output is not whole and true. It is final: the

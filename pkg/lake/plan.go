@@ -138,19 +138,13 @@ func (l *Lake) deletedRows(ctx context.Context, f *dataFile) (bitmap, error) {
 	return dead, nil
 }
 
-// The columns of position-delete files, with the ids that Iceberg reserves.
-var (
-	deletePathColumn = registry.Column{ID: 2147483546, Name: "file_path", Type: registry.Type{Kind: registry.String}, Required: true}
-	deletePosColumn  = registry.Column{ID: 2147483545, Name: "pos", Type: registry.Type{Kind: registry.Long}, Required: true}
-)
-
 func (l *Lake) readPositions(ctx context.Context, d iceberg.DataFile, path string, dead bitmap) (err error) {
 	file, closer, err := l.openParquet(ctx, d.FilePath())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	r, err := newRowReader(file, []registry.Column{deletePathColumn, deletePosColumn})
+	r, err := newRowReader(file, []registry.Column{transform.PositionPath, transform.PositionRow})
 	if err != nil {
 		return err
 	}

@@ -37,16 +37,45 @@ func tableJoin(key []registry.Column, prov registry.Provenance) joinColumns {
 // match tells of a row with the key of change i of a window.
 type match func(i int, row int64, pos []byte, posRow int64) error
 
-// probeFile joins one window with one data file.
-func (l *Lake) probeFile(ctx context.Context, p *probe, w *window, cols joinColumns) (err error) {
+// probeFile joins one window with one data file, and tells who of both is later.
+func (l *Lake) probeFile(ctx context.Context, p *probe, w *window, cols joinColumns) error {
+	return l.searchFile(ctx, p, w, cols, func(i int, row int64, pos []byte, posRow int64) error {
+		if !p.hidden.has(row) {
+			p.meet(w, i, row, pos, posRow)
+		}
+		return nil
+	})
+}
+
+// meet takes up that a live row has the key of change i of a window: the later one
+// of both stays.
+func (p *probe) meet(w *window, i int, row int64, pos []byte, posRow int64) {
+	switch {
+	case w.dead[i]:
+	case w.overtaken(i, pos, posRow):
+		w.dead[i] = true
+	default:
+		p.replaced = append(p.replaced, row)
+	}
+}
+
+// hide reads which rows of the file are deleted already, once.
+func (l *Lake) hide(ctx context.Context, p *probe) (err error) {
+	if !p.loaded {
+		p.hidden, err = l.deletedRows(ctx, p.file)
+		p.loaded = err == nil
+	}
+	return err
+}
+
+// searchFile calls found for the rows of one data file that have a key of the window,
+// deleted ones among them.
+func (l *Lake) searchFile(ctx context.Context, p *probe, w *window, cols joinColumns, found match) (err error) {
 	if !p.file.overlaps(w.min(), w.max()) {
 		return nil
 	}
-	if !p.loaded {
-		if p.hidden, err = l.deletedRows(ctx, p.file); err != nil {
-			return err
-		}
-		p.loaded = true
+	if err := l.hide(ctx, p); err != nil {
+		return err
 	}
 	file, closer, err := l.openParquet(ctx, p.file.FilePath())
 	if err != nil {
@@ -56,16 +85,6 @@ func (l *Lake) probeFile(ctx context.Context, p *probe, w *window, cols joinColu
 	j, err := newJoin(file, cols)
 	if err != nil {
 		return fmt.Errorf("probe %s: %w", p.file.FilePath(), err)
-	}
-	found := func(i int, row int64, pos []byte, posRow int64) error {
-		switch {
-		case p.hidden.has(row), w.dead[i]:
-		case w.overtaken(i, pos, posRow):
-			w.dead[i] = true
-		default:
-			p.replaced = append(p.replaced, row)
-		}
-		return nil
 	}
 	if p.file.sorted {
 		err = j.sorted(ctx, w, &p.from, found)

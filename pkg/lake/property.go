@@ -29,6 +29,7 @@ const (
 const (
 	SummaryStrategy = "blotter.strategy"
 	SummaryFiles    = "blotter.files"
+	SummaryNamed    = "blotter.named" // as Result.Named: "true", else absent
 )
 
 // The strategies of a commit.
@@ -48,6 +49,9 @@ type Result struct {
 	TableRows  int64       `json:"table_rows"` // live rows after the commit
 	Strategy   string      `json:"strategy"`
 	Files      []FileCount `json:"files"` // in the order of the request
+	// Named: the rows of the table that it met were named by position deletes of the
+	// engine, not searched.
+	Named bool `json:"named,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
 }

@@ -116,6 +116,7 @@ func TestPublishIsAFold(t *testing.T) {
 		cfg.RewriteFraction = rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "fraction")
 		cfg.MaxDeleteFiles = rapid.IntRange(1, 3).Draw(rt, "delete files")
 		cfg.RowGroupBytes = rapid.SampledFrom([]int64{1, 400, 64 << 20}).Draw(rt, "row group bytes")
+		cfg.PositionDeleteRows = 1
 		cfg.Maintenance = drawMaintenance(rt)
 		if rapid.IntRange(0, 2).Draw(rt, "delete files pile up") == 0 {
 			cfg.SmallTableRows, cfg.RewriteFraction, cfg.MaxDeleteFiles = 0, 1, 8
@@ -147,7 +148,8 @@ func TestPublishIsAFold(t *testing.T) {
 			}
 		}
 	})
-	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, "crash", "superseded", "again"} {
+	for _, s := range []string{lake.StrategyAppend, lake.StrategyRowDelta, lake.StrategyCopyOnWrite, lake.StrategyReplace, "crash", "superseded", "again",
+		"named", "named, " + lake.StrategyAppend, "named, " + lake.StrategyRowDelta, "named, " + lake.StrategyCopyOnWrite} {
 		if reached[s] == 0 {
 			t.Errorf("%q was never reached", s)
 		}
@@ -197,11 +199,18 @@ func (r *foldRun) publishSome(rt *rapid.T, n int) {
 	}
 	var parts []lake.Part
 	for _, f := range files {
-		parts = append(parts, r.stage(rt, r.spec, stagedSpec{file: f.name, kind: f.kind, token: r.token, changes: f.changes,
-			perFile: rapid.IntRange(0, 4).Draw(rt, "per file")}))
+		s := stagedSpec{file: f.name, kind: f.kind, token: r.token, changes: f.changes, perFile: rapid.IntRange(0, 4).Draw(rt, "per file")}
+		if f.kind == dms.KindChange && rapid.IntRange(0, 3).Draw(rt, "no position deletes") > 0 {
+			s.tamper = r.findPositions(rt, r.spec, rapid.IntRange(1, 3).Draw(rt, "shares"))
+		}
+		parts = append(parts, r.stage(rt, r.spec, s))
 		if f.kind == dms.KindChange && !slices.ContainsFunc(r.old, func(g fileOf) bool { return g.name == f.name }) {
 			r.old = append(r.old, f)
 		}
+	}
+	if n > 0 && rapid.IntRange(0, 5).Draw(rt, "another snapshot comes between") == 0 {
+		r.maintainSome(rt)
+		r.token++
 	}
 	apply(r.model, files...)
 	req := lake.Request{Spec: r.spec, Token: r.token, Mode: mode, Parts: parts}
@@ -225,6 +234,10 @@ func (r *foldRun) publishSome(rt *rapid.T, n int) {
 		rt.Fatal(err)
 	}
 	r.reached[result.Strategy]++
+	if result.Named {
+		r.reached["named"]++
+		r.reached["named, "+result.Strategy]++
+	}
 	for _, f := range result.Files {
 		r.reached["superseded"] += int(f.Superseded)
 	}

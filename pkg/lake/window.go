@@ -23,6 +23,8 @@ type window struct {
 	// that the table has a later one of without a tie.
 	tied   []bool
 	passed []bool
+	// met marks changes for which the engine has named a row of the table.
+	met []bool
 }
 
 func (w *window) len() int { return len(w.rows) }
@@ -62,6 +64,22 @@ func (w *window) add(c *stagedChange) {
 	w.dead = append(w.dead, false)
 	w.tied, w.passed = append(w.tied, false), append(w.passed, false)
 	c.from.part.ties += c.ties
+}
+
+// unmet gives the changes for which no row was named.
+func (w *window) unmet() *window {
+	out := &window{}
+	for i, met := range w.met {
+		if met {
+			continue
+		}
+		out.keys = append(out.keys, w.key(i)...)
+		out.keyEnd = append(out.keyEnd, len(out.keys))
+		out.rows = append(out.rows, w.rows[i])
+		out.files = append(out.files, w.files[i])
+		out.indexes = append(out.indexes, w.indexes[i])
+	}
+	return out
 }
 
 // fill takes the next changes of a fold; false when there are none.

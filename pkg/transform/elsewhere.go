@@ -218,9 +218,20 @@ func rangeOf(bounds [][]byte, place []byte) int {
 	return sort.Search(len(bounds), func(i int) bool { return bytes.Compare(bounds[i], place) > 0 })
 }
 
-// Seal writes the manifest of a file out of what its ranges were staged as; with
-// it the file counts as staged. The engine is named as Engine is.
-func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, reading Reading, ranges []StagedRange) (*Result, error) {
+// Seal writes the manifest of a file out of what its ranges were staged as, and of the
+// position deletes if there are any; with it the file counts as staged. The engine is
+// named as Engine is.
+func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, reading Reading, ranges []StagedRange, deletes *PositionDeletes) (*Result, error) {
+	m, err := ManifestOf(job, engine, reading, ranges)
+	if err != nil {
+		return nil, fmt.Errorf("seal file %s: %w", job.File.ID, err)
+	}
+	m.PositionDeletes = deletes
+	return writeManifest(ctx, staging, m)
+}
+
+// ManifestOf gives the manifest that Seal writes, without position deletes.
+func ManifestOf(job Job, engine string, reading Reading, ranges []StagedRange) (Manifest, error) {
 	ranges = slices.Clone(ranges)
 	slices.SortFunc(ranges, func(a, b StagedRange) int { return a.Range - b.Range })
 	m := Manifest{
@@ -231,7 +242,7 @@ func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, r
 	}
 	for i, r := range ranges {
 		if i > 0 && r.Range == ranges[i-1].Range {
-			return nil, fmt.Errorf("seal file %s: range %d was staged in two parts", job.File.ID, r.Range)
+			return Manifest{}, fmt.Errorf("range %d was staged in two parts", r.Range)
 		}
 		m.Rows, m.Deletes = append(m.Rows, r.Rows...), append(m.Deletes, r.Deletes...)
 		m.Counts.DuplicatesDropped += r.Dropped
@@ -241,7 +252,7 @@ func Seal(ctx context.Context, staging objects.Bucket, job Job, engine string, r
 		}
 		m.MaxPosition = max(m.MaxPosition, r.MaxPosition)
 	}
-	return writeManifest(ctx, staging, m)
+	return m, nil
 }
 
 // maxSample is how many keys are remembered to find bounds; a bound takes at most

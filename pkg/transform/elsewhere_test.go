@@ -60,7 +60,7 @@ func (b *bench) elsewhere(f dms.File, rangeBytes int64, group int) (*Result, err
 		staged = append(staged, part...)
 	}
 	slices.Reverse(staged) // they end in any order
-	return Seal(ctx, b.staging, job, Engine, told, staged)
+	return Seal(ctx, b.staging, job, Engine, told, staged, nil)
 }
 
 // sameElsewhere checks that the three steps come to the same end as Run did, to
@@ -184,7 +184,7 @@ func TestSampleForgets(t *testing.T) {
 func TestSealRefusesHalves(t *testing.T) {
 	b := newBench(t, reports())
 	job := Job{Table: b.table, File: b.put(changeKey, ""), Token: 7}
-	if _, err := Seal(t.Context(), b.staging, job, Engine, Reading{Table: b.table}, []StagedRange{{Range: 1}, {Range: 1}}); err == nil {
+	if _, err := Seal(t.Context(), b.staging, job, Engine, Reading{Table: b.table}, []StagedRange{{Range: 1}, {Range: 1}}, nil); err == nil {
 		t.Error("two halves of a range were sealed")
 	}
 }

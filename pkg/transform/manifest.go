@@ -40,6 +40,9 @@ type Manifest struct {
 	// Rejected lists the Parquet files of the rows that were set aside one by one,
 	// in file order (see RejectedHeader); none unless the registration says so.
 	Rejected []StagedParquet `json:"rejected,omitempty"`
+	// PositionDeletes, if the engine computed them, say which rows of the table the
+	// staged keys have.
+	PositionDeletes *PositionDeletes `json:"position_deletes,omitempty"`
 	// MinPosition and MaxPosition bound the positions of all staged rows.
 	MinPosition dms.Position `json:"min_position"`
 	MaxPosition dms.Position `json:"max_position"`

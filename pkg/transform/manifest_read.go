@@ -129,6 +129,7 @@ func (m *Manifest) Validate() error {
 	if staged != want {
 		fault("counts: %d rows and deletes are staged, the counts leave %d", staged, want)
 	}
+	m.validatePositions(staged, fault)
 	if m.MinPosition > m.MaxPosition || (staged > 0) != (m.MaxPosition != "") {
 		fault("min_position and max_position do not bound the staged rows")
 	}

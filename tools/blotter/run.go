@@ -15,6 +15,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/telemetry"
@@ -86,8 +87,8 @@ func inProcess(ctx context.Context, at site, o processOptions, do func(*roles.Pr
 			return err
 		}
 		defer func() { err = errors.Join(err, session.Close()) }()
-		cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
-			return localspark.New(session.Session, raw, staging, failed)
+		cfg.GlueRunner = func(raw, staging, failed *local.Bucket, tables plan.Tables) jobs.Runner {
+			return localspark.New(session.Session, raw, staging, failed, tables)
 		}
 	}
 	p, err := roles.Open(ctx, cfg, logger)

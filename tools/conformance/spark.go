@@ -7,6 +7,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	localbucket "github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/tools/internal/roles"
@@ -32,8 +33,8 @@ func (e *sparkEngine) prepare(ctx context.Context) error {
 // open is a Factory.
 func (e *sparkEngine) open(ctx context.Context, dir string) (Pipeline, error) {
 	cfg := roles.DefaultConfig()
-	cfg.GlueRunner = func(raw, staging, failed *localbucket.Bucket) jobs.Runner {
-		return localspark.New(e.session.Session, raw, staging, failed)
+	cfg.GlueRunner = func(raw, staging, failed *localbucket.Bucket, tables plan.Tables) jobs.Runner {
+		return localspark.New(e.session.Session, raw, staging, failed, tables)
 	}
 	return openLocal(ctx, dir, registry.FlagGlue, cfg)
 }

@@ -52,10 +52,10 @@ func (f *follower) announce(ctx context.Context, n int) (bool, error) {
 	return err == nil, err
 }
 
-// plan puts the plan where the job reads it; the same plan is there already when
-// an earlier attempt has put it.
+// plan puts the plan where the job reads it; when an earlier attempt has put one
+// already, that one stays.
 func (f *follower) plan(ctx context.Context) error {
-	data, err := f.r.deps.Plan(f.job)
+	data, err := f.r.deps.Plan(ctx, f.job)
 	if err != nil {
 		return fmt.Errorf("plan the run: %w", err)
 	}

@@ -34,7 +34,7 @@ type plan struct {
 	Token uint64          `json:"token"`
 }
 
-func planOf(job jobs.Job) ([]byte, error) {
+func planOf(_ context.Context, job jobs.Job) ([]byte, error) {
 	table, err := job.Table.JSON()
 	if err != nil {
 		return nil, err

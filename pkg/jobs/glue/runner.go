@@ -24,8 +24,9 @@ const Name = "glue"
 type Deps struct {
 	API     API
 	Staging objects.Bucket
-	// Plan makes the document that tells the job what to do: the same for the same job.
-	Plan func(jobs.Job) ([]byte, error)
+	// Plan makes the document that tells the job what to do: the same for the same job,
+	// but for the table's snapshot. It counts if it is put first.
+	Plan func(context.Context, jobs.Job) ([]byte, error)
 	// Address tells the job where an object of the staging bucket lies, such as
 	// s3://<bucket>/<key>.
 	Address func(key string) string

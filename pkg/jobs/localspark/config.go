@@ -13,6 +13,9 @@ type Config struct {
 	Command []string
 	// Rows is the command of the program for rows (see pkg/jobs/rows).
 	Rows []string
+	// Positions is the command of the program for positions (see pkg/jobs/positions);
+	// empty: no position deletes are computed.
+	Positions []string
 	// Cores that Spark uses.
 	Cores int
 	// Jobs is how many run at once; the others wait.

@@ -93,10 +93,11 @@ type Runner struct {
 	maker   plan.Maker
 }
 
-// New makes a runner between two local buckets; mended rows lie in a third one.
-func New(session *Session, raw, staging, failed *local.Bucket) *Runner {
+// New makes a runner between two local buckets; mended rows lie in a third one, and
+// tables, which may be zero, is where position deletes are computed against.
+func New(session *Session, raw, staging, failed *local.Bucket, tables plan.Tables) *Runner {
 	return &Runner{session: session, staging: staging, maker: plan.Maker{
-		Raw: rows.FolderPlace(raw), Staging: rows.FolderPlace(staging), Failed: rows.FolderPlace(failed), Limits: session.cfg.Limits,
+		Raw: rows.FolderPlace(raw), Staging: rows.FolderPlace(staging), Failed: rows.FolderPlace(failed), Tables: tables, Limits: session.cfg.Limits,
 	}}
 }
 
@@ -117,6 +118,10 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	p := r.maker.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File))
 	if staged, err := r.left(ctx, p); staged != nil || err != nil {
 		return staged, err
+	}
+	p, err := r.maker.Against(ctx, p)
+	if err != nil {
+		return nil, err
 	}
 	if err := plan.Put(ctx, r.staging, p); err != nil {
 		return nil, err

@@ -54,7 +54,15 @@ type session struct {
 func start(ctx context.Context, cfg Config, logger *slog.Logger) (*session, error) {
 	args := append([]string{}, cfg.Command[1:]...)
 	args = append(args, "--cores", strconv.Itoa(cfg.Cores), "--scratch", cfg.Scratch,
-		"--shuffle-bytes", strconv.FormatInt(cfg.ShuffleBytes, 10), "--")
+		"--shuffle-bytes", strconv.FormatInt(cfg.ShuffleBytes, 10))
+	if len(cfg.Positions) > 0 {
+		positions, err := json.Marshal(cfg.Positions)
+		if err != nil {
+			return nil, fmt.Errorf("start the Spark session: %w", err)
+		}
+		args = append(args, "--positions", string(positions))
+	}
+	args = append(args, "--")
 	cmd := exec.Command(cfg.Command[0], append(args, cfg.Rows...)...)
 	cmd.WaitDelay = cfg.StopTimeout
 	ownGroup(cmd)

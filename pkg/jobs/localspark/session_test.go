@@ -151,7 +151,7 @@ func newRunner(t *testing.T, raw, staging *local.Bucket, sessions ...string) *lo
 			t.Error(err)
 		}
 	})
-	return localspark.New(session, raw, staging, raw)
+	return localspark.New(session, raw, staging, raw, plan.Tables{})
 }
 
 // harness is a runner with its raw bucket.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,10 @@ type Plan struct {
 	Staging Place      `json:"staging"`
 	Files   []dms.File `json:"files"`
 	Limits  Limits     `json:"limits"`
+	// Snapshot is that of the table in the warehouse Tables, against which position
+	// deletes may be computed; nil: none are wanted.
+	Snapshot *transform.Snapshot `json:"snapshot,omitempty"`
+	Tables   Place               `json:"tables,omitzero"`
 }
 
 // Place is a bucket as a program elsewhere finds it.
@@ -67,7 +72,15 @@ type Limits struct {
 // Maker makes plans between two buckets; mended rows lie in a third one.
 type Maker struct {
 	Raw, Staging, Failed Place
+	Tables               Tables
 	Limits               Limits
+}
+
+// Tables is the warehouse, for plans against a snapshot; zero: there are none.
+type Tables struct {
+	Place
+	// Snapshot gives the snapshot of a table as it is now; nil if none is to be named.
+	Snapshot func(context.Context, dms.TableID) (*transform.Snapshot, error)
 }
 
 // Make gives the plan for files of a table under a token: all of them with mended
@@ -87,6 +100,32 @@ func (m Maker) Make(table registry.Table, token uint64, deadline time.Time, file
 // Document gives the plan of one job as it is written.
 func (m Maker) Document(job jobs.Job) ([]byte, error) {
 	return m.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File)).Document()
+}
+
+// DocumentNow is Document of a plan against the table's snapshot.
+func (m Maker) DocumentNow(ctx context.Context, job jobs.Job) ([]byte, error) {
+	p, err := m.Against(ctx, m.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File)))
+	if err != nil {
+		return nil, err
+	}
+	return p.Document()
+}
+
+// Against names in a plan of changes the snapshot that the table has now. A later
+// attempt may name another one: that one counts which was put first.
+func (m Maker) Against(ctx context.Context, p Plan) (Plan, error) {
+	other := func(f dms.File) bool { return f.Kind != dms.KindChange }
+	if m.Tables.Snapshot == nil || len(p.Table.PrimaryKey) == 0 || slices.ContainsFunc(p.Files, other) {
+		return p, nil
+	}
+	var err error
+	if p.Snapshot, err = m.Tables.Snapshot(ctx, p.Table.ID); err != nil {
+		return Plan{}, fmt.Errorf("plan of %s: name its snapshot: %w", p.Table.ID, err)
+	}
+	if p.Snapshot != nil {
+		p.Tables = m.Tables.Place
+	}
+	return p, nil
 }
 
 func (p Plan) stage() string {
@@ -125,7 +164,11 @@ func (p Plan) Validate() error {
 			fault("file %s lies in bucket %s, not in %s", f.ID, f.Object.Bucket, p.Raw.Name)
 		}
 	}
-	for _, place := range []Place{p.Raw, p.Staging} {
+	places := []Place{p.Raw, p.Staging}
+	if p.Snapshot != nil {
+		places = append(places, p.Tables)
+	}
+	for _, place := range places {
 		if place.Name == "" || place.URI == "" {
 			fault("name or uri of a bucket is missing")
 		}

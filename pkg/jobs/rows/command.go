@@ -30,6 +30,20 @@ type FileParts struct {
 	File    int                     `json:"file"` // its place in the plan
 	Summary Summary                 `json:"summary"`
 	Ranges  []transform.StagedRange `json:"ranges"`
+	// Found are the shares of the search for the rows that the file changes; none if
+	// nobody searched.
+	Found []Found `json:"found,omitempty"`
+}
+
+// Found is what one share of the search for the rows that a file changes came to: see
+// package positions.
+type Found struct {
+	Share int `json:"share"`
+	Of    int `json:"of"`
+	// Stale: the snapshot that the plan names is gone, so that nobody can use what the
+	// other shares found.
+	Stale bool                     `json:"stale,omitempty"`
+	Files []transform.PositionFile `json:"files"`
 }
 
 // Sealed counts what became of a plan's files.
@@ -64,7 +78,7 @@ func (p Program) run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
 		return errors.New("name a command: read, stage or seal")
 	}
-	data, err := readDocument(in)
+	data, err := ReadDocument(in)
 	if err != nil {
 		return err
 	}
@@ -156,7 +170,7 @@ func (c *command) read(ctx context.Context, n int) error {
 }
 
 func (c *command) stage(ctx context.Context, n int) error {
-	data, err := readDocument(c.in)
+	data, err := ReadDocument(c.in)
 	if err != nil {
 		return err
 	}
@@ -216,10 +230,41 @@ func (c *command) sealFile(ctx context.Context, p FileParts) (refused bool, err 
 	case s.Failure != nil:
 		return true, transform.WriteFailure(ctx, c.deps.Staging, job.Table.ID, job.File.ID, job.Token, s.Failure)
 	case s.Reading != nil:
-		_, err := transform.Seal(ctx, c.deps.Staging, job, Engine, *s.Reading, p.Ranges)
+		deletes, err := p.positionDeletes(c.plan.Snapshot)
+		if err == nil {
+			_, err = transform.Seal(ctx, c.deps.Staging, job, Engine, *s.Reading, p.Ranges, deletes)
+		}
 		return false, err
 	case !s.Staged:
 		return false, fmt.Errorf("seal plan %s: nothing tells how file %s was read", c.plan.Stage, job.File.ID)
 	}
 	return false, nil
+}
+
+// positionDeletes puts together what all shares of the search found.
+func (p FileParts) positionDeletes(snapshot *transform.Snapshot) (*transform.PositionDeletes, error) {
+	if snapshot == nil || len(p.Found) == 0 {
+		return nil, nil
+	}
+	byPath := map[string]transform.PositionFile{}
+	shares := map[int]bool{}
+	for _, f := range p.Found {
+		if f.Stale {
+			return nil, nil
+		}
+		if f.Of != len(p.Found) || f.Share < 0 || f.Share >= f.Of || shares[f.Share] {
+			return nil, fmt.Errorf("seal file %d: share %d of %d does not make a whole with the others", p.File, f.Share, f.Of)
+		}
+		shares[f.Share] = true
+		for _, one := range f.Files {
+			byPath[one.DataFile] = one
+		}
+	}
+	out := &transform.PositionDeletes{SnapshotID: snapshot.ID, Files: []transform.PositionFile{}}
+	for _, f := range snapshot.Files {
+		if one, ok := byPath[f.Path]; ok {
+			out.Files = append(out.Files, one)
+		}
+	}
+	return out, nil
 }

@@ -14,8 +14,8 @@ const (
 	maxChange   = 1 << 30
 )
 
-// readDocument reads a length and as many bytes.
-func readDocument(in io.Reader) ([]byte, error) {
+// ReadDocument reads a length, four bytes little-endian, and as many bytes.
+func ReadDocument(in io.Reader) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, fmt.Errorf("read the length of a document: %w", err)

@@ -1,6 +1,7 @@
 """The Spark job: stages the files of one plan.
 
     blotter_job.py --blotter_plan URI --blotter_stage FOLDER --blotter_rows PROGRAM
+                   [--blotter_positions PROGRAM]
 
 On AWS Glue 5 (Spark 3.5, Python 3.11) this script is the job; on one machine
 session.py calls stage_plan. The plan says what to do and where (pkg/jobs/plan).
@@ -12,6 +13,9 @@ through the driver.
 
 A file is sorted where it is read. One of more than SHUFFLE_BYTES is spread over
 the cluster first, by the ranges of its keys. What is staged depends on neither.
+
+Where the plan names a snapshot of the table, the program `positions` finds in its
+data files the rows that a change file changes (pkg/jobs/positions), some in each task.
 """
 
 import argparse
@@ -33,6 +37,7 @@ from pyspark.sql import functions as f
 
 CHANGES = "file int, place binary, data binary"  # of a summary the place is empty
 PARTS = "file int, document string"
+FOUND = "document string"
 
 # A piece of a change has 16 KiB at most, so that a batch stays below 64 MiB.
 BATCH_ROWS = 4096
@@ -57,12 +62,36 @@ class Rows:
     plan: bytes
     command: tuple[str, ...] = ()  # on this machine
     shipped: str = ""  # or a file that Spark sends along
+    # The program for positions likewise; with neither nobody searches.
+    positions: tuple[str, ...] = ()
+    shipped_positions: str = ""
 
     def start(self, *args: str) -> "Process":
-        command = self.command or (SparkFiles.get(self.shipped),)
-        process = Process([*command, *args])
+        return self._start(self.command, self.shipped, args)
+
+    def _start(self, command: tuple[str, ...], shipped: str, args: tuple[str, ...]) -> "Process":
+        process = Process([*(command or (SparkFiles.get(shipped),)), *args])
         process.write(struct.pack(_LENGTH, len(self.plan)), self.plan)
         return process
+
+    def searches(self) -> bool:
+        return bool(self.positions or self.shipped_positions)
+
+    def search(self, part: dict, shares: int):
+        """A task that searches shares of the data files: its batches hold numbers of them."""
+        document = json.dumps(part).encode()
+
+        def task(batches):
+            for batch in batches:
+                for share in batch.column(0).to_pylist():
+                    args = (str(part["file"]), str(share), str(shares))
+                    with self._start(self.positions, self.shipped_positions, args) as process:
+                        process.write(struct.pack(_LENGTH, len(document)), document)
+                        process.end_input()
+                        found = process.finish().decode()
+                    yield pyarrow.RecordBatch.from_arrays([pyarrow.array([found])], names=["document"])
+
+        return task
 
     def read(self, numbers: list[int]):
         """A task that reads files: its batches hold places in numbers."""
@@ -236,7 +265,18 @@ def stage_plan(spark: SparkSession, plan: dict, rows: Rows, shuffle_bytes: int =
     parts = dict(_stage_in_place(spark, rows, here))
     for wave in _waves([n for n in range(len(sizes)) if n not in parts], sizes):
         parts.update(_stage_by_ranges(spark, rows, wave))
+    if plan.get("snapshot") and rows.searches():
+        for part in parts.values():
+            if part["ranges"]:
+                part["found"] = _search(spark, rows, part, len(plan["snapshot"]["files"]))
     return rows.seal([parts[n] for n in range(len(sizes))])
+
+
+def _search(spark: SparkSession, rows: Rows, part: dict, files: int) -> list[dict]:
+    """Finds the rows of the table that a file changes, on all cores."""
+    shares = max(1, min(files, spark.sparkContext.defaultParallelism))
+    found = spark.range(0, shares, 1, shares).mapInArrow(rows.search(part, shares), FOUND)
+    return [json.loads(row.document) for row in found.collect()]
 
 
 def _waves(numbers: list[int], sizes: list[int]):
@@ -338,6 +378,7 @@ def load_plan(uri: str, stage: str) -> tuple[bytes, dict]:
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--blotter_positions", default="", help="the program for positions, likewise")
     for name, help in (
         ("--blotter_plan", "where the plan lies"),
         ("--blotter_stage", "whose plan it is: the folder of its output"),
@@ -347,8 +388,12 @@ def main(argv: list[str]) -> None:
     arguments, _ = parser.parse_known_args(argv)  # Glue adds its own
     data, plan = load_plan(arguments.blotter_plan, arguments.blotter_stage)
     context = SparkContext.getOrCreate()
-    context.addFile(arguments.blotter_rows)
-    rows = Rows(data, shipped=arguments.blotter_rows.rsplit("/", 1)[-1])
+    shipped = []
+    for program in (arguments.blotter_rows, arguments.blotter_positions):
+        if program:
+            context.addFile(program)
+        shipped.append(program.rsplit("/", 1)[-1])
+    rows = Rows(data, shipped=shipped[0], shipped_positions=shipped[1])
     sealed = stage_plan(SparkSession(context), plan, rows)
     print(f"{plan['stage']}: {sealed['staged']} files staged, {sealed['refused']} refused")
 

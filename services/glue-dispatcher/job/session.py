@@ -1,8 +1,9 @@
 """One long-lived local Spark, for jobs of one machine.
 
-    session.py [--cores N] [--scratch FOLDER] [--shuffle-bytes N] -- ROWS...
+    session.py [--cores N] [--scratch FOLDER] [--shuffle-bytes N] [--positions JSON] -- ROWS...
 
-ROWS is the command of the program for rows. Requests come on standard input, one
+ROWS is the command of the program for rows, JSON a list with that of the program for
+positions. Requests come on standard input, one
 JSON object a line; answers go to standard output likewise, in any order:
 
     {"run": 7, "plan": URI, "stage": FOLDER}  ->  {"run": 7} once it is at its end,
@@ -27,9 +28,12 @@ import blotter_job
 class Session:
     """Runs plans, each in its own thread and job group."""
 
-    def __init__(self, spark: SparkSession, rows: tuple[str, ...], shuffle_bytes: int, answers):
+    def __init__(
+        self, spark: SparkSession, rows: tuple[str, ...], positions: tuple[str, ...], shuffle_bytes: int, answers
+    ):
         self._spark = spark
         self._rows = rows
+        self._positions = positions
         self._shuffle_bytes = shuffle_bytes
         self._answers = answers
         self._lock = threading.Lock()
@@ -54,7 +58,7 @@ class Session:
             data, plan = blotter_job.load_plan(request["plan"], request["stage"])
             if number in self._cancelled:
                 raise RuntimeError("cancelled")
-            rows = blotter_job.Rows(data, command=self._rows)
+            rows = blotter_job.Rows(data, command=self._rows, positions=self._positions)
             blotter_job.stage_plan(self._spark, plan, rows, self._shuffle_bytes)
         except Exception as fault:  # whatever it is, its run ends and says so
             self.answer(run=number, error=_last_line(fault))
@@ -104,12 +108,13 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--scratch", default="")
     parser.add_argument("--shuffle-bytes", type=int, default=blotter_job.SHUFFLE_BYTES)
+    parser.add_argument("--positions", type=json.loads, default=[])
     parser.add_argument("rows", nargs="+")
     arguments = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what Spark prints is no answer
     spark = build(arguments)
-    session = Session(spark, tuple(arguments.rows), arguments.shuffle_bytes, answers)
+    session = Session(spark, tuple(arguments.rows), tuple(arguments.positions), arguments.shuffle_bytes, answers)
     session.answer(ready=True)
     for line in sys.stdin:
         session.take(json.loads(line))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
@@ -39,8 +40,8 @@ type Config struct {
 	Lake        lake.Config
 
 	// GlueRunner makes the runner for tables with flag G, between the raw, the
-	// staging and the failed folder; nil: in this process, as for L.
-	GlueRunner func(raw, staging, failed *local.Bucket) jobs.Runner
+	// staging and the failed folder, and the tables; nil: in this process, as for L.
+	GlueRunner func(raw, staging, failed *local.Bucket, tables plan.Tables) jobs.Runner
 	// OnGlue is the way to Glue, for those of them whose table names a job. nil: that of
 	// AWS where raw, staging and failed are buckets of S3, which its runs can read; else
 	// there is none, and they run where the others do.

@@ -29,7 +29,7 @@ type OnGlue struct {
 func (g OnGlue) runner(maker plan.Maker, staging objects.Bucket, now func() time.Time, logger *slog.Logger) (*glue.Runner, error) {
 	maker.Limits = g.Limits
 	return glue.New(g.Config, glue.Deps{
-		API: g.API, Staging: staging, Plan: maker.Document, Address: maker.Staging.Object, Now: now, Logger: logger,
+		API: g.API, Staging: staging, Plan: maker.DocumentNow, Address: maker.Staging.Object, Now: now, Logger: logger,
 	})
 }
 
@@ -37,6 +37,10 @@ func (g OnGlue) runner(maker plan.Maker, staging objects.Bucket, now func() time
 func (p *Process) openRunners(ctx context.Context) error {
 	if !p.cfg.need(needStaging) {
 		return nil
+	}
+	tables, err := p.tables()
+	if err != nil {
+		return err
 	}
 	p.runner = jobslocal.New(p.raw.bucket, p.staging.bucket, p.failed.bucket, p.cfg.Transform)
 	p.glue = p.runner
@@ -48,7 +52,7 @@ func (p *Process) openRunners(ctx context.Context) error {
 				return errors.New("a Spark of this machine works on folders; let --raw, --staging and --failed be some")
 			}
 		}
-		p.glue = p.cfg.GlueRunner(folders[0], folders[1], folders[2])
+		p.glue = p.cfg.GlueRunner(folders[0], folders[1], folders[2], tables)
 	}
 	if !p.cfg.wants(gluedispatcher.ServiceName) {
 		return nil
@@ -57,7 +61,7 @@ func (p *Process) openRunners(ctx context.Context) error {
 	if way == nil || err != nil {
 		return err
 	}
-	runner, err := way.runner(plan.Maker{Raw: p.raw.at, Staging: p.staging.at, Failed: p.failed.at}, p.staging.bucket, p.now, p.logger)
+	runner, err := way.runner(plan.Maker{Raw: p.raw.at, Staging: p.staging.at, Failed: p.failed.at, Tables: tables}, p.staging.bucket, p.now, p.logger)
 	if err != nil {
 		return err
 	}

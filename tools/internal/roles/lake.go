@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lake"
 	lakesqlite "github.com/openblotter/blotter/pkg/lake/sqlite"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
+	"github.com/openblotter/blotter/pkg/transform"
 )
 
 // The files of a folder that other programs may open.
@@ -109,4 +112,32 @@ func (o *opener) catalog(io *lake.IO) (lake.Catalog, func() error, error) {
 		return nil, nil, err
 	}
 	return c, c.Close, nil
+}
+
+// tables is the warehouse for engines that compute position deletes. A catalog that does
+// not answer costs the curator a search, and nothing else.
+func (p *Process) tables() (plan.Tables, error) {
+	base, err := p.open.warehouse()
+	if err != nil || !p.needs(needLake) {
+		return plan.Tables{}, err
+	}
+	a, err := p.cfg.address("lake")
+	if err != nil {
+		return plan.Tables{}, fmt.Errorf("--lake: %w", err)
+	}
+	name := bucketNames["lake"]
+	if a.scheme == schemeS3 {
+		name = a.name
+	}
+	return plan.Tables{
+		Place: plan.Place{Name: name, URI: base},
+		Snapshot: func(ctx context.Context, id dms.TableID) (*transform.Snapshot, error) {
+			s, err := p.Lake.Snapshot(ctx, id)
+			if err != nil {
+				p.logger.WarnContext(ctx, "no snapshot is named for position deletes", "table", id.String(), "error", err)
+				return nil, ctx.Err()
+			}
+			return s, nil
+		},
+	}, nil
 }

@@ -48,7 +48,7 @@ var table = []role{
 		}
 		return s.Run, nil
 	}},
-	{gluedispatcher.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {
+	{gluedispatcher.ServiceName, needRaw | needStaging | needFailed | needLake, func(p *Process) (func(context.Context) error, error) {
 		s, err := gluedispatcher.New(p.cfg.Glue, gluedispatcher.Deps{
 			Log: p.Log, Runner: p.glue, Glue: p.onGlue, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})

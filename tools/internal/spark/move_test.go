@@ -19,6 +19,7 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs/glue/gluetest"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -45,8 +46,8 @@ func TestTableMovesBetweenEngines(t *testing.T) {
 	alone := func(flag registry.Flag) func(int) registry.Flag { return func(int) registry.Flag { return flag } }
 	inTurn := func(i int) registry.Flag { return []registry.Flag{registry.FlagGlue, registry.FlagLambda}[i%2] }
 	onSpark := func(cfg *roles.Config) {
-		cfg.GlueRunner = func(raw, staging, failed *local.Bucket) jobs.Runner {
-			return localspark.New(session.Session, raw, staging, failed)
+		cfg.GlueRunner = func(raw, staging, failed *local.Bucket, tables plan.Tables) jobs.Runner {
+			return localspark.New(session.Session, raw, staging, failed, tables)
 		}
 	}
 	want := drive(t, folder.Dir(), spec, keys, alone(registry.FlagLambda), onSpark)
@@ -60,14 +61,25 @@ func TestTableMovesBetweenEngines(t *testing.T) {
 		flag   func(int) registry.Flag
 		engine func(*roles.Config)
 	}{
+		"G, which names rows":   {spec, alone(registry.FlagGlue), namingRows(onSpark)},
 		"G":                     {spec, alone(registry.FlagGlue), onSpark},
 		"in turn":               {spec, inTurn, onSpark},
 		"in turn, over the API": {named, inTurn, onGlue(t, session)},
+		"in turn, over the API, which names rows": {named, inTurn, namingRows(onGlue(t, session))},
 	} {
 		got := drive(t, folder.Dir(), way.spec, keys, way.flag, way.engine)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %d rows, with L alone %d; first that differ: %v", name, len(got), len(want), firstDifference(got, want))
 		}
+	}
+}
+
+// namingRows asks the engine for position deletes however small the table is, and keeps
+// it from being rewritten whole.
+func namingRows(engine func(*roles.Config)) func(*roles.Config) {
+	return func(c *roles.Config) {
+		engine(c)
+		c.Lake.PositionDeleteRows, c.Lake.SmallTableRows, c.Lake.RewriteFraction, c.Lake.MaxDeleteFiles = 1, 0, 1, 100
 	}
 }
 
@@ -133,7 +145,35 @@ func drive(
 	if got := s.transformed(); !slices.Equal(got, want) {
 		t.Fatalf("the files were transformed by %q, expected %q", got, want)
 	}
+	s.checkNamed(cfg.Lake.PositionDeleteRows == 1)
 	return s.rows()
+}
+
+// checkNamed checks that the rows which each change file of G replaced were named by
+// the engine, if it was asked, and hidden by position deletes.
+func (s system) checkNamed(asked bool) {
+	s.t.Helper()
+	contents, err := s.p.Lake.Contents(s.t.Context(), s.table)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	want := 0
+	if asked {
+		for _, by := range s.transformed()[1:] {
+			if strings.HasPrefix(by, "glue-dispatcher") {
+				want++
+			}
+		}
+	}
+	got := 0
+	for _, one := range contents.Snapshots {
+		if one.Named && one.Strategy == lake.StrategyRowDelta {
+			got++
+		}
+	}
+	if got != want {
+		s.t.Errorf("the engine named the rows of %d publications, expected %d", got, want)
+	}
 }
 
 // system is one whole system and its table.

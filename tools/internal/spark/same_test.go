@@ -22,6 +22,7 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -164,7 +165,7 @@ func TestSameRowsAsGo(t *testing.T) {
 				cfg := transform.DefaultConfig()
 				cfg.ScratchDir = t.TempDir()
 				want := stage(t, jobslocal.New(raw, here, nil, cfg), here, job)
-				got := stage(t, localspark.New(session.Session, folder, there.(*local.Bucket), folder), there, job)
+				got := stage(t, localspark.New(session.Session, folder, there.(*local.Bucket), folder, plan.Tables{}), there, job)
 				sameStaged(t, here, there, want, got)
 			}
 		})

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/positions"
 	"github.com/openblotter/blotter/pkg/jobs/rows"
+	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/services/glue-dispatcher/job"
 )
@@ -18,18 +20,28 @@ import (
 // this program, which has more to set up before it reads a row.
 const RowsVariable = "BLOTTER_SPARK_ROWS"
 
-// rowsCommand is the first argument of a program that is to be the program for rows.
-const rowsCommand = "spark-rows"
+// The first argument of a program that is to be the program for rows, or for positions.
+const (
+	rowsCommand      = "spark-rows"
+	positionsCommand = "spark-positions"
+)
 
-// RowsIfAsked makes this program the program for rows, and ends it, if Spark
-// started it as such. Every program that opens a Session calls it first.
+// RowsIfAsked makes this program the program for rows or for positions, and ends it,
+// if Spark started it as such. Every program that opens a Session calls it first.
 func RowsIfAsked() {
-	if len(os.Args) < 2 || os.Args[1] != rowsCommand {
+	if len(os.Args) < 2 {
 		return
 	}
-	os.Exit(rows.Program{
-		Open: rows.OpenFolder, Config: transform.DefaultConfig(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-	}.Run(context.Background(), os.Args[2:]))
+	switch os.Args[1] {
+	case rowsCommand:
+		os.Exit(rows.Program{
+			Open: rows.OpenFolder, Config: transform.DefaultConfig(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		}.Run(context.Background(), os.Args[2:]))
+	case positionsCommand:
+		os.Exit(positions.Program{
+			Open: rows.OpenFolder, Config: lake.DefaultConfig(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		}.Run(context.Background(), os.Args[2:]))
+	}
 }
 
 // Session is a local Spark with the job's scripts in a folder of its own.
@@ -45,9 +57,9 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	if err != nil {
 		return nil, err
 	}
-	program, err := rowsProgram()
+	exe, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	s := &Session{}
 	if s.dir, err = os.MkdirTemp("", "blotter-spark-"); err != nil {
@@ -64,7 +76,10 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	}
 	cfg := localspark.DefaultConfig()
 	cfg.Command = []string{python, filepath.Join(scripts, "session.py")}
-	cfg.Rows = program
+	cfg.Rows, cfg.Positions = []string{exe, rowsCommand}, []string{exe, positionsCommand}
+	if path := os.Getenv(RowsVariable); path != "" {
+		cfg.Rows = []string{path}
+	}
 	cfg.Scratch = s.dir
 	if change != nil {
 		change(&cfg)
@@ -76,15 +91,4 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 // Close ends Spark and removes what it left.
 func (s *Session) Close() error {
 	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
-}
-
-func rowsProgram() ([]string, error) {
-	if path := os.Getenv(RowsVariable); path != "" {
-		return []string{path}, nil
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	return []string{exe, rowsCommand}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/localspark"
+	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/tools/internal/spark"
@@ -77,7 +78,7 @@ func TestRunner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			session := open(t, way)
 			jobstest.Run(t, func(_ *testing.T, raw, staging objects.Bucket) jobs.Runner {
-				return localspark.New(session.Session, raw.(*local.Bucket), staging.(*local.Bucket), raw.(*local.Bucket))
+				return localspark.New(session.Session, raw.(*local.Bucket), staging.(*local.Bucket), raw.(*local.Bucket), plan.Tables{})
 			})
 		})
 	}

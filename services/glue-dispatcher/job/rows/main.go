@@ -10,12 +10,13 @@ import (
 
 	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/services/glue-dispatcher/job/places"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := rows.Program{
-		Open: open, Config: transform.DefaultConfig(),
+		Open: places.Open, Config: transform.DefaultConfig(),
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 	}.Run(ctx, os.Args[1:])
 	stop()

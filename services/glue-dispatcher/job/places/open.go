@@ -1,4 +1,4 @@
-package main
+package places
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/openblotter/blotter/pkg/objects/s3"
 )
 
-// open opens a bucket by the scheme of its address: a folder (file) or S3 (s3), as
+// Open opens a bucket by the scheme of its address: a folder (file) or S3 (s3), as
 // the AWS environment says; in a run of Glue that is its role.
-func open(ctx context.Context, p plan.Place, readOnly bool) (objects.Bucket, func() error, error) {
+func Open(ctx context.Context, p plan.Place, readOnly bool) (objects.Bucket, func() error, error) {
 	rest, ok := strings.CutPrefix(p.URI, "s3://")
 	if !ok {
 		return rows.OpenFolder(ctx, p, readOnly)
@@ -37,4 +37,4 @@ func open(ctx context.Context, p plan.Place, readOnly bool) (objects.Bucket, fun
 	return b, func() error { return nil }, nil
 }
 
-var _ rows.Open = open
+var _ rows.Open = Open

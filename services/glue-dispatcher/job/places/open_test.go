@@ -1,4 +1,4 @@
-package main
+package places
 
 import (
 	"strings"
@@ -39,7 +39,7 @@ func onS3(t *testing.T, c *awss3.Client, skips ...jobstest.Skip) {
 	jobstest.RunBetween(t, func(t *testing.T) (raw, staging objects.Bucket) {
 		return newBucket(t, ""), newBucket(t, "blotter/")
 	}, func(t *testing.T, raw, staging objects.Bucket) jobs.Runner {
-		return &rowstest.Runner{T: t, Open: open, Staging: staging, Maker: plan.Maker{
+		return &rowstest.Runner{T: t, Open: Open, Staging: staging, Maker: plan.Maker{
 			Raw:     plan.Place{Name: raw.Name(), URI: "s3://" + raw.Name()},
 			Staging: plan.Place{Name: staging.Name(), URI: "s3://" + staging.Name() + "/blotter"},
 		}}
@@ -50,7 +50,7 @@ func onS3(t *testing.T, c *awss3.Client, skips ...jobstest.Skip) {
 func TestRawIsOnlyRead(t *testing.T) {
 	s3.NewClient(awstest.S3InProcess(t))
 	for _, uri := range []string{"s3://raw", "file://" + t.TempDir()} {
-		b, closeBucket, err := open(t.Context(), plan.Place{Name: "raw", URI: uri}, true)
+		b, closeBucket, err := Open(t.Context(), plan.Place{Name: "raw", URI: uri}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestPlacesThatAreNone(t *testing.T) {
 		"https://raw.s3.aws": "is no file:///FOLDER",
 		"raw":                "is no file:///FOLDER",
 	} {
-		if _, _, err := open(t.Context(), plan.Place{Name: "raw", URI: uri}, true); err == nil || !strings.Contains(err.Error(), says) {
+		if _, _, err := Open(t.Context(), plan.Place{Name: "raw", URI: uri}, true); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q gives %v", uri, err)
 		}
 	}
