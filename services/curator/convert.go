@@ -52,8 +52,11 @@ func failureOf(refused *lake.AuditError, e *blotterv1.PublishRequested) *blotter
 		Code: refused.Code, Message: refused.Error(), Row: refused.Row,
 		Hint: "the staged output is not what the transform said; resume with --retry stages it anew",
 	}
-	if refused.Code == lake.CodeTypes {
+	switch refused.Code {
+	case lake.CodeTypes:
 		failure.Hint = "give the column another name at the source, or skip the file"
+	case lake.CodePositionDeletes:
+		failure.Hint = "the job named wrong rows of the table, which is a fault of it: give the table flag L, or start the job without --blotter_positions, then resume with --retry"
 	}
 	for _, part := range e.GetParts() {
 		if part.GetFile().GetFileId() == string(refused.FileID) {

@@ -15,7 +15,7 @@ import (
 )
 
 // sparkEngine is the system in this process, but for its transforms, which one
-// local Spark runs for all cases.
+// local Spark runs for all cases; it also names the rows that change files replace.
 type sparkEngine struct {
 	session *spark.Session
 }
@@ -33,6 +33,7 @@ func (e *sparkEngine) prepare(ctx context.Context) error {
 // open is a Factory.
 func (e *sparkEngine) open(ctx context.Context, dir string) (Pipeline, error) {
 	cfg := roles.DefaultConfig()
+	cfg.Lake.PositionDeleteRows = 1 // so that the cases judge those too
 	cfg.GlueRunner = func(raw, staging, failed *localbucket.Bucket, tables plan.Tables) jobs.Runner {
 		return localspark.New(e.session.Session, raw, staging, failed, tables)
 	}

@@ -27,6 +27,9 @@ type Runner struct {
 	Maker   plan.Maker
 	Staging objects.Bucket // as the test sees it
 	Pieces  atomic.Int64   // that were moved
+	// Search, if set, stands for the program for positions: it is given what a plan
+	// against a snapshot has staged, and adds what it finds.
+	Search func(p plan.Plan, parts *rows.FileParts)
 }
 
 // Name implements jobs.Runner.
@@ -85,7 +88,10 @@ func Blocks(out []byte) (pieces []Piece, rest []byte) {
 
 // Run implements jobs.Runner, so that the contract of runners is asked of it.
 func (s *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	p := s.Plan(job)
+	p, err := s.Maker.Against(ctx, s.Plan(job))
+	if err != nil {
+		return nil, err
+	}
 	out, fault := s.Call(ctx, p, nil, "read", "0")
 	if fault != "" {
 		return nil, errors.New(fault)
@@ -101,8 +107,18 @@ func (s *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	if fault != "" {
 		s.T.Fatal(fault)
 	}
-	parts := `[{"file": 0, "summary": ` + string(summary) + `, "ranges": ` + string(out) + `}]`
-	if out, fault = s.Call(ctx, p, []byte(parts), "seal"); fault != "" {
+	parts := []rows.FileParts{{}}
+	if err := errors.Join(json.Unmarshal(summary, &parts[0].Summary), json.Unmarshal(out, &parts[0].Ranges)); err != nil {
+		s.T.Fatal(err)
+	}
+	if p.Snapshot != nil && s.Search != nil && len(parts[0].Ranges) > 0 {
+		s.Search(p, &parts[0])
+	}
+	document, err := json.Marshal(parts)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if out, fault = s.Call(ctx, p, document, "seal"); fault != "" {
 		s.T.Fatal(fault)
 	}
 	var sealed rows.Sealed
