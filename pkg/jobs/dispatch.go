@@ -55,8 +55,9 @@ type Dispatcher struct {
 	// token, which another replica may have heard. nil: what Fence was told is all.
 	Fenced func(ctx context.Context, r eventlog.Record, token uint64) (bool, error)
 	// Granted gives the grant of a token that the log holds before its fence, the zero
-	// Record if there is none. What was said of the runs that a fence stops is looked
-	// for from there on; nil: in all of the table's log.
+	// Record if there is none. Its registration names the job whose runs a fence stops,
+	// and what was said of them is looked for from there on; nil: the newest
+	// registration does, and all of the table's log.
 	Granted func(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error)
 
 	slots  *semaphore.Weighted
@@ -127,18 +128,36 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 	if !ok {
 		return nil
 	}
-	spec, err := d.Specs.Spec(ctx, r.Table, 0)
+	grant, err := d.granted(ctx, r, fence.GetToken())
 	if err != nil {
 		return err
 	}
+	var version uint64 // the newest
+	if e, ok := grant.Event.(*blotterv1.LockGranted); ok {
+		version = e.GetSpecVersion()
+	}
+	spec, err := d.Specs.Spec(ctx, r.Table, version)
+	if err != nil {
+		return err
+	}
+	// What is said answers the fence, but the log may hold it since the grant.
+	behind := r
+	behind.Seq = grant.Seq
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), stopWatcher{d, r})
+		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), stopWatcher{d, behind})
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err != nil && ctx.Err() == nil {
 		d.Logger.ErrorContext(ctx, "a run of a fenced grant was not stopped, it ends at its own deadline",
 			"table", r.Table.String(), "token", fence.GetToken(), "error", err)
 	}
 	return ctx.Err()
+}
+
+func (d *Dispatcher) granted(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error) {
+	if d.Granted == nil {
+		return eventlog.Record{}, nil
+	}
+	return d.Granted(ctx, fence, token)
 }
 
 func (d *Dispatcher) fenced(ctx context.Context, r eventlog.Record, token uint64) (bool, error) {
@@ -232,47 +251,27 @@ func (w watcher) Started(ctx context.Context, file string, token uint64, run str
 // Ended implements Watch.
 func (w watcher) Ended(ctx context.Context, end RunEnd) error { return w.d.ended(ctx, w.r, end) }
 
-// stopWatcher says what it hears of runs that a fence stops. Whoever started one may
-// have been stopped, or have died, before he said so: its start is told with its end.
+// stopWatcher says what it hears of runs that a fence stops, as answers to r. Whoever
+// started one may have been stopped, or have died, before he said so: its start is told
+// with its end.
 type stopWatcher struct {
-	d     *Dispatcher
-	fence eventlog.Record
+	d *Dispatcher
+	r eventlog.Record
 }
 
 // Started implements Watch.
 func (w stopWatcher) Started(ctx context.Context, file string, token uint64, run string) error {
-	r, err := w.behindGrant(ctx, token)
-	if err != nil {
-		return err
-	}
-	return w.d.started(ctx, r, file, token, run)
+	return w.d.started(ctx, w.r, file, token, run)
 }
 
 // Ended implements Watch.
 func (w stopWatcher) Ended(ctx context.Context, end RunEnd) error {
-	r, err := w.behindGrant(ctx, end.Token)
-	if err != nil {
-		return err
-	}
 	if end.Run != "" {
-		if err := w.d.started(ctx, r, end.FileID, end.Token, end.Run); err != nil {
+		if err := w.d.started(ctx, w.r, end.FileID, end.Token, end.Run); err != nil {
 			return err
 		}
 	}
-	return w.d.ended(ctx, r, end)
-}
-
-// behindGrant gives the fence as what is said answers it, but standing where the
-// grant does: from there on the log may hold the same already.
-func (w stopWatcher) behindGrant(ctx context.Context, token uint64) (eventlog.Record, error) {
-	r := w.fence
-	r.Seq = 0
-	if w.d.Granted == nil {
-		return r, nil
-	}
-	grant, err := w.d.Granted(ctx, w.fence, token)
-	r.Seq = grant.Seq
-	return r, err
+	return w.d.ended(ctx, w.r, end)
 }
 
 // ended says how a run ended.

@@ -15,7 +15,7 @@ type Remote interface {
 	// Follow is Run, and tells watch of the runs. When ctx ends the run goes on.
 	Follow(ctx context.Context, job Job, watch Watch) (*blotterv1.StagedFile, error)
 	// Stop ends all runs of a token that are under way and tells watch how they
-	// ended; none is no error. A run that begins at the same moment may be missed:
+	// ended, and those that had ended before; none is no error. A run that begins at the same moment may be missed:
 	// it ends at its own deadline, and the lake refuses its token.
 	Stop(ctx context.Context, table registry.Table, token uint64, watch Watch) error
 }

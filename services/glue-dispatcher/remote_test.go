@@ -3,6 +3,7 @@ package gluedispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/eventlog/eventlogtest"
 	"github.com/openblotter/blotter/pkg/jobs"
@@ -28,6 +30,7 @@ type fakeGlue struct {
 	runs    map[uint64]chan string // by token; gives the state of the end
 	started int
 	stops   int
+	job     string // of the last stop
 	noStop  error
 	quick   bool // runs end by themselves
 }
@@ -86,9 +89,16 @@ func (g *fakeGlue) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (
 	}
 }
 
-func (g *fakeGlue) Stop(ctx context.Context, _ registry.Table, token uint64, watch jobs.Watch) error {
+func (g *fakeGlue) stoppedJob() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.job
+}
+
+func (g *fakeGlue) Stop(ctx context.Context, table registry.Table, token uint64, watch jobs.Watch) error {
 	g.mu.Lock()
 	g.stops++
+	g.job = table.Job.Glue
 	run, err := g.runs[token], g.noStop
 	g.mu.Unlock()
 	if run == nil || err != nil {
@@ -277,6 +287,33 @@ func TestAFencedGrantStartsNothing(t *testing.T) {
 	if n, _ := s.glue.count(); n != 0 {
 		t.Errorf("%d runs, expected none", n)
 	}
+}
+
+// TestAFenceStopsTheRunOfTheJobThatTheGrantNamed: the table has another one by now.
+func TestAFenceStopsTheRunOfTheJobThatTheGrantNamed(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	s.locks(t, "grant", &blotterv1.LockGranted{
+		Token: 3, Engine: blotterv1.Engine_ENGINE_GLUE, Transform: true, SpecVersion: 7,
+		Deadline: timestamppb.New(time.Now().Add(time.Hour)), Files: []*blotterv1.FileRef{{FileId: aFile}},
+	})
+	s.fence(t, 3)
+	l, _ := eventlogtest.Open(t, s.url)
+	service, err := New(config(), Deps{Log: l, Runner: &onceAway{}, Glue: s.glue, Specs: versions{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlogtest.Run(t, service.Run)
+	eventlogtest.Eventually(t, "the run is stopped", func() bool { _, stops := s.glue.count(); return stops == 1 })
+	if job := s.glue.stoppedJob(); job != "job-7" {
+		t.Errorf("runs of %s are stopped, the grant named job-7", job)
+	}
+}
+
+// versions name another job in each registration.
+type versions struct{}
+
+func (versions) Spec(_ context.Context, _ dms.TableID, version uint64) (registry.Table, error) {
+	return registry.Table{ID: reports, Job: registry.Job{Glue: fmt.Sprint("job-", version)}}, nil
 }
 
 // TestAFenceOfAnotherTokenIsNone: a grant goes on behind the fence of an older one.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -73,6 +74,26 @@ func TestOnlyTheClassOfAnErrorIsTaken(t *testing.T) {
 	} {
 		if got := categoryOf(message); got != want {
 			t.Errorf("%q: %q, expected %q", message, got, want)
+		}
+	}
+}
+
+// TestCapacity: Glue tells it of some runs only.
+func TestCapacity(t *testing.T) {
+	for _, tt := range []struct {
+		run  types.JobRun
+		want float64
+	}{
+		{types.JobRun{MaxCapacity: aws.Float64(10), NumberOfWorkers: aws.Int32(3)}, 10},
+		{types.JobRun{WorkerType: types.WorkerTypeG1x, NumberOfWorkers: aws.Int32(10)}, 10},
+		{types.JobRun{WorkerType: types.WorkerTypeG4x, NumberOfWorkers: aws.Int32(3)}, 12},
+		{types.JobRun{WorkerType: "R.16X", NumberOfWorkers: aws.Int32(2)}, 32},
+		{types.JobRun{WorkerType: types.WorkerTypeG025x, NumberOfWorkers: aws.Int32(2)}, 0.5},
+		{types.JobRun{WorkerType: types.WorkerTypeStandard, NumberOfWorkers: aws.Int32(2)}, 2},
+		{types.JobRun{}, 0},
+	} {
+		if got := capacity(tt.run); got != tt.want {
+			t.Errorf("%v × %s: %v, expected %v", aws.ToInt32(tt.run.NumberOfWorkers), tt.run.WorkerType, got, tt.want)
 		}
 	}
 }

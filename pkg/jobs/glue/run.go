@@ -43,10 +43,29 @@ func runOf(r types.JobRun) run {
 	out.attempt, _ = strconv.Atoi(r.Arguments[argAttempt]) // 0 if it has none
 	// Glue tells DPUSeconds of runs that scale; else all capacity is held all the time.
 	if out.dpu = aws.ToFloat64(r.DPUSeconds); r.DPUSeconds == nil {
-		out.dpu = out.execution.Seconds() * aws.ToFloat64(r.MaxCapacity)
+		out.dpu = out.execution.Seconds() * capacity(r)
 	}
 	return out
 }
+
+// capacity gives the DPUs that a run holds: Glue's own number, or that of its workers.
+func capacity(r types.JobRun) float64 {
+	if dpus := aws.ToFloat64(r.MaxCapacity); dpus > 0 {
+		return dpus
+	}
+	size := 1.0 // Standard
+	if m := workerSize.FindStringSubmatch(string(r.WorkerType)); m != nil {
+		digits := m[1]
+		if rest, ok := strings.CutPrefix(digits, "0"); ok {
+			digits = "0." + rest
+		}
+		size, _ = strconv.ParseFloat(digits, 64) // digits alone
+	}
+	return size * float64(aws.ToInt32(r.NumberOfWorkers))
+}
+
+// workerSize reads the DPUs of a worker from the name of its type: G.1X, G.025X, R.2X.
+var workerSize = regexp.MustCompile(`^[GR]\.([0-9]+)X$`)
 
 // alive reports whether the run has not ended. A state that this code does not
 // know is taken for alive: its end will come.

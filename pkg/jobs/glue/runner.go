@@ -119,7 +119,13 @@ func (r *Runner) Stop(ctx context.Context, table registry.Table, token uint64, w
 	if err != nil && !errors.Is(err, errPages) { // what is so old has ended
 		return err
 	}
-	alive, _ := split(runs)
+	alive, ended := split(runs)
+	for _, run := range ended { // whoever followed it may have left before it ended
+		file, _ := fileOf(table.ID, token, run.stage)
+		if err := watch.Ended(ctx, run.end(file, token)); err != nil {
+			return err
+		}
+	}
 	stopped, err := r.stop(ctx, name, alive)
 	if err != nil {
 		return err

@@ -32,9 +32,7 @@ func (r *Runner) find(ctx context.Context, job string, meant func(stage string) 
 	var found []run
 	var token *string
 	for range r.cfg.Pages {
-		out, err := bounded(ctx, r.deps.API.GetJobRuns, &glue.GetJobRunsInput{
-			JobName: aws.String(job), MaxResults: aws.Int32(pageSize), NextToken: token,
-		})
+		out, err := r.page(ctx, job, token)
 		if missing(err) {
 			return nil, nil // the job itself: whoever starts a run is told
 		}
@@ -54,6 +52,25 @@ func (r *Runner) find(ctx context.Context, job string, meant func(stage string) 
 	}
 	slices.SortFunc(found, older)
 	return found, fmt.Errorf("list the runs of Glue job %s: %w: %d were seen", job, errPages, r.cfg.Pages*pageSize)
+}
+
+// page lists runs of a job. Faults that may pass, throttling among them, are outlasted
+// as those of a look at one run are: many tables may ask at once.
+func (r *Runner) page(ctx context.Context, job string, token *string) (*glue.GetJobRunsOutput, error) {
+	wait := r.cfg.PollMin
+	for misses := 1; ; misses++ {
+		out, err := bounded(ctx, r.deps.API.GetJobRuns, &glue.GetJobRunsInput{
+			JobName: aws.String(job), MaxResults: aws.Int32(pageSize), NextToken: token,
+		})
+		if what, _ := classify(err); err == nil || missing(err) || what == refused || misses >= r.cfg.Misses {
+			return out, err
+		}
+		r.deps.Logger.WarnContext(ctx, "a look at the runs of a job went wrong", "job", job, "error", err)
+		if err := pause(ctx, jitter(wait), nil); err != nil {
+			return nil, err
+		}
+		wait = min(wait*3/2, r.cfg.PollMax)
+	}
 }
 
 // allBefore reports whether a page of runs, newest first, lies before since.

@@ -39,9 +39,13 @@ func TestStopEndsTheRunsOfATokenAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(b.heard.ended) != 1 || b.heard.ended[0].State != "STOPPED" || b.heard.ended[0].FileID != b.job.File.GetFileId() ||
-		b.heard.ended[0].Token != b.job.Token {
+	if len(b.heard.ended) != 2 { // once by each
 		t.Errorf("the ends told are %+v", b.heard.ended)
+	}
+	for _, end := range b.heard.ended {
+		if end.State != "STOPPED" || end.FileID != b.job.File.GetFileId() || end.Token != b.job.Token {
+			t.Errorf("the end told is %+v", end)
+		}
 	}
 	close(release)
 	if err := <-ended; err != nil {
@@ -49,6 +53,29 @@ func TestStopEndsTheRunsOfATokenAlone(t *testing.T) {
 	}
 	if got := b.server.States(); !slices.Equal(got, []string{"STOPPED", "SUCCEEDED"}) {
 		t.Errorf("the runs are %v", got)
+	}
+}
+
+// TestStopTellsOfARunThatNobodySawEnd: its cost is told, too.
+func TestStopTellsOfARunThatNobodySawEnd(t *testing.T) {
+	release := make(chan struct{})
+	b := newBench(t, impatient(), waitFor(release))
+	first, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.runner.Run(first, b.job)
+		ended <- err
+	}()
+	eventually(t, func() bool { return len(b.server.Runs()) == 1 })
+	cancel()
+	<-ended
+	close(release)
+	eventually(t, func() bool { return slices.Equal(b.server.States(), []string{"SUCCEEDED"}) })
+	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.heard.ended) != 1 || b.heard.ended[0].State != "SUCCEEDED" || b.heard.ended[0].DPUSeconds == 0 {
+		t.Errorf("the ends told are %+v", b.heard.ended)
 	}
 }
 
@@ -97,6 +124,33 @@ func TestPassingFaultsOfALookDoNotEndTheFollowing(t *testing.T) {
 	b := newBench(t, impatient(), nil)
 	fault := gluetest.Fault{Code: "InternalServiceException", Status: 500}
 	b.server.Inject("GetJobRun", slices.Repeat([]gluetest.Fault{fault}, 7)...) // the client tries three times each
+	b.mustStage(t, 1)
+}
+
+// TestThrottledListsAreAskedForAgain: an account has few calls, and many tables ask.
+func TestThrottledListsAreAskedForAgain(t *testing.T) {
+	b := newBench(t, impatient(), nil)
+	b.server.Inject("StartJobRun", gluetest.Fault{LoseAnswer: true})
+	b.server.Inject("GetJobRuns", slices.Repeat([]gluetest.Fault{{Code: "ThrottlingException"}}, 7)...)
+	if _, err := b.follow(t.Context()); err != nil {
+		t.Errorf("throttled lists: %v", err)
+	}
+	if n := len(b.server.Runs()); n != 1 {
+		t.Errorf("%d runs, expected 1", n)
+	}
+}
+
+// TestAListThatIsRefusedEndsTheAttempt: asking again would not help.
+func TestAListThatIsRefusedEndsTheAttempt(t *testing.T) {
+	b := newBench(t, impatient(), nil)
+	b.server.Inject("StartJobRun", gluetest.Fault{LoseAnswer: true})
+	b.server.Inject("GetJobRuns", gluetest.Fault{Code: "AccessDeniedException"})
+	if _, err := b.follow(t.Context()); err == nil {
+		t.Fatal("nothing was wrong")
+	}
+	if n := b.server.Calls("GetJobRuns"); n != 1 {
+		t.Errorf("it was asked for %d times", n)
+	}
 	b.mustStage(t, 1)
 }
 
