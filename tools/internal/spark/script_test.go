@@ -3,6 +3,7 @@ package spark_test
 import (
 	"bufio"
 	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ func TestScriptRunsAsAJob(t *testing.T) {
 	if !*withSpark || program == "" {
 		t.Skip("needs Spark and the program for rows: .ci/run spark")
 	}
-	python, err := spark.Python(t.Context())
+	python, err := spark.Python(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

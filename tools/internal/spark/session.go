@@ -53,7 +53,7 @@ type Session struct {
 // Open makes a session; change may change its configuration. Spark itself starts
 // with the first job.
 func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Config)) (_ *Session, err error) {
-	python, err := Python(ctx)
+	python, err := Python(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
