@@ -101,6 +101,9 @@ func (b *batch) meetClaims(ctx context.Context, w *window, cols joinColumns) err
 	}
 	for _, p := range b.probes {
 		looked := b.claims[p.file.FilePath()].rest
+		if p.loaded {
+			looked.hidden, looked.loaded = p.hidden, true
+		}
 		err := b.lake.searchFile(ctx, looked, rest, cols, func(i int, row int64, _ []byte, _ int64) error {
 			if looked.hidden.has(row) {
 				return nil

@@ -18,7 +18,8 @@
 // key is later still. Staged and data files are sorted by the encoded key, so
 // that everything is a merge of sorted streams: memory holds one window of
 // changes, one page per column of the open files, of which Config.MergeFanIn bounds
-// the number, one bit per staged row and four bytes per replaced row of the table.
+// the number, one bit per staged row and four bytes per replaced row of the table, and
+// sixteen per row that an engine has named in the data files at hand.
 //
 // Replaced rows are hidden by position deletes, or by rewriting the files that
 // hold them; see Config. A staged file of which every row survives becomes a

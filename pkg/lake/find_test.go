@@ -109,6 +109,41 @@ func TestPositionDeletesNameWhatTheSearchFinds(t *testing.T) {
 	}
 }
 
+// TestPositionDeletesWhereTheSchemaChanges: the same commit widens the key and brings a
+// column.
+func TestPositionDeletesWhereTheSchemaChanges(t *testing.T) {
+	cfg := lake.DefaultConfig()
+	cfg.SmallTableRows, cfg.RewriteFraction, cfg.PositionDeleteRows = 0, 1, 1
+	w := newWorld(t, cfg)
+	narrow := table("rms", "codes", []string{"id"},
+		registry.Column{Name: "id", Type: registry.Type{Kind: registry.Int}, Required: true},
+		registry.Column{Name: "name", Type: registry.Type{Kind: registry.String}})
+	var rows []change
+	for id := int32(-5); id < 5; id++ {
+		rows = append(rows, change{values: []parquet.Value{parquet.Int32Value(id), parquet.ByteArrayValue([]byte("old"))}, pos: "/0", row: int64(id) + 6})
+	}
+	w.publish(t, narrow, 1, lake.Replace, w.stage(t, narrow, stagedSpec{file: "load", kind: dms.KindLoad, token: 1, changes: rows}))
+	wide := table("rms", "codes", []string{"id"},
+		registry.Column{Name: "note", Type: registry.Type{Kind: registry.String}},
+		registry.Column{Name: "id", Type: registry.Type{Kind: registry.Long}, Required: true},
+		registry.Column{Name: "name", Type: registry.Type{Kind: registry.String}})
+	wide.Version = 2
+	of := func(id, row int64) change {
+		return change{values: []parquet.Value{parquet.ByteArrayValue([]byte("note")), parquet.Int64Value(id), parquet.ByteArrayValue([]byte("new"))}, pos: "10", row: row}
+	}
+	s := stagedSpec{file: "a", kind: dms.KindChange, token: 2, changes: []change{of(-5, 1), of(3, 2), of(1<<40, 3),
+		{values: []parquet.Value{parquet.Int64Value(0)}, deleted: true, pos: "10", row: 4}}}
+	s.tamper = w.findPositions(t, wide, 1)
+	r := w.publish(t, wide, 2, lake.Merge, w.stage(t, wide, s))
+	if !r.Named || r.Strategy != lake.StrategyRowDelta || r.TableRows != 10 {
+		t.Errorf("%+v", r)
+	}
+	got := strings.Join(w.rows(t, wide.ID), " ")
+	if want := `note|-5|new \N|-4|old \N|-3|old \N|-2|old \N|-1|old \N|1|old \N|2|old note|3|new \N|4|old note|1099511627776|new`; got != want {
+		t.Errorf("the rows are %s, expected %s", got, want)
+	}
+}
+
 // TestPositionDeletesOfAnotherSnapshot: they are left aside, and the rows are right.
 func TestPositionDeletesOfAnotherSnapshot(t *testing.T) {
 	w, spec := foundWorld(t)
