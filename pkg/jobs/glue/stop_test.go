@@ -68,7 +68,9 @@ func TestStopTellsOfARunThatNobodySawEnd(t *testing.T) {
 	}()
 	eventually(t, func() bool { return len(b.server.Runs()) == 1 })
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first process ended with %v", err)
+	}
 	close(release)
 	eventually(t, func() bool { return slices.Equal(b.server.States(), []string{"SUCCEEDED"}) })
 	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {

@@ -21,8 +21,9 @@ import (
 // PythonVariable names a Python that has the packages already.
 const PythonVariable = "BLOTTER_SPARK_PYTHON"
 
-// installTimeout bounds the making of the environment: some 400 MB are fetched.
-const installTimeout = 10 * time.Minute
+// installTimeout bounds the making of the environment: some 400 MB are fetched and
+// unpacked, which takes a busy machine ten minutes and more.
+const installTimeout = 30 * time.Minute
 
 // Python gives the path of a Python with the packages that the job needs: the one
 // that PythonVariable names, else one in the user's cache, which is made if it is
