@@ -67,6 +67,9 @@ func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, 
 			return err
 		}
 	}
+	if len(tables) == 0 && !o.json {
+		fmt.Fprintln(out, "the log tells of no publication up to then: there are no rows")
+	}
 	all := []replayedRows{}
 	equal := true
 	for _, id := range tables {

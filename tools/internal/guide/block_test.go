@@ -12,6 +12,7 @@ const guideFile = "../../../deploy/guide/registering-tables.md"
 
 // block is one fenced block of a guide.
 type block struct {
+	page  string
 	line  int // of the opening fence
 	lang  string
 	words []string          // of the info string, without values
@@ -32,13 +33,19 @@ func (b block) is(lang, word string) bool {
 }
 
 func (b block) String() string {
-	return fmt.Sprintf("%s:%d (%s)", guideFile, b.line, b.lang)
+	return fmt.Sprintf("%s:%d (%s)", b.page, b.line, b.lang)
 }
 
 // readGuide gives the fenced blocks, and the text without them.
 func readGuide(t *testing.T) (blocks []block, prose string) {
 	t.Helper()
-	content, err := os.ReadFile(guideFile)
+	return readPage(t, guideFile)
+}
+
+// readPage is readGuide of another page.
+func readPage(t *testing.T, file string) (blocks []block, prose string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +56,7 @@ func readGuide(t *testing.T) (blocks []block, prose string) {
 		switch {
 		case fence && open == nil:
 			b := newBlock(i+1, strings.Fields(info))
+			b.page = file
 			open = &b
 		case fence:
 			blocks = append(blocks, *open)
