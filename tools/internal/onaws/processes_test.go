@@ -1,0 +1,207 @@
+package onaws
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/objects/s3"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+const tables = `
+database: rms
+source: {prefix: dms/, schema: rms}
+dms: {header: true, op_column: Op, timestamp_column: null, change_seq_column: null, null: "NULL"}
+load: {quiet_period: 0s}
+tables:
+  - {name: reports, primary_key: [id], columns: {id: bigint not null, status: string}}
+  - {name: people, primary_key: [id], columns: {id: bigint not null, born: date}, on_bad_row: quarantine}
+`
+
+// site is a whole system, its roles in processes of their own.
+type site struct {
+	program
+	raw     string
+	s3      *awss3.Client
+	log     *eventlog.Log
+	heard   uint64 // the last event of the log that was awaited
+	dir     string
+	running map[string]*process
+}
+
+// newSite starts everything on places of AWS, and registers the tables.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	path := build(t, "tools/blotter")
+	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}}
+	other, url := awstest.Name(t), startNATS(t)
+	s.program = program{t: t, path: path, env: append(os.Environ(),
+		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+other+"/staging", "BLOTTER_FAILED=s3://"+other+"/failed",
+		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+other[len(other)-20:]+"-",
+		"BLOTTER_CATALOG="+filepath.Join(s.dir, "catalog.db"), "BLOTTER_NATS="+url, "BLOTTER_LOG_REPLICAS=1")}
+	s.must("places", "--create")
+	for _, role := range roles.Names() {
+		s.startRole(role)
+	}
+	s.openLog(url)
+	file := filepath.Join(s.dir, "rms.yaml")
+	if err := os.WriteFile(file, []byte(tables), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.must("apply", "-f", file)
+	return s
+}
+
+func (s *site) startRole(role string) { s.running[role] = s.start(role, filepath.Join(s.dir, role)) }
+
+// openLog waits until the first role has made the log.
+func (s *site) openLog(url string) {
+	s.t.Helper()
+	nc, err := eventlog.Connect(url, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for tries := 0; s.log == nil; tries++ {
+		if s.log, err = eventlog.Open(s.t.Context(), nc, eventlog.DefaultConfig(), eventlog.Existing()); err != nil && tries > 600 {
+			s.t.Fatal(err)
+		}
+		<-tick.C
+	}
+}
+
+// await waits for the next event of a table that is meant, and gives it.
+func await[E proto.Message](s *site, table string, meant func(E) bool) E {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), commandTimeout)
+	defer cancel()
+	for r, err := range s.log.Read(ctx, eventlog.Filter{FromSeq: s.heard + 1, Follow: true}) {
+		if err != nil {
+			break
+		}
+		if e, ok := r.Event.(E); ok && r.Table.String() == table && meant(e) {
+			s.heard = r.Seq
+			return e
+		}
+	}
+	var none E
+	s.t.Fatalf("no %T of %s came", none, table)
+	return none
+}
+
+func (s *site) published(table string) {
+	s.t.Helper()
+	await(s, table, func(*blotterv1.FilesPublished) bool { return true })
+}
+
+func (s *site) put(key, content string) {
+	s.t.Helper()
+	_, err := s.s3.PutObject(s.t.Context(), &awss3.PutObjectInput{Bucket: &s.raw, Key: &key, Body: strings.NewReader(content)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// check compares the rows of a table.
+func (s *site) check(table string, want ...string) {
+	s.t.Helper()
+	got := strings.Split(strings.TrimSpace(s.must("cat", table, "--null", "NULL")), "\n")[1:]
+	if !slices.Equal(got, want) {
+		s.t.Fatalf("the rows of %s are %q, expected %q", table, got, want)
+	}
+}
+
+// TestRolesAsProcesses: a load, changes, a crash, a bad file with one behind it, bad
+// rows that are mended; and the commands that look and decide, from elsewhere.
+func TestRolesAsProcesses(t *testing.T) {
+	s := newSite(t)
+	s.put("dms/rms/reports/LOAD00000001.csv", "id,status\n1,open\n2,open\n")
+	await(s, "rms.reports", func(*blotterv1.FileAccepted) bool { return true })
+	s.must("load", "complete", "rms.reports")
+	s.published("rms.reports")
+	s.running["curator"].kill()
+	s.put("dms/rms/reports/20240705-000000000.csv", "Op,id,status\nU,1,closed\nD,2,\nI,3,open\n")
+	await(s, "rms.reports", func(*blotterv1.PublishRequested) bool { return true })
+	s.startRole("curator")
+	s.published("rms.reports")
+	s.check("rms.reports", "1,closed", "3,open")
+
+	s.put("dms/rms/people/20240705-000000000.csv", "Op,id,born\nI,1,1980-01-02\nI,2,in spring\n")
+	s.published("rms.people")
+	s.check("rms.people", "1,1980-01-02")
+	s.mend()
+	s.check("rms.people", "1,1980-01-02", "2,1990-03-04")
+
+	s.badFile()
+	s.check("rms.reports", "1,closed", "3,open", "4,open")
+	if out := s.must("replay"); strings.Contains(out, "differ") {
+		t.Errorf("the log does not give the control state:\n%s", out)
+	}
+	for _, role := range roles.Names() {
+		s.running[role].end()
+	}
+}
+
+// mend exports the row that was set aside, and brings it in.
+func (s *site) mend() {
+	s.t.Helper()
+	var files []struct {
+		ID string `json:"file_id"`
+	}
+	if err := json.Unmarshal([]byte(s.must("rejected", "list", "rms.people", "--json")), &files); err != nil || len(files) != 1 {
+		s.t.Fatal(files, err)
+	}
+	rows := filepath.Join(s.t.TempDir(), "rows.csv")
+	s.must("rejected", "export", "rms.people", "--file", files[0].ID, "-o", rows)
+	exported, err := os.ReadFile(rows)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	mended := strings.Replace(string(exported), "in spring", "1990-03-04", 1)
+	if err := os.WriteFile(rows, []byte(mended), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	s.must("rejected", "replay", "rms.people", rows, "--file", files[0].ID, "--reason", "she told us")
+	s.published("rms.people")
+}
+
+// badFile has a file quarantined and another wait behind it until the first is skipped.
+func (s *site) badFile() {
+	s.t.Helper()
+	s.put("dms/rms/reports/20240706-000000000.csv", "Op,id,status\nU,one,closed\n")
+	quarantined := await(s, "rms.reports", func(*blotterv1.FileQuarantined) bool { return true })
+	var shown struct {
+		Files []struct {
+			Folder string `json:"folder"`
+		} `json:"quarantined_files"`
+	}
+	if err := json.Unmarshal([]byte(s.must("table", "show", "rms.reports", "--json")), &shown); err != nil {
+		s.t.Fatal(err)
+	}
+	if len(shown.Files) != 1 || !strings.HasPrefix(shown.Files[0].Folder, "s3://") ||
+		!strings.HasSuffix(shown.Files[0].Folder, "/failed/rms/reports/"+quarantined.GetFileId()) {
+		s.t.Errorf("the copies lie in %+v", shown.Files)
+	}
+	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
+	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	if out := s.must("holdqueue", "rebuild", "rms.reports"); !strings.HasPrefix(out, "1 files of rms.reports wait") {
+		s.t.Errorf("the hold queue is said to be: %s", out)
+	}
+	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
+	s.published("rms.reports")
+}
