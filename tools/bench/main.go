@@ -5,6 +5,8 @@
 // With -memory it stages a load file, as CSV, gzip and Parquet, each in a process
 // of its own, prints how much memory that took, and fails above a bound.
 //
+// With -function MB it has the Lambda function stage such files, from and to S3.
+//
 // With -maintained DIR it makes, in a new folder, two tables with the same rows
 // for a reader to compare: bench.churned got many change batches and was
 // maintained since, bench.fresh was loaded. .ci/readers/speed reads them.
@@ -45,6 +47,7 @@ type options struct {
 	rows, columns, rounds int
 	seed                  uint64
 	memory                bool
+	function              int
 	size, bound           byteSize
 	formats               formatList
 	maintained            string
@@ -60,6 +63,11 @@ const usage = `Measures Blotter on made-up rows; run it in the root of the proje
       that a transform has anyhow: rows, seconds, MB/s (of the rows as CSV), peak
       memory; exits with 1 if a peak is above the bound. Temporary files
       take about 2.5 times the size
+  bench -function MB [-size 1GiB] [-formats csv,gzip,parquet]
+      has the Lambda function, with so much memory, stage one load file of each form from
+      and to S3: the size of the program, its start, rows, seconds, MB/s, peak memory.
+      Stand-ins answer for Lambda and S3, so neither the network nor the processor is
+      that of AWS
   bench -maintained DIR [-rows N] [-batches N] [-changes N]
       makes two tables with the same rows in a new folder, for a reader to compare:
       bench.churned got change batches and was maintained, bench.fresh was loaded
@@ -79,9 +87,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, "how often to measure the load")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the rows")
 	flags.BoolVar(&o.memory, "memory", false, "measure the memory of a transform")
-	flags.Var(&o.size, "size", "with -memory: the load file's rows as CSV")
+	flags.IntVar(&o.function, "function", 0, "measure the Lambda function with this much memory, in MB")
+	flags.Var(&o.size, "size", "with -memory or -function: the load file's rows as CSV")
 	flags.Var(&o.bound, "bound", "with -memory: the peak that is allowed")
-	flags.Var(&o.formats, "formats", "with -memory: the forms of the load file")
+	flags.Var(&o.formats, "formats", "with -memory or -function: the forms of the load file")
 	flags.StringVar(&o.maintained, "maintained", "", "make tables for a reader to compare in this folder")
 	flags.IntVar(&o.batches, "batches", 200, "with -maintained: change batches")
 	flags.IntVar(&o.changes, "changes", 500, "with -maintained: changes of one batch")
@@ -110,6 +119,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("find this program: %w", err)
 		}
 		return measureMemory(ctx, memoryPlan{size: o.size, bound: o.bound, formats: o.formats, seed: o.seed, program: program}, out)
+	case o.function > 0:
+		return measureFunction(ctx, functionPlan{size: o.size, formats: o.formats, memory: o.function, seed: o.seed}, out)
 	case o.maintained != "":
 		return buildMaintained(ctx, churnPlan{dir: o.maintained, rows: o.rows, batches: o.batches, changes: o.changes, seed: o.seed})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
+	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
@@ -74,7 +75,7 @@ func stage(ctx context.Context, task stageTask) (_ staged, err error) {
 }
 
 // loadJob makes a job of the task's load file.
-func loadJob(ctx context.Context, raw *local.Bucket, task stageTask) (jobs.Job, error) {
+func loadJob(ctx context.Context, raw objects.Bucket, task stageTask) (jobs.Job, error) {
 	tables, err := registry.Parse([]byte(task.Registration), "the registration of the benchmark")
 	if err != nil {
 		return jobs.Job{}, err
@@ -92,7 +93,7 @@ func loadJob(ctx context.Context, raw *local.Bucket, task stageTask) (jobs.Job, 
 	if ignored != nil {
 		return jobs.Job{}, fmt.Errorf("%s: %s", task.Key, ignored.Detail)
 	}
-	o := dms.Object{Bucket: raw.Name(), Key: task.Key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}
+	o := dms.Object{Bucket: raw.Name(), Key: task.Key, VersionID: info.VersionID, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}
 	id := dms.NewFileID(o, name.Kind)
 	file := dms.File{ID: id, Object: o, Kind: name.Kind, Order: dms.NewFileOrder(name, o.LastModified, id)}
 	return jobs.Job{Table: table, File: wire.FileRef(file), Token: 1}, nil

@@ -1,7 +1,7 @@
 // Conformance runs semantic cases through the whole pipeline and judges what
 // came of them.
 //
-//	go run ./tools/conformance [-engine local|spark] [-orders N] [-run REGEXP] [-v] DIR…
+//	go run ./tools/conformance [-engine local|spark|lambda] [-orders N] [-run REGEXP] [-v] DIR…
 //
 // For every case below the folders given, and every order in which the case
 // lets its files come, it makes a fresh pipeline, registers the case's tables,
@@ -16,6 +16,11 @@
 // With -engine spark all tables have the flag G, and a local Spark runs their
 // transforms: one session for all cases. It needs Java 17 and Python 3.11, and makes
 // itself a Python environment in the user's cache the first time.
+//
+// With -engine lambda the real bootstrap of the Lambda function runs the transforms,
+// between buckets of S3; stand-ins in the process answer for Lambda and S3
+// (tools/internal/standin). The function is built first, so that it must run within the
+// project.
 //
 // A line per case tells the result, and below it what differed; the last line
 // is "N passed, N failed". The exit status is 0 if all passed, 1 if not, and 2

@@ -81,12 +81,9 @@ func (l *local) command(ctx context.Context, name string, r lockmanager.CommandR
 
 // Deliver puts the object and tells ingest-router of it, as an event source would.
 func (l *local) Deliver(ctx context.Context, d Delivery) (dms.FileID, error) {
-	key := d.Key
-	if d.NotificationKey != "" {
-		var err error
-		if key, err = dms.DecodeNotificationKey(d.NotificationKey); err != nil {
-			return "", err
-		}
+	key, err := d.key()
+	if err != nil {
+		return "", err
 	}
 	if strings.HasSuffix(key, "/") {
 		return l.offerFolder(ctx, key, d)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,9 +29,9 @@ const (
 func main() {
 	spark.RowsIfAsked()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	s := &sparkEngine{}
-	status := run(ctx, os.Args[1:], engines(s), os.Stdout, os.Stderr)
-	if err := s.close(); err != nil {
+	s, l := &sparkEngine{}, &lambdaEngine{}
+	status := run(ctx, os.Args[1:], engines(s, l), os.Stdout, os.Stderr)
+	if err := errors.Join(s.close(), l.close()); err != nil {
 		fmt.Fprintf(os.Stderr, "conformance: %v\n", err)
 		status = exitUsage
 	}

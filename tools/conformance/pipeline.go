@@ -52,6 +52,14 @@ type Delivery struct {
 	Redeliver bool
 }
 
+// key is the true key, as the notification tells it.
+func (d Delivery) key() (string, error) {
+	if d.NotificationKey == "" {
+		return d.Key, nil
+	}
+	return dms.DecodeNotificationKey(d.NotificationKey)
+}
+
 // Engine is where the transforms of pipelines run.
 type Engine struct {
 	// Prepare sets up, once and outside of the time of any case, what all pipelines

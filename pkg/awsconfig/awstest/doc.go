@@ -17,6 +17,9 @@
 //   - SQS: ReceiveRequestAttemptId is ignored, so that a lost answer hides its
 //     messages for the visibility timeout. Counts and lists are exact at once, which
 //     those of AWS are not.
+//   - Lambda: a function's program is started for each invocation, and ends with it;
+//     its memory and time are not bounded. tools/internal/standin/lambda keeps
+//     sandboxes, and ends them at the timeout.
 //   - It checks no signatures and no permissions: only a real account shows what a
 //     role may do.
 //   - Conflicts that take two writers inside of one request

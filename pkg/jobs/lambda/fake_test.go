@@ -192,7 +192,7 @@ func newRunner(t *testing.T, cfg lambda.Config, api lambda.API, staging objects.
 	t.Helper()
 	r, err := lambda.New(cfg, lambda.Deps{
 		API: api, Staging: staging, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-		Plan: plan.Maker{Raw: plan.Place{Name: "raw", URI: "s3://raw"}, Staging: plan.Place{Name: "staging", URI: "s3://staging"}}.Document,
+		Plan: jobs.Documents(plan.Maker{Raw: plan.Place{Name: "raw", URI: "s3://raw"}, Staging: plan.Place{Name: "staging", URI: "s3://staging"}}),
 	})
 	if err != nil {
 		t.Fatal(err)

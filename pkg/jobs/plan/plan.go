@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
-	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
-	"github.com/openblotter/blotter/pkg/wire"
 )
 
 // Format is the version of the document that this package writes and reads.
@@ -95,20 +93,6 @@ func (m Maker) Make(table registry.Table, token uint64, deadline time.Time, file
 	}
 	p.Stage = p.stage()
 	return p
-}
-
-// Document gives the plan of one job as it is written.
-func (m Maker) Document(job jobs.Job) ([]byte, error) {
-	return m.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File)).Document()
-}
-
-// DocumentNow is Document of a plan against the table's snapshot.
-func (m Maker) DocumentNow(ctx context.Context, job jobs.Job) ([]byte, error) {
-	p, err := m.Against(ctx, m.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File)))
-	if err != nil {
-		return nil, err
-	}
-	return p.Document()
 }
 
 // Against names in a plan of changes the snapshot that the table has now. A later

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -48,7 +49,7 @@ func TestPlanIsReadAsItWasPut(t *testing.T) {
 	if got, err := plan.Decode(data); err != nil || !reflect.DeepEqual(got, p) {
 		t.Errorf("read %+v, %v; put %+v", got, err, p)
 	}
-	if document, err := maker().Document(job); err != nil || !bytes.Equal(document, data) {
+	if document, err := jobs.Documents(maker())(job); err != nil || !bytes.Equal(document, data) {
 		t.Errorf("the same job has another document (%v): %s", err, document)
 	}
 	if _, err := plan.Decode(bytes.Replace(data, []byte(`"token"`), []byte(`"tokens"`), 1)); err == nil {

@@ -27,7 +27,7 @@ source: {prefix: dms/, schema: rms}
 dms: {header: true, op_column: Op, timestamp_column: null, change_seq_column: null, null: "NULL"}
 load: {quiet_period: 0s}
 tables:
-  - {name: reports, primary_key: [id], columns: {id: bigint not null, status: string}}
+  - {name: reports, primary_key: [id], columns: {id: bigint not null, status: string}, job: {lambda: FUNCTION}}
   - {name: people, primary_key: [id], columns: {id: bigint not null, born: date}, on_bad_row: quarantine}
 `
 
@@ -58,7 +58,8 @@ func newSite(t *testing.T) *site {
 	}
 	s.openLog(url)
 	file := filepath.Join(s.dir, "rms.yaml")
-	if err := os.WriteFile(file, []byte(tables), 0o644); err != nil {
+	registration := strings.Replace(tables, "FUNCTION", createFunction(t), 1)
+	if err := os.WriteFile(file, []byte(registration), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.must("apply", "-f", file)
@@ -126,13 +127,18 @@ func (s *site) check(table string, want ...string) {
 	}
 }
 
-// TestRolesAsProcesses: a load, changes, a crash, a bad file with one behind it, bad
+// TestRolesAsProcesses: one table's files are transformed by the Lambda function, the
+// other's in the process of lambda-transformer. A load, changes, a crash, a bad file with one behind it, bad
 // rows that are mended; and the commands that look and decide, from elsewhere.
 func TestRolesAsProcesses(t *testing.T) {
 	s := newSite(t)
 	s.put("dms/rms/reports/LOAD00000001.csv", "id,status\n1,open\n2,open\n")
 	await(s, "rms.reports", func(*blotterv1.FileAccepted) bool { return true })
 	s.must("load", "complete", "rms.reports")
+	ran := await(s, "rms.reports", func(*blotterv1.TransformRunEnded) bool { return true })
+	if ran.GetState() != "SUCCEEDED" || ran.GetRun() == "" {
+		t.Errorf("the function's run ended as %v", ran)
+	}
 	s.published("rms.reports")
 	s.running["curator"].kill()
 	s.put("dms/rms/reports/20240705-000000000.csv", "Op,id,status\nU,1,closed\nD,2,\nI,3,open\n")

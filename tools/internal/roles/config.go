@@ -46,6 +46,9 @@ type Config struct {
 	// AWS where raw, staging and failed are buckets of S3, which its runs can read; else
 	// there is none, and they run where the others do.
 	OnGlue *OnGlue
+	// OnLambda is the way to Lambda, in the same manner, for tables with flag L whose
+	// registration names a function.
+	OnLambda *OnLambda
 }
 
 // DefaultConfig gives the settings of one machine; Dir is left to the caller.

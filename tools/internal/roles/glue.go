@@ -9,6 +9,7 @@ import (
 
 	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
 
+	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/glue"
 	jobslocal "github.com/openblotter/blotter/pkg/jobs/local"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
@@ -29,7 +30,7 @@ type OnGlue struct {
 func (g OnGlue) runner(maker plan.Maker, staging objects.Bucket, now func() time.Time, logger *slog.Logger) (*glue.Runner, error) {
 	maker.Limits = g.Limits
 	return glue.New(g.Config, glue.Deps{
-		API: g.API, Staging: staging, Plan: maker.DocumentNow, Address: maker.Staging.Object, Now: now, Logger: logger,
+		API: g.API, Staging: staging, Plan: jobs.DocumentsNow(maker), Address: maker.Staging.Object, Now: now, Logger: logger,
 	})
 }
 
@@ -54,6 +55,9 @@ func (p *Process) openRunners(ctx context.Context) error {
 		}
 		p.glue = p.cfg.GlueRunner(folders[0], folders[1], folders[2], tables)
 	}
+	if err := p.reachLambda(ctx); err != nil {
+		return err
+	}
 	if !p.cfg.wants(gluedispatcher.ServiceName) {
 		return nil
 	}
@@ -61,7 +65,9 @@ func (p *Process) openRunners(ctx context.Context) error {
 	if way == nil || err != nil {
 		return err
 	}
-	runner, err := way.runner(plan.Maker{Raw: p.raw.at, Staging: p.staging.at, Failed: p.failed.at, Tables: tables}, p.staging.bucket, p.now, p.logger)
+	maker := p.planMaker()
+	maker.Tables = tables
+	runner, err := way.runner(maker, p.staging.bucket, p.now, p.logger)
 	if err != nil {
 		return err
 	}

@@ -52,12 +52,14 @@ type Process struct {
 	staging place
 	failed  place
 	runner  jobs.Runner // of tables with flag L
-	glue    jobs.Runner // of those with flag G
-	onGlue  jobs.Remote // … whose table names a job; nil: there is no Glue
-	url     string      // of the NATS server
-	nc      *nats.Conn
-	closers []func() error
-	roles   []lifecycle.Service
+	// onLambda is of those whose table names a function; nil: there is no Lambda.
+	onLambda jobs.Remote
+	glue     jobs.Runner // of those with flag G
+	onGlue   jobs.Remote // … whose table names a job; nil: there is no Glue
+	url      string      // of the NATS server
+	nc       *nats.Conn
+	closers  []func() error
+	roles    []lifecycle.Service
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes

@@ -41,7 +41,7 @@ var table = []role{
 	}},
 	{lambdatransformer.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s, err := lambdatransformer.New(p.cfg.Lambda, lambdatransformer.Deps{
-			Log: p.Log, Runner: p.runner, Specs: p.Specs, Now: p.now, Logger: p.logger,
+			Log: p.Log, Runner: p.runner, Lambda: p.onLambda, Specs: p.Specs, Now: p.now, Logger: p.logger,
 		})
 		if err != nil {
 			return nil, err
