@@ -3,7 +3,8 @@
 // bucket to find what no event told.
 //
 // In: objects, told by a watcher, an ingress queue or a listing; deletions, told
-// by notifications; rows that an operator mended, by request (Replay);
+// by notifications; rows that an operator mended, and held objects that nobody
+// wants, by request (Replay, Dismiss);
 // TableRegistered and TransactionSplit of lock-manager. Out:
 // ObjectArrived, ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated,
 // ListingCompleted. What belongs to no table is told under the pseudo-table "_.raw".

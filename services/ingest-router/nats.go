@@ -26,6 +26,10 @@ const notifyTimeout = time.Minute
 // the answer is a Replayed.
 const ReplaySubject = "command.ingest-router.replay"
 
+// DismissSubject is where held objects are given up, with a DismissRequest as JSON;
+// the answer is a Dismissed.
+const DismissSubject = "command.ingest-router.dismiss"
+
 // Serve answers requests on nc as a NATS micro service, which `nats service ls`
 // and `nats req` show and use. It returns when ctx ends.
 func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
@@ -64,8 +68,41 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint replay: %w", err)
 	}
+	if err := s.serveDismissals(ctx, svc); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func (s *Service) serveDismissals(ctx context.Context, svc micro.Service) error {
+	err := svc.AddEndpoint("dismiss", micro.HandlerFunc(func(r micro.Request) { s.answerDismissal(ctx, r) }),
+		micro.WithEndpointSubject(DismissSubject),
+		micro.WithEndpointMetadata(map[string]string{
+			"effect": "ignores held objects of tables that nobody wants",
+			"sample": `{"actor":"operator:me","reason":"scratch tables","objects":"dms/rms/scratch/"}`,
+		}))
+	if err != nil {
+		return fmt.Errorf("add the endpoint dismiss: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) answerDismissal(ctx context.Context, r micro.Request) {
+	ctx, cancel := context.WithTimeout(ctx, dismissTimeout)
+	defer cancel()
+	var req DismissRequest
+	if err := json.Unmarshal(r.Data(), &req); err != nil || req.Actor == "" {
+		_ = r.Error("400", "the request is not the JSON of a dismissal with an actor", nil)
+		return
+	}
+	done, err := s.Dismiss(ctx, req)
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "dismiss held objects", "objects", req.Objects, "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	_ = r.RespondJSON(done)
 }
 
 func (s *Service) answerReplay(ctx context.Context, r micro.Request) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -39,6 +40,8 @@ type Register struct {
 	// Misfit says why the columns of those rows cannot become the registered ones;
 	// nil if they can.
 	Misfit error
+	// Changes tells what it changes about the registration in force.
+	Changes []string
 }
 
 // restages reports whether what was staged under the registration before is of no use.
@@ -181,7 +184,11 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	if c.Spec.Flag == registry.FlagPaused && s.Pause == nil {
 		events = append(events, &blotterv1.TablePaused{Reason: pauseOperator, Detail: "registered with flag P"})
 	}
-	return events, fmt.Sprintf("%s registered, version %d", s.Table, c.Spec.Version), nil
+	detail := fmt.Sprintf("%s registered, version %d", s.Table, c.Spec.Version)
+	if len(c.Changes) > 0 {
+		detail += ": " + strings.Join(c.Changes, "; ")
+	}
+	return events, detail, nil
 }
 
 // fits refuses a registration with another key or order of changes, or with

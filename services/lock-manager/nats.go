@@ -34,8 +34,10 @@ type CommandRequest struct {
 	Mode    string `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
 	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
 	// WithoutOlder, of "load-complete", leaves out what an earlier load left behind.
-	WithoutOlder bool            `json:"without_older,omitempty"`
-	Spec         *registry.Table `json:"spec,omitempty"` // of "apply"
+	WithoutOlder bool `json:"without_older,omitempty"`
+	// Check, of "apply", says what would be said and does nothing.
+	Check bool            `json:"check,omitempty"`
+	Spec  *registry.Table `json:"spec,omitempty"` // of "apply"
 }
 
 // CommandReply is the answer.

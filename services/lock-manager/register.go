@@ -23,10 +23,39 @@ func (s *Service) registerTable(ctx context.Context, table dms.TableID, req Comm
 	if err := req.Spec.Validate(); err != nil {
 		return "", refuse("%v", err)
 	}
+	if req.Check {
+		if txn, ok := req.Spec.OfTransactions(); ok {
+			if _, err := s.checkOne(ctx, txn); err != nil {
+				return "", fmt.Errorf("register %s: %w", txn.ID, err)
+			}
+		}
+		return s.checkOne(ctx, *req.Spec)
+	}
 	if err := s.registerTransactions(ctx, req); err != nil {
 		return "", err
 	}
 	return s.registerOne(ctx, req.order(), req.Actor, *req.Spec)
+}
+
+// checkOne says what registering a table would say, and changes nothing: who applies
+// several finds out before the first whether the last is refused.
+func (s *Service) checkOne(ctx context.Context, spec registry.Table) (string, error) {
+	register, detail, err := s.prepare(ctx, Order{}, spec)
+	if err != nil || detail != "" {
+		return detail, err
+	}
+	t := s.table(spec.ID)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := s.load(ctx, t); err != nil {
+		return "", err
+	}
+	if err := s.unchanged(ctx, t); err != nil {
+		t.state = nil
+		return "", err
+	}
+	_, detail, err = t.state.register(register)
+	return detail, err
 }
 
 // registerTransactions brings the registration of transaction files into force
@@ -50,9 +79,19 @@ func (s *Service) registerTransactions(ctx context.Context, req CommandRequest) 
 	return nil
 }
 
-// registerOne gives a registration its version and field ids, from the one in
-// force, and registers it unless it says nothing new.
+// registerOne registers a table unless its registration says nothing new.
 func (s *Service) registerOne(ctx context.Context, order Order, actor string, next registry.Table) (string, error) {
+	register, detail, err := s.prepare(ctx, order, next)
+	if err != nil || detail != "" {
+		return detail, err
+	}
+	return s.Command(ctx, next.ID, actor, register)
+}
+
+// prepare gives a registration its version and field ids, from the one in force. It
+// gives what is to be said instead where that is the same.
+func (s *Service) prepare(ctx context.Context, order Order, next registry.Table) (Register, string, error) {
+	none := func(err error) (Register, string, error) { return Register{}, "", err }
 	table := next.ID
 	var prev *registry.Table
 	stored, err := s.deps.Store.Spec(ctx, table, 0)
@@ -60,11 +99,11 @@ func (s *Service) registerOne(ctx context.Context, order Order, actor string, ne
 	case err == nil:
 		spec, err := registry.ParseTable(stored.JSON)
 		if err != nil {
-			return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
+			return none(fmt.Errorf("read the registration of %s in force: %w", table, err))
 		}
 		prev = &spec
 	case !errors.Is(err, control.ErrNotFound):
-		return "", fmt.Errorf("read the registration of %s in force: %w", table, err)
+		return none(fmt.Errorf("read the registration of %s in force: %w", table, err))
 	}
 	// Whether rows are there that the columns must fit, the table's state tells.
 	spec, misfit := registry.AssignIDs(prev, next)
@@ -73,16 +112,16 @@ func (s *Service) registerOne(ctx context.Context, order Order, actor string, ne
 		before, errBefore := prev.JSON()
 		after, errAfter := spec.JSON()
 		if err := errors.Join(errBefore, errAfter); err != nil {
-			return "", err
+			return none(err)
 		}
 		if string(before) == string(after) {
-			return fmt.Sprintf("%s is registered like this already, version %d", table, prev.Version), nil
+			return Register{}, fmt.Sprintf("%s is registered like this already, version %d", table, prev.Version), nil
 		}
 	}
 	spec.Version++
-	register := Register{Order: order, Spec: spec, Misfit: misfit}
+	register := Register{Order: order, Spec: spec, Misfit: misfit, Changes: registry.Changes(prev, spec)}
 	if prev != nil {
 		register.NeedsReload = registry.NeedsReload(*prev, spec)
 	}
-	return s.Command(ctx, table, actor, register)
+	return register, "", nil
 }

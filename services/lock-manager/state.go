@@ -244,6 +244,18 @@ func (s *State) Live(f *File) bool {
 	return false
 }
 
+// InForce reports whether a file that was skipped is a gap in the table as it is: not
+// once a full load has replaced the generation that it belonged to.
+func (s *State) InForce(f *File) bool {
+	switch f.Kind {
+	case dms.KindLoad:
+		return !f.Superseded && (f.Generation == 0 || f.Generation == s.Generation)
+	case dms.KindChange:
+		return !s.replaced(f)
+	}
+	return true
+}
+
 // inGrant reports whether the running grant names the file. What becomes of one
 // that an operator retried or skipped meanwhile is known when the grant is over.
 func (s *State) inGrant(f *File) bool {

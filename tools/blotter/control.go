@@ -47,8 +47,8 @@ func newApply() *cobra.Command {
 		Short: "Register tables, or bring a new version of their registration into force",
 		Long: `Register the tables of a file, or bring a new version of their registration into
 force. Nothing is applied if anything in the file is wrong, or cannot stand beside
-the tables that are registered. A table that is registered like this already stays
-as it is.`,
+the tables that are registered, or is refused for one of them. What a new version
+changes is told. A table that is registered like this already stays as it is.`,
 		Example: `  blotter apply -f rms.yaml --reason "new table citations"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,16 +60,11 @@ as it is.`,
 				if err := checkWithFolder(ctx, siteOf(cmd), specs); err != nil {
 					return err
 				}
-				for _, spec := range specs {
-					detail, err := c.command(ctx, "apply", lockmanager.CommandRequest{
-						Table: spec.ID.String(), Spec: &spec, Reason: reason,
-					})
-					if err != nil {
-						return fmt.Errorf("register %s: %w", spec.ID, err)
-					}
+				said, err := registerAll(specs, reason, func(r lockmanager.CommandRequest) (string, error) { return c.command(ctx, "apply", r) })
+				for _, detail := range said {
 					fmt.Fprintln(cmd.OutOrStdout(), detail)
 				}
-				return nil
+				return err
 			})
 		},
 	}

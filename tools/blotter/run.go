@@ -26,12 +26,13 @@ import (
 
 // processOptions say how a process works, beside where everything is.
 type processOptions struct {
-	roles    []string // nil: all
-	port     int
-	rescan   time.Duration
-	replicas int
-	spark    bool
-	verbose  bool
+	roles     []string // nil: all
+	port      int
+	rescan    time.Duration
+	stableFor time.Duration
+	replicas  int
+	spark     bool
+	verbose   bool
 }
 
 // replicasVariable is the environment variable for --log-replicas.
@@ -39,6 +40,7 @@ const replicasVariable = "BLOTTER_LOG_REPLICAS"
 
 func (o *processOptions) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.rescan, "rescan", time.Minute, "how often to look into the raw bucket, besides when something tells of it")
+	flags.DurationVar(&o.stableFor, "stable-for", local.DefaultWatchConfig().StableFor, "how long a file in a raw folder must be left alone before it is taken")
 	flags.IntVar(&o.replicas, "log-replicas", 0, "replicas of the event log on the server of --nats, when it is made (default 3) ["+replicasVariable+"]")
 	flags.BoolVar(&o.spark, "spark", false, "transform tables with flag G by the Spark job, on this machine; needs folders, Java 17 and Python 3.11")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the services do to stderr")
@@ -50,9 +52,11 @@ func (o processOptions) config(at site) (roles.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Roles, cfg.NATSPort, cfg.Watch.Rescan = o.roles, o.port, o.rescan
-	if o.rescan <= 0 {
-		return cfg, fmt.Errorf("--rescan %s: it must be greater than zero", o.rescan)
+	cfg.Roles, cfg.NATSPort, cfg.Watch.Rescan, cfg.Watch.StableFor = o.roles, o.port, o.rescan, o.stableFor
+	for flag, d := range map[string]time.Duration{"--rescan": o.rescan, "--stable-for": o.stableFor} {
+		if d <= 0 {
+			return cfg, fmt.Errorf("%s %s: it must be greater than zero", flag, d)
+		}
 	}
 	if v := os.Getenv(replicasVariable); v != "" && o.replicas == 0 {
 		if o.replicas, err = strconv.Atoi(v); err != nil {

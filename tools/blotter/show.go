@@ -38,7 +38,8 @@ type tableView struct {
 	// History are the files of the table, newest order first, at most the limit.
 	History []*lockmanager.File `json:"history,omitempty"`
 
-	at site
+	at          site
+	failedSince string // what became of the file that failed last
 }
 
 // quarantined is a file that waits for an operator, and what to do.
@@ -116,8 +117,30 @@ func viewTable(ctx context.Context, store control.Store, at site, id dms.TableID
 	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
 		return nil, err
 	}
+	v.Gaps = slices.DeleteFunc(v.Gaps, func(f *lockmanager.File) bool { return !s.InForce(f) })
+	if v.failedSince, err = becameOf(ctx, store, id, s.LastFailed); err != nil {
+		return nil, err
+	}
 	v.History, err = filesIn(ctx, store, id, limit)
 	return v, err
+}
+
+// becameOf tells what became of the file that failed last; empty while it waits.
+func becameOf(ctx context.Context, store control.Store, id dms.TableID, e *lockmanager.FileEvent) (string, error) {
+	if e == nil || e.FileID == "" {
+		return "", nil
+	}
+	row, err := store.File(ctx, id, e.FileID)
+	if errors.Is(err, control.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the history of file %s: %w", e.FileID, err)
+	}
+	if row.State == string(lockmanager.Quarantined) {
+		return "", nil
+	}
+	return row.State, nil
 }
 
 // viewState shows a state without the history of its files.

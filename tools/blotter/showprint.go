@@ -38,7 +38,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 		fact("quiet period", "%s", v.QuietPeriod)
 	}
 	fact("last processed", "%s", lastFile(v.LastProcessed))
-	fact("last failed", "%s", lastFile(v.LastFailed))
+	fact("last failed", "%s", lastFile(v.LastFailed)+prefixed("; now ", v.failedSince))
 	if !v.Table.IsTransactions() {
 		fact("maintenance", "%s", v.maintenance())
 	}
@@ -188,8 +188,12 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		header = append(header, "generation")
 	}
 	w.AppendHeader(header)
+	again := writtenAgain(files)
 	for _, f := range files {
 		row := fileRow(f)
+		if again[f.ID] {
+			row[1] = fmt.Sprint(row[1], ", written again")
+		}
 		if replaced(f, v.Generation) {
 			row[1] = fmt.Sprintf("%s: replaced after generation %d", f.Status, f.Generation)
 		}
@@ -208,14 +212,45 @@ func (v *tableView) printFiles(out io.Writer, title string, total int, files []*
 		w.AppendRow(row)
 	}
 	w.Render()
+	explainFiles(out, ties, len(again) > 0, blind)
+}
+
+// explainFiles says what is meant by what is rare.
+func explainFiles(out io.Writer, ties, again, blind bool) {
 	if ties {
 		fmt.Fprint(out, "ties: changes of one key whose time or number is the same; the later one in the files counts,\n"+
 			"which need not be the later one at the source: have DMS write dms.change_seq_column\n")
+	}
+	if again {
+		fmt.Fprint(out, "written again: an earlier version of the object was there and is a file of its own; in a table without\n"+
+			"a primary key the rows of both are there: write elsewhere and rename, so that no file is taken half\n")
 	}
 	if blind {
 		fmt.Fprint(out, "no before-image: updates whose file lacks the columns of dms.before_image_prefix; if one of them changed\n"+
 			"its key, the row under the old key is still there: see the rule with before-images in the task\n")
 	}
+}
+
+// writtenAgain finds the change files whose object was there before with other
+// content: DMS does not do that, but who copies a file while it is being written does.
+func writtenAgain(files []*lockmanager.File) map[dms.FileID]bool {
+	first := map[string]*lockmanager.File{}
+	again := map[dms.FileID]bool{}
+	for _, f := range files {
+		if f.Kind != dms.KindChange || !f.Part.IsZero() || !f.Mending.IsZero() {
+			continue
+		}
+		known := first[f.Object.Key]
+		switch {
+		case known == nil:
+			first[f.Object.Key] = f
+		case known.Object.LastModified.After(f.Object.LastModified):
+			first[f.Object.Key], again[known.ID] = f, true
+		default:
+			again[f.ID] = true
+		}
+	}
+	return again
 }
 
 // generationOf is empty for a file that belongs to none.

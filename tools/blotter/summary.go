@@ -37,7 +37,7 @@ type outcome struct {
 // summary is how all tables stand, and what the run did.
 type summary struct {
 	tables  []outcome
-	unknown []control.ObjectRow // objects whose table is not registered
+	unknown []heldObject // objects whose table is not registered
 	at      site
 }
 
@@ -72,12 +72,8 @@ func summarize(ctx context.Context, store interface {
 		}
 		s.tables = append(s.tables, o)
 	}
-	unknown, err := store.ObjectsIn(ctx, control.ObjectHeld, maxListed)
-	if err != nil {
-		return nil, fmt.Errorf("list held objects: %w", err)
-	}
-	s.unknown = unknown
-	return s, nil
+	s.unknown, err = heldObjects(ctx, store)
+	return s, err
 }
 
 // readState loads a table's state with its live files.
@@ -167,13 +163,14 @@ func (s *summary) printOpen(out io.Writer) {
 		}
 	}
 	if n := len(s.unknown); n > 0 {
-		fmt.Fprintf(out, "\nheld, of no registered table: %s; register it with: blotter apply -f FILE%s\n", count(n, "object"), dir)
-		for _, row := range s.unknown[:min(n, maxNamed)] {
-			fmt.Fprintf(out, "  %s\n", heldName(row))
+		fmt.Fprintf(out, "\nheld, of no registered table: %s\n", count(n, "object"))
+		for _, h := range s.unknown[:min(n, maxNamed)] {
+			fmt.Fprintf(out, "  %s\n", h.name())
 		}
 		if n > maxNamed {
-			fmt.Fprintf(out, "  and %d more; see: blotter log '%s'%s\n", n-maxNamed, dms.RawTable, dir)
+			fmt.Fprintf(out, "  and %d more; see: blotter held list%s\n", n-maxNamed, dir)
 		}
+		printWaysOfHeld(out, s.unknown, dir)
 	}
 }
 
@@ -191,14 +188,6 @@ func objectsWere(n int64) string {
 		return "1 object was"
 	}
 	return fmt.Sprintf("%d objects were", n)
-}
-
-// heldName names a held object; of a transaction file the table whose rows wait.
-func heldName(row control.ObjectRow) string {
-	if row.Part.IsZero() {
-		return row.Object.Key
-	}
-	return fmt.Sprintf("%s in %s", row.Part, row.Object.Key)
 }
 
 // failureText gives a failure for a person: what and where, then what is expected

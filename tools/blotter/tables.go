@@ -65,7 +65,8 @@ func newTables() *cobra.Command {
   last processed  the file that was published last, and when (UTC)
   held            files that wait, for their turn or for an operator
 
-What failed last, and how many rows are set aside, is told below, by table.`,
+What waits for an operator is told below: failures, rows that are set aside, and
+objects of no registered table.`,
 		Example: `  blotter tables
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
 		Args: cobra.NoArgs,
@@ -81,7 +82,13 @@ What failed last, and how many rows are set aside, is told below, by table.`,
 				return err
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), lines)
-			case len(lines) == 0:
+			}
+			held, err := heldObjects(cmd.Context(), store)
+			if err != nil {
+				return err
+			}
+			defer printHeldToo(cmd.OutOrStdout(), held, siteOf(cmd))
+			if len(lines) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "no table is registered; register some with `blotter apply -f FILE"+siteOf(cmd).flags()+"`")
 				return nil
 			}
@@ -127,7 +134,7 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 	}
 	w.Render()
 	for _, l := range lines {
-		if l.LastFailed != nil {
+		if l.failedStill() {
 			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
 		}
 		if l.Rejected > 0 {
@@ -136,6 +143,18 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 		if l.Pause != nil {
 			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, at.flags())
 		}
+	}
+}
+
+// failedStill reports whether what failed last waits for an operator.
+func (l tableLine) failedStill() bool {
+	return l.LastFailed != nil && (l.Quarantined > 0 || l.Pause != nil && l.Pause.FileID == l.LastFailed.FileID)
+}
+
+// printHeldToo tells below the tables of objects that belong to none.
+func printHeldToo(out io.Writer, held []heldObject, at site) {
+	if len(held) > 0 {
+		fmt.Fprintf(out, "%s held, of no registered table; see: blotter held list%s\n", areHeld(len(held)), at.flags())
 	}
 }
 

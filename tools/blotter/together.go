@@ -9,6 +9,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
 // checkTogether refuses registrations that cannot stand beside those in force:
@@ -33,6 +34,30 @@ func checkTogether(ctx context.Context, store control.Store, specs []registry.Ta
 		return fmt.Errorf("the tables cannot be registered side by side, nothing is applied: %w", err)
 	}
 	return nil
+}
+
+// registerAll registers tables by ask, which carries out one request and gives what is
+// said, an error if it is refused. All are checked before the first is registered: if
+// one is refused, none is registered, and all refusals are told.
+func registerAll(specs []registry.Table, reason string, ask func(lockmanager.CommandRequest) (string, error)) (said []string, err error) {
+	var refused []error
+	for _, check := range []bool{true, false} {
+		for _, spec := range specs {
+			detail, err := ask(lockmanager.CommandRequest{Table: spec.ID.String(), Spec: &spec, Reason: reason, Check: check})
+			switch {
+			case err != nil && !check:
+				return said, fmt.Errorf("register %s: %w", spec.ID, err)
+			case err != nil:
+				refused = append(refused, fmt.Errorf("register %s: %w", spec.ID, err))
+			case !check:
+				said = append(said, detail)
+			}
+		}
+		if len(refused) > 0 {
+			return nil, fmt.Errorf("nothing is applied: %w", errors.Join(refused...))
+		}
+	}
+	return said, nil
 }
 
 // checkWithFolder is checkTogether with what is in force in a folder, if a system

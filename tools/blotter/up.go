@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nuid"
@@ -40,6 +42,10 @@ arrives. It may be killed at any moment and started again.
 With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
 3 if anything is quarantined, set aside, held or paused.
+
+A file in a raw folder counts as whole when nothing has touched it for --stable-for.
+Write files elsewhere on the same file system, and rename them into place: then
+none is ever taken half.
 
 Tables with flag G are transformed in this process, like those with L, unless the
 buckets are those of S3 and the table names a job of Glue; with --spark the job that
@@ -117,17 +123,19 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	work, done := context.WithCancel(ctx)
 	defer done()
+	var worked error // told as it is, without the name of the part that met it
 	err = r.process.Run(work,
 		lifecycle.Blocking("progress", func(ctx context.Context) error { return r.follow(ctx, from+1) }),
 		lifecycle.Blocking("work", func(ctx context.Context) error {
-			if err := r.work(ctx); err != nil {
-				return err
-			}
+			worked = r.work(ctx)
 			done()
 			return nil
 		}))
 	if err != nil {
 		return err
+	}
+	if worked != nil && ctx.Err() == nil {
+		return worked
 	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(r.out, "stopped; start it again at any time, it goes on where it was")
@@ -163,15 +171,20 @@ func (r *runner) register(ctx context.Context) error {
 	if err := checkTogether(ctx, r.process.Store, r.specs); err != nil {
 		return err
 	}
-	for _, spec := range r.specs {
-		reply, err := r.process.LockManager.Execute(ctx, "apply", lockmanager.CommandRequest{
-			ID: nuid.Next(), Actor: operator(), Reason: "up --tables", Table: spec.ID.String(), Spec: &spec,
-		})
-		if err != nil {
-			return fmt.Errorf("register %s: %w", spec.ID, err)
+	said, err := registerAll(r.specs, "up --tables", func(c lockmanager.CommandRequest) (string, error) {
+		c.ID, c.Actor = nuid.Next(), operator()
+		reply, err := r.process.LockManager.Execute(ctx, "apply", c)
+		if err == nil && reply.Refused != "" {
+			err = errors.New(reply.Refused)
 		}
-		if reply.Refused != "" {
-			return fmt.Errorf("register %s: %s", spec.ID, reply.Refused)
+		return reply.Detail, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, detail := range said {
+		if strings.Contains(detail, ": ") && r.out != nil { // it changes what was in force
+			fmt.Fprintln(r.out, detail)
 		}
 	}
 	return r.process.IngestRouter.Learn(ctx)

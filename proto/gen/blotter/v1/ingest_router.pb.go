@@ -117,7 +117,9 @@ type ObjectIgnored struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	// A stable code, such as "control_table", "folder_marker", "not_dms".
+	// A stable code, such as "control_table", "folder_marker", "not_dms"; "dismissed"
+	// where an operator gave up a held object: detail then says why, the envelope's
+	// actor who.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Set where only the rows of one table in a transaction file are ignored.

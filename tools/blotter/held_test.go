@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// Held objects are told while the system runs and when it is stopped, and can be
+// given up in both.
+func TestHeldObjects(t *testing.T) {
+	s := startSystem(t)
+	for _, name := range []string{"a/LOAD00000001.csv", "a/LOAD00000002.csv", "b/LOAD00000001.csv"} {
+		path := filepath.Join(s.dir, roles.RawDir, "dms/rms", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("id\n1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.sealed()
+	if out := s.must("tables"); !strings.Contains(out, "3 objects are held, of no registered table; see: blotter held list --dir") {
+		t.Errorf("tables says\n%s", out)
+	}
+	if out, err := s.blotter("held", "ignore", "dms/rms/a/"); err == nil || !strings.Contains(err.Error(), "--reason") {
+		t.Errorf("without a reason: %v\n%s", err, out)
+	}
+	if out := s.must("held", "ignore", "dms/rms/a/", "--reason", "a test"); out != "2 objects are ignored from now on\n" {
+		t.Errorf("ignore says %s", out)
+	}
+	s.halt()
+	if out := s.must("held", "list"); !strings.Contains(out, "dms/rms/b/LOAD00000001.csv") || strings.Contains(out, "rms/a/") || !strings.Contains(out, "blotter held ignore KEY") {
+		t.Errorf("list says\n%s", out)
+	}
+	s.must("held", "ignore", "dms/rms/b/LOAD00000001.csv", "--reason", "a test")
+	if out := s.must("held", "list"); out != "no object is held\n" {
+		t.Errorf("list says\n%s", out)
+	}
+	if out := s.must("tables"); strings.Contains(out, "held, of no") {
+		t.Errorf("tables says\n%s", out)
+	}
+	if out := s.must("log", "_.raw", "--event", "ObjectIgnored"); strings.Count(out, "dismissed, a test by ") != 3 {
+		t.Errorf("the log says\n%s", out)
+	}
+}
+
+// Rows of a transaction file are looked for in its own database.
+func TestHeldPartsNameTheirDatabase(t *testing.T) {
+	var out bytes.Buffer
+	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, " --dir d")
+	if !strings.Contains(out.String(), "register pub.licenses in database rms") {
+		t.Errorf("it says\n%s", &out)
+	}
+}
+
+// What failed is told as long as it waits for an operator.
+func TestTablesTellWhatFailedStill(t *testing.T) {
+	s := startSystem(t)
+	s.fill()
+	if out := s.must("tables"); !strings.Contains(out, "failed last") {
+		t.Errorf("tables says\n%s", out)
+	}
+	s.must("resume", "rms.reports", "--skip")
+	s.settle()
+	if out := s.must("tables"); strings.Contains(out, "failed last") {
+		t.Errorf("tables says\n%s", out)
+	}
+	out := s.must("table", "show", "rms.reports")
+	if !strings.Contains(out, "; now skipped") || !strings.Contains(out, "gaps: files that were skipped") {
+		t.Errorf("show says\n%s", out)
+	}
+	s.deliverAt(time.Date(2024, 3, 5, 8, 0, 0, 0, time.UTC), "LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,open,1\n3,open,2\n4,open,3\n")
+	s.sealed()
+	if out := s.must("table", "show", "rms.reports"); strings.Contains(out, "gaps: ") || !strings.Contains(out, "skipped") {
+		t.Errorf("after a reload show says\n%s", out)
+	}
+}
+
+// A change file whose object was there before with other content is marked.
+func TestWrittenAgain(t *testing.T) {
+	at := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
+	file := func(id, key string, kind dms.FileKind, modified time.Time) *lockmanager.File {
+		return &lockmanager.File{ID: dms.FileID(id), Kind: kind, Status: lockmanager.Published, Object: dms.Object{Key: key, LastModified: modified},
+			Counts: &blotterv1.RowCounts{RowsRead: 1}}
+	}
+	files := []*lockmanager.File{
+		file("3", "a", dms.KindChange, at.Add(2)), file("2", "a", dms.KindChange, at.Add(1)), file("1", "a", dms.KindChange, at),
+		file("4", "b", dms.KindChange, at), file("5", "l", dms.KindLoad, at), file("6", "l", dms.KindLoad, at.Add(1)),
+	}
+	if again := writtenAgain(files); len(again) != 2 || !again["2"] || !again["3"] {
+		t.Errorf("written again are %v", again)
+	}
+	var out bytes.Buffer
+	(&tableView{}).printFiles(&out, "files", 6, files)
+	if strings.Count(out.String(), "published, written again") != 2 || !strings.Contains(out.String(), "write elsewhere and rename") {
+		t.Errorf("it says\n%s", &out)
+	}
+}
