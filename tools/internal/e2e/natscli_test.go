@@ -62,6 +62,9 @@ func TestNATSCommandLine(t *testing.T) {
 	if !names["type.googleapis.com/blotter.v1.TableRegistered"] {
 		t.Errorf("no TableRegistered among %v", names)
 	}
+	// The watcher lets a young file lie for some seconds; a load that nothing opened has no end.
+	natsCLI(ctx, t, cli, url, "sub", "--stream", "BLOTTER", "--all", "--count", "1", "--raw",
+		"--translate", binary+" decode", "blotter.*.rms.reports.lock-manager.LoadOpened")
 	s.must(0, "load", "complete", "rms.reports")
 	investigate(ctx, t, cli, url, s.idOf("rms.reports", "LOAD00000001.csv"))
 }
