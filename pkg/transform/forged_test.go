@@ -34,7 +34,7 @@ func allocated(f func()) uint64 {
 func readParquet(t testing.TB, data []byte, limit int64) (rows int64, err error) {
 	t.Helper()
 	object := &memReader{Reader: bytes.NewReader(data), info: objects.Info{Key: parquetKey, Size: int64(len(data))}}
-	s, err := newParquetSource(object, Job{File: dms.File{Object: dms.Object{Key: parquetKey}}})
+	s, err := newParquetSource(object, Job{File: dms.File{Object: dms.Object{Key: parquetKey}}}, t.TempDir())
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +144,7 @@ func TestForgedParquet(t *testing.T) {
 		"two billion values": {forge(t, nil, func(h *format.PageHeader, b []byte) []byte {
 			v1(h).NumValues = math.MaxInt32
 			return sized(h, append(levels(append(longRun, 0)), b...))
-		}), "in a way that is not read: the pages of a row group need more than 1 MiB at once"},
+		}), "in a way that is not read: column n: a page of it needs more than 1 MiB"},
 		"levels of two billion values": {forge(t, nil, func(h *format.PageHeader, b []byte) []byte {
 			v1(h)
 			return sized(h, append(levels(append(longRun, 1)), b...))

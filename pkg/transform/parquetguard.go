@@ -23,7 +23,8 @@ const (
 	// of long values.
 	maxPageHeader = 16 << 20
 	// maxGroupMemory bounds what the pages of a row group that are held at once may
-	// need: of each column its dictionary and one page.
+	// need: of each column its dictionary and one page. A group that needs more is
+	// read column by column (see wideGroup), of which each must stay below it.
 	maxGroupMemory = 256 << 20
 	// runSlack is how many values more than a page has its runs may hold, since
 	// they are packed in groups.
@@ -86,25 +87,28 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 	return err
 }
 
-// group checks all pages of a row group and what they need at once. It gives the
-// bytes that a row of it has, by the page whose values are longest on average.
-func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) (row int64, err error) {
+// group checks all pages of a row group. It gives the bytes that a row of it has, by
+// the page whose values are longest on average; wide tells that the pages of all
+// columns are too much to be held at once.
+func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) (row int64, wide bool, err error) {
 	if len(rg.Columns) != len(fields) {
-		return 0, fmt.Errorf("a row group has %d columns, the schema %d", len(rg.Columns), len(fields))
+		return 0, false, fmt.Errorf("a row group has %d columns, the schema %d", len(rg.Columns), len(fields))
 	}
 	var memory int64
 	for i := range rg.Columns {
 		c := chunkGuard{parquetGuard: g, meta: &rg.Columns[i].MetaData, field: fields[i]}
 		if err := c.walk(); err != nil {
-			return 0, fmt.Errorf("column %s: %w", fields[i].Name(), err)
+			return 0, false, fmt.Errorf("column %s: %w", fields[i].Name(), err)
 		}
-		if memory += c.dictionary + c.page; memory > g.limit {
-			// The file may be whole: a group of very many or very long values is not damage.
-			return 0, &unreadError{what: fmt.Sprintf("the pages of a row group need more than %d MiB at once", g.limit>>20), expected: "smaller row groups or pages"}
+		need := c.dictionary + c.page
+		if need > g.limit {
+			// The file may be whole: a page of very many or very long values is not damage.
+			return 0, false, &unreadError{what: fmt.Sprintf("column %s: a page of it needs more than %d MiB", fields[i].Name(), g.limit>>20), expected: "smaller pages"}
 		}
+		memory = min(memory+need, g.limit+1)
 		row += c.value
 	}
-	return row, nil
+	return row, memory > g.limit, nil
 }
 
 // chunkGuard walks the pages of one column in a row group.

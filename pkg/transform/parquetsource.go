@@ -25,6 +25,7 @@ type parquetSource struct {
 	fields []fileColumn
 	names  []string
 	guard  parquetGuard
+	dir    *scratch // for wide row groups
 }
 
 // watchedObject tells faults of the bucket from faults of the content.
@@ -44,8 +45,8 @@ func (w *watchedObject) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func newParquetSource(object objects.Reader, job Job) (s *parquetSource, err error) {
-	s = &parquetSource{key: job.File.Object.Key, object: &watchedObject{Reader: object}}
+func newParquetSource(object objects.Reader, job Job, scratchDir string) (s *parquetSource, err error) {
+	s = &parquetSource{key: job.File.Object.Key, object: &watchedObject{Reader: object}, dir: &scratch{parent: scratchDir}}
 	defer s.recoverDamage(&err)
 	size := object.Info().Size
 	s.guard = parquetGuard{r: s.object, size: size, limit: maxGroupMemory}
@@ -79,6 +80,9 @@ func (s *parquetSource) damage(err error) error {
 	if s.object.fault != nil {
 		return fmt.Errorf("read raw object %s: %w", s.key, s.object.fault)
 	}
+	if own := (*scratchError)(nil); errors.As(err, &own) {
+		return fmt.Errorf("read raw object %s: %w", s.key, err)
+	}
 	if unread := (*unreadError)(nil); errors.As(err, &unread) {
 		return &Failure{Code: CodeFormat, ObjectKey: s.key, Message: "the file is written in a way that is not read: " + err.Error(),
 			Expected: "Parquet as DMS writes it: " + unread.expected, Hint: "have the file written like that, or skip it"}
@@ -102,19 +106,26 @@ const (
 	bytesAtOnce = 16 << 20
 )
 
-func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) error {
+func (s *parquetSource) each(ctx context.Context, b *binding, bad *faults, do func(fileRow) error) (err error) {
 	if f := s.check(b); f != nil {
 		return f
 	}
+	defer func() { err = errors.Join(err, s.dir.remove()) }()
 	row := &valueRow{fields: s.fields}
 	groups := s.file.Metadata().RowGroups
 	for i, group := range s.file.RowGroups() {
 		if group.NumRows() == 0 {
 			continue // it may have no pages at all
 		}
-		size, err := s.guard.group(&groups[i], s.file.Schema().Fields())
+		size, wide, err := s.guard.group(&groups[i], s.file.Schema().Fields())
 		if err != nil {
 			return s.damage(err)
+		}
+		if wide {
+			if err := s.wide(ctx, group, row, do); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := s.group(ctx, group, min(max(bytesAtOnce/max(size, 1), 1), rowsAtOnce), row, do); err != nil {
 			return err
@@ -197,6 +208,43 @@ func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, atOnc
 			return s.damage(err)
 		}
 	}
+}
+
+// wide reads the rows of a row group whose columns are decoded one by one.
+func (s *parquetSource) wide(ctx context.Context, group parquet.RowGroup, row *valueRow, do func(fileRow) error) (err error) {
+	w, err := newWideGroup(s.dir, maxWideScratch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := s.layWide(ctx, w, group); err != nil {
+		return err
+	}
+	w.rewind()
+	for n := range group.NumRows() {
+		if n%rowsAtOnce == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if row.values, err = w.next(); err != nil {
+			return s.damage(err)
+		}
+		row.row++
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *parquetSource) layWide(ctx context.Context, w *wideGroup, group parquet.RowGroup) (err error) {
+	defer s.recoverDamage(&err)
+	if err := w.lay(ctx, group); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return s.damage(err)
+	}
+	return nil
 }
 
 // finish reads the object once more, for its hash.

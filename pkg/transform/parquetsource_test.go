@@ -349,7 +349,7 @@ func TestLongValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			object := &memReader{Reader: bytes.NewReader(buf.Bytes()), info: objects.Info{Key: parquetKey, Size: int64(buf.Len())}}
-			s, err := newParquetSource(object, Job{File: dms.File{Object: dms.Object{Key: parquetKey}}})
+			s, err := newParquetSource(object, Job{File: dms.File{Object: dms.Object{Key: parquetKey}}}, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}

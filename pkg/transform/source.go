@@ -50,7 +50,7 @@ func openSource(ctx context.Context, object objects.Reader, job Job, cfg Config)
 		return nil, f
 	}
 	if job.Table.DMS.Format == registry.FormatParquet {
-		return newParquetSource(object, job)
+		return newParquetSource(object, job, cfg.ScratchDir)
 	}
 	in, err := openInput(ctx, object, job.File.Object.Key)
 	if err != nil {
