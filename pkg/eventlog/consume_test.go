@@ -315,3 +315,22 @@ func TestNoCallWaitsForAServerThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// An event whose handler a crash has ended counts as unhandled, and comes again.
+func TestWhatWasNotHandledIsNotAcknowledged(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	publish(t, l, arrived(reports, 0))
+	crash := errors.New("crash")
+	err := l.Consume(t.Context(), fromIngest, func(context.Context, Record) error { return Permanent(crash) })
+	if !errors.Is(err, crash) {
+		t.Fatalf("ended with %v", err)
+	}
+	consumer, err := l.js.Consumer(t.Context(), l.cfg.Stream, ConsumerName(fromIngest.Service, l.partitions.Of(reports)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := consumer.CachedInfo(); info.AckFloor.Stream != 0 || info.Delivered.Stream != 1 {
+		t.Errorf("an event that was not handled counts as handled: acknowledged up to %d, delivered up to %d",
+			info.AckFloor.Stream, info.Delivered.Stream)
+	}
+}

@@ -249,6 +249,21 @@ func TestAStaleOutboxPublishesNothing(t *testing.T) {
 	}
 }
 
+// A process died after it had said its outbox, and before it cleared it.
+func TestAnOutboxThatWasSaidIsNotSaidAgain(t *testing.T) {
+	url := startServer(t)
+	for range 2 {
+		l := openLog(t, url, testConfig())
+		if err := l.Flush(t.Context(), reports, keeperName, outboxOf(1, 2)); err != nil {
+			t.Fatal(err)
+		}
+		windowPasses(t, l)
+		if n := len(collect(t, l, Filter{Service: keeperName})); n != 2 {
+			t.Errorf("an outbox of two events stands in the log as %d", n)
+		}
+	}
+}
+
 func TestAnOutboxThatCannotBe(t *testing.T) {
 	l := openLog(t, startServer(t), testConfig())
 	twice := append(outboxOf(1, 2), outboxOf(1, 1)...)
