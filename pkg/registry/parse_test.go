@@ -199,7 +199,7 @@ tables:
 `, []string{
 		`t:3: dms.delimiter: ";;" is no delimiter`, "t:5: dms.op_in_full_load: full loads cannot have", `t:8: rms.reports: flag: "X" is no flag`, "t:9: rms.reports: on_bad_row:",
 		"t:10: rms.reports: primary_key[0]: ID is a float", "t:10: rms.reports: primary_key[1]: name is none of the columns", "t:13: rms.reports: columns[1]: id is there twice (ID)",
-		"t:14: rms.reports: columns[2]: _Blotter_File: names that begin with _blotter_", "t:15: rms.Reports: name: rms.reports is registered already", `t:20: rms.other: path: "/x//y/" is no folder`,
+		"t:14: rms.reports: columns[2]: _Blotter_File: names that begin with _blotter_", "t:15: rms.Reports: name: another table has this name, rms.reports", `t:20: rms.other: path: "/x//y/" is no folder`,
 	}},
 	{"a table without a name or key", "database: rms\ntables:\n- columns: {id: bigint}\n", []string{"t:3: tables[0].primary_key: the primary key is missing", "t:3: name: the name is missing"}},
 	{"a column without a type", "database: rms\ntables:\n- name: t\n  primary_key: []\n  columns:\n  - {name: id}\n  - {type: int}\n", []string{"t:6: tables[0].columns[0]: a column has a name and a type", "t:7: tables[0].columns[1]: a column has a name and a type"}},

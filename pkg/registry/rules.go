@@ -259,7 +259,7 @@ func conflicts(tables []Table) []conflict {
 	for i, t := range tables {
 		fold := FoldName(t.ID.String())
 		if other, taken := names[fold]; taken {
-			report(i, "name", "%s is registered already (names compare without regard to case)", other)
+			report(i, "name", "another table has this name, %s (names compare without regard to case)", other)
 		}
 		names[fold] = t.ID
 		if other, taken := places[t.Location()]; taken {

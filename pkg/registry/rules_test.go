@@ -101,7 +101,7 @@ func TestCheckTogether(t *testing.T) {
 	elsewhere.ID.Table, elsewhere.Path, elsewhere.DMS.CDCPath = "x", "rms/x/", str("txn2/")
 	divided.ID.Table, divided.Path, divided.DMS.Delimiter = "x", "rms/x/", "|"
 	for name, bad := range map[string]Table{
-		"is registered already": sameName, "belongs to rms.reports": samePlace, "belongs to rms.x": onTxn, "belongs to rms.@txn": otherTxn,
+		"another table has this name": sameName, "belongs to rms.reports": samePlace, "belongs to rms.x": onTxn, "belongs to rms.@txn": otherTxn,
 		"one folder of transaction files": elsewhere, "with one delimiter": divided,
 	} {
 		err := CheckTogether([]Table{reports(), other, bad})

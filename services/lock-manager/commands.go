@@ -272,10 +272,10 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 	}
 	detail := s.Table.String() + " goes on"
 	if n := len(quarantined); n > 0 {
-		detail += fmt.Sprintf("; %d quarantined file(s): %s", n, c.Mode)
+		detail += fmt.Sprintf("; quarantined files: %d, %s", n, c.Mode)
 	}
 	if s.Deleted > 0 {
-		detail += fmt.Sprintf("; %d raw object(s) were deleted since it last ran", s.Deleted)
+		detail += fmt.Sprintf("; raw objects deleted since it last ran: %d", s.Deleted)
 	}
 	return append(events, &blotterv1.TableResumed{Reason: c.Reason}), detail, nil
 }

@@ -83,6 +83,10 @@ func (s *State) acceptMended(ref *blotterv1.FileRef, f *File) []proto.Message {
 	return events
 }
 
+// maxMendings bounds how often rows of one file are brought in: all are named in the
+// file's row of history, which has a limit in the control store.
+const maxMendings = 1000
+
 func (s *State) refusesMended(f *File) string {
 	o, known := s.Files[f.Mending.FileID]
 	switch {
@@ -96,6 +100,9 @@ func (s *State) refusesMended(f *File) string {
 		return "it names no rows"
 	case f.Mending.Rows.Both(f.Mending.Dropped) != "":
 		return "it mends rows that it drops"
+	}
+	if len(o.Mended) >= maxMendings {
+		return fmt.Sprintf("rows of the file were brought in %d times already, which is as often as is kept", len(o.Mended))
 	}
 	rows := f.Mending.Rows.With(f.Mending.Dropped)
 	all := rows

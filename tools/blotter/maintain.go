@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/lake"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -70,6 +71,9 @@ func (v *tableView) maintenance() string {
 	s := "no step yet"
 	if !m.At.IsZero() {
 		s = fmt.Sprintf("last step %s at %s", m.LastStep, longTime(m.At))
+		if m.LastStep == lake.MaintainNone {
+			s = "nothing was due at " + longTime(m.At)
+		}
 	}
 	if m.Publications > 0 {
 		s += fmt.Sprintf(", %s since", count(m.Publications, "publication"))

@@ -224,10 +224,10 @@ func pickRejected(files []*rejectedFile, id string) (*rejectedFile, error) {
 }
 
 func printRejectedFiles(out io.Writer, files []*rejectedFile) {
-	w := newTableWriter(out, 2, 3, 4, 5)
-	w.AppendHeader(table.Row{"file", "set aside", "open", "mended", "dropped", "published", "file id"})
+	w := newTableWriter(out, 2, 3, 4, 5, 6)
+	w.AppendHeader(table.Row{"file", "set aside", "open", "on its way", "mended", "dropped", "published", "file id"})
 	for _, f := range files {
-		w.AppendRow(table.Row{path.Base(f.Key), f.Rejected, f.open(), f.Mended.Len(), f.Dropped.Len(), shortTime(f.Ended, time.Now()), shortID(string(f.FileID))})
+		w.AppendRow(table.Row{path.Base(f.Key), f.Rejected, f.open(), f.Waiting.Len(), f.Mended.Len(), f.Dropped.Len(), shortTime(f.Ended, time.Now()), shortID(string(f.FileID))})
 	}
 	w.Render()
 }
@@ -266,6 +266,9 @@ func listRejectedRows(ctx context.Context, at site, id dms.TableID, f *rejectedF
 		w.AppendRow(table.Row{r.Row, r.State, r.Code, r.Column, expected})
 	}
 	w.Render()
+	if f.open() == 0 {
+		return nil // nothing is left to export
+	}
 	fmt.Fprintf(out, "the rows themselves: blotter rejected export '%s' --file %s -o rows.csv%s\n", id, shortID(string(f.FileID)), at.flags())
 	return nil
 }

@@ -192,7 +192,7 @@ func TestMendedRowsThatAreRefused(t *testing.T) {
 	s.must("rejected", "replay", "rms.reports", s.write("rows.csv", good), "--file", id, "--drop", "4-5", "--reason", "test")
 	s.settle()
 	_, err := s.blotter("rejected", "replay", "rms.reports", s.write("rows.csv", good), "--file", id)
-	if err == nil || !strings.Contains(err.Error(), "rows 3-5 were mended or dropped already") {
+	if err == nil || !strings.Contains(err.Error(), "row(s) 3-5: mended or dropped already") {
 		t.Errorf("rows a second time end with %v", err)
 	}
 }
@@ -306,7 +306,7 @@ func TestRejectedRowsOfAStoppedSystem(t *testing.T) {
 		t.Errorf("then %+v", f)
 	}
 	_, err := s.blotter("rejected", "replay", "rms.reports", "--file", id, "--drop", "4", "--reason", "another mind")
-	if err == nil || !strings.Contains(err.Error(), "rows 4 were mended or dropped already") {
+	if err == nil || !strings.Contains(err.Error(), "row(s) 4: mended or dropped already") {
 		t.Errorf("a row on its way is dropped: %v", err)
 	}
 }

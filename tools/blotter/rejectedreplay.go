@@ -127,7 +127,7 @@ func replayRejected(ctx context.Context, at site, table dms.TableID, o mendOptio
 	}
 	said := f.Mended.With(f.Dropped).With(f.Waiting)
 	if twice := m.rows.Set().With(dropped).Both(said); twice != "" {
-		return fmt.Errorf("rows %s were mended or dropped already; see `blotter rejected list '%s' --file %s%s`, and leave them out", twice, table, shortID(string(f.FileID)), at.flags())
+		return fmt.Errorf("row(s) %s: mended or dropped already, or on the way; see `blotter rejected list '%s' --file %s%s`, and leave them out", twice, table, shortID(string(f.FileID)), at.flags())
 	}
 	key, err := keepMended(ctx, at, path.Join(curator.RejectedFolder(table, f.FileID, h.Token), name+".jsonl"), m)
 	if err != nil {

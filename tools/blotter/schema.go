@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -21,6 +22,9 @@ import (
 type schemaView struct {
 	Table   dms.TableID          `json:"table"`
 	Schemas []lake.SchemaVersion `json:"schemas"`
+	// Registered are columns that the lake lacks, or has with a narrower type: it takes
+	// them on with the next file.
+	Registered []registry.Column `json:"registered,omitempty"`
 }
 
 func newTableSchema() *cobra.Command {
@@ -34,7 +38,8 @@ when (UTC), from which snapshot on, and which columns came or changed.
 A table takes on what the registration says, and what files bring: a column of a
 header that nobody registered (as text), a new column of a Parquet file (in the
 file's type), a wider type in a Parquet file. It does so in the commit that
-publishes the file. Columns never go: where files lack one, new rows have null.
+publishes the file; until then what was applied stands at the end. Columns never go:
+where files lack one, new rows have null.
 
   +  a column came        ~  a column became wider, or may be null now
   -  another engine dropped a column
@@ -51,6 +56,9 @@ snapshots have expired. It works on a running and on a stopped system.`,
 			}
 			v := schemaView{Table: id}
 			if v.Schemas, err = tableSchemas(cmd.Context(), siteOf(cmd), id); err != nil {
+				return err
+			}
+			if err := v.compare(cmd.Context(), siteOf(cmd)); err != nil {
 				return err
 			}
 			if asJSON {
@@ -79,6 +87,31 @@ func tableSchemas(ctx context.Context, at site, id dms.TableID) (list []lake.Sch
 	return list, err
 }
 
+// compare finds what is registered beyond what the current schema has.
+func (v *schemaView) compare(ctx context.Context, at site) (err error) {
+	store, err := readStore(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	spec, err := control.NewSpecs(store).Spec(ctx, v.Table, 0)
+	if err != nil {
+		return fmt.Errorf("read the registration of %s: %w", v.Table, err)
+	}
+	for _, s := range v.Schemas {
+		if !s.Current {
+			continue
+		}
+		is := registry.Table{Columns: s.Columns}
+		for _, c := range spec.Columns {
+			if old, known := is.Column(c.Name); !known || old.Type != c.Type && old.Type.PromotesTo(c.Type) {
+				v.Registered = append(v.Registered, c)
+			}
+		}
+	}
+	return nil
+}
+
 // print shows the current schema, then all of them.
 func (v schemaView) print(out io.Writer) error {
 	for _, s := range v.Schemas {
@@ -97,7 +130,11 @@ func (v schemaView) print(out io.Writer) error {
 			return fmt.Errorf("print the schemas: %w", err)
 		}
 	}
-	return nil
+	if len(v.Registered) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "\nregistered, and in the lake with the next file\n  %s\n", registry.ShowColumns(v.Registered))
+	return err
 }
 
 func printSchema(out io.Writer, s lake.SchemaVersion) error {

@@ -40,12 +40,13 @@ func (t Table) Ended() int64 { return t.Published + t.Split + t.Ignored + t.Skip
 type Tally struct {
 	mu     sync.Mutex
 	tables map[dms.TableID]*Table
-	files  map[dms.FileID]struct{} // published, so that a file folded in again counts once
+	staged map[dms.FileID]struct{} // of loads, so that a file that is read again counts once
+	ended  map[dms.FileID]struct{} // so that one that ends again does: folded in once more, or replaced
 }
 
 // New gives an empty tally.
 func New() *Tally {
-	return &Tally{tables: map[dms.TableID]*Table{}, files: map[dms.FileID]struct{}{}}
+	return &Tally{tables: map[dms.TableID]*Table{}, staged: map[dms.FileID]struct{}{}, ended: map[dms.FileID]struct{}{}}
 }
 
 // Add folds one event in.
@@ -67,11 +68,11 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 			row.Unnamed++
 		}
 	case *blotterv1.FileIgnored:
-		row.Ignored++
+		row.Ignored += once(t.ended, e.GetFileId())
 	case *blotterv1.FileStaged:
-		row.Staged++
+		row.Staged += once(t.staged, e.GetStaged().GetFileId())
 	case *blotterv1.TransactionSplit:
-		row.Split++
+		row.Split += once(t.ended, e.GetFile().GetFileId())
 	case *blotterv1.FileQuarantined:
 		row.Quarantined++
 	case *blotterv1.TablePaused:
@@ -82,8 +83,10 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	case *blotterv1.TableResumed:
 		row.Paused = ""
 	case *blotterv1.FileSkipped:
-		row.Skipped++
-	case *blotterv1.LoadOpened, *blotterv1.LoadReopened:
+		row.Skipped += once(t.ended, e.GetFileId())
+	case *blotterv1.LoadOpened:
+		row.Phase, row.Staged = "loading", 0
+	case *blotterv1.LoadReopened:
 		row.Phase = "loading"
 	case *blotterv1.LoadSealed:
 		row.Phase = "replacing"
@@ -100,16 +103,23 @@ func (t *Tally) published(row *Table, e *blotterv1.FilesPublished) {
 		row.Phase = "streaming"
 	}
 	for _, f := range e.GetFiles() {
-		id := dms.FileID(f.GetFileId())
-		if _, again := t.files[id]; again {
+		if once(t.ended, f.GetFileId()) == 0 {
 			continue
 		}
-		t.files[id] = struct{}{}
 		row.Published++
 		row.RowsIn += f.GetCounts().GetRowsRead()
 		row.Rejected += f.GetCounts().GetRejected()
 		row.Duplicates += f.GetCounts().GetDuplicatesDropped() + f.GetCounts().GetSuperseded()
 	}
+}
+
+// once counts a file that is not in the set yet, and puts it there.
+func once(set map[dms.FileID]struct{}, id string) int64 {
+	if _, again := set[dms.FileID(id)]; again {
+		return 0
+	}
+	set[dms.FileID(id)] = struct{}{}
+	return 1
 }
 
 // Tables gives a copy of all numbers, by table name.
