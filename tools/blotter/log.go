@@ -15,6 +15,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -58,7 +59,7 @@ service.`,
 	flags.StringVar(&o.event, "event", "", "only this event, such as FilesPublished")
 	flags.StringVar(&o.since, "since", "", "from this time on: 2h (ago), 2024-03-04, 2024-03-04T06:00:00Z")
 	flags.StringVar(&o.until, "until", "", "up to this time, in the same forms")
-	flags.StringVar(&o.file, "file", "", "only what belongs to this file: its id, or the beginning of it")
+	flags.StringVar(&o.file, "file", "", "only what belongs to this file, and to rows of it that were mended: its id, or the beginning of it")
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with what happens next, on a running system")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per event")
 	return cmd
@@ -125,7 +126,10 @@ func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out
 	if f.Follow && c.own {
 		return fmt.Errorf("nothing runs in %s, so nothing will happen; start it with `blotter up`, or leave --follow out", at.dir)
 	}
-	found := false
+	found, way := false, wayOf(o.file)
+	if o.file != "" { // an event that is not shown may tell of mended rows
+		f.Service, f.Event = "", ""
+	}
 	for r, err := range c.log.Read(ctx, f) {
 		if err != nil {
 			if f.Follow && ctx.Err() != nil {
@@ -133,7 +137,7 @@ func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out
 			}
 			return err
 		}
-		if o.file != "" && !concerns(r, o.file) {
+		if o.file != "" && (!way.has(r) || !o.says(r)) {
 			continue
 		}
 		found = true
@@ -145,6 +149,11 @@ func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out
 		return fmt.Errorf("the log holds no such event of table %s; see `blotter tables` for the tables that are known", f.Table)
 	}
 	return nil
+}
+
+// says reports whether the event is of the service and of the name that are asked for.
+func (o logOptions) says(r eventlog.Record) bool {
+	return (o.service == "" || o.service == r.Service) && (o.event == "" || o.event == eventlog.EventName(r.Envelope))
 }
 
 // printRecord prints one event; withTable unless all are of one table.
@@ -181,6 +190,24 @@ func recordLine(r eventlog.Record, withTable bool) string {
 	}
 	return strings.TrimRight(fmt.Sprintf("%s %6d %s%-18s %-17s %s",
 		r.Stored.UTC().Format("2006-01-02 15:04:05.000"), r.Seq, table, r.Service, name, says), " ")
+}
+
+// way is what happens to a file, and to rows of it that an operator mended: those
+// come in as files of their own.
+type way struct{ files []string } // the beginnings of their ids
+
+func wayOf(file string) *way { return &way{files: []string{file}} }
+
+// has reports whether an event belongs to the way. Events are asked in their order.
+func (w *way) has(r eventlog.Record) bool {
+	if !slices.ContainsFunc(w.files, func(file string) bool { return concerns(r, file) }) {
+		return false
+	}
+	id := r.Envelope.GetCorrelation()
+	if e, ok := r.Event.(*blotterv1.ObjectArrived); ok && e.GetMending() != nil && !slices.Contains(w.files, id) {
+		w.files = append(w.files, id)
+	}
+	return true
 }
 
 // concerns reports whether an event belongs to the file whose id begins so.

@@ -95,6 +95,9 @@ func TestRejectedRowsAreMended(t *testing.T) {
 	if !strings.Contains(out, "of "+id+", rows 3-4 mended, rows 5 dropped, no such report by ") || strings.Contains(out, "12.00") {
 		t.Errorf("the log of the file says\n%s", out)
 	}
+	if out := s.must("log", "rms.reports", "--file", id, "--event", "FilesPublished"); strings.Count(out, "FilesPublished") != 2 {
+		t.Errorf("the way of the file and of its mended rows ends with\n%s", out)
+	}
 	if _, err := s.blotter("rejected", "export", "rms.reports", "--file", id); err == nil || !strings.Contains(err.Error(), "no row of this file is open") {
 		t.Errorf("the export of no rows ends with %v", err)
 	}
