@@ -60,7 +60,7 @@ func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
 		}
 		answer, name, id = decide(spec, e), "file", e.GetFileId()
 	case *blotterv1.ListingCompleted:
-		answer = &blotterv1.ListingClassified{ListingId: e.GetListingId(), Complete: e.GetComplete()}
+		answer = &blotterv1.ListingClassified{ListingId: e.GetListingId(), Complete: e.GetComplete(), Cause: e.GetCause()}
 		name, id = "listing", e.GetListingId()
 	default:
 		return nil

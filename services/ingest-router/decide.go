@@ -28,15 +28,17 @@ type verdict struct {
 	table dms.TableID
 	name  string // name and parts name the event for the table
 	parts []string
-	event fileEvent
+	event proto.Message
 	state control.ObjectState // once the event is told
 	actor string              // who brought it about; empty: the service
 }
 
-// fileEvent is an event about one version of an object.
-type fileEvent interface {
-	proto.Message
-	GetFileId() string
+// file is the file that the event is about; empty if it is about none.
+func (v verdict) file() string {
+	if e, ok := v.event.(interface{ GetFileId() string }); ok {
+		return e.GetFileId()
+	}
+	return ""
 }
 
 // identify gives the identity of an object. Whether it is a load file counts

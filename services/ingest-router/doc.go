@@ -7,7 +7,11 @@
 // wants, by request (Replay, Dismiss);
 // TableRegistered and TransactionSplit of lock-manager. Out:
 // ObjectArrived, ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated,
-// ListingCompleted. What belongs to no table is told under the pseudo-table "_.raw".
+// ListingCompleted, ExecutionFailed, SourceTaskChanged. What belongs to no table is told
+// under the pseudo-table "_.raw".
+//
+// Entrypoint reads the ingress queue, and tells the workflows that wait how their files
+// ended: it follows the ends of files in the log of all services.
 //
 // A notification is read in the forms in which AWS sends it (ParseNotification);
 // what it says of an object is looked up in the bucket before it is believed.

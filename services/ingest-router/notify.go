@@ -63,21 +63,31 @@ func (s *Service) Notify(ctx context.Context, data []byte) (Notified, error) {
 
 // created offers the version of the object that a notice names.
 func (s *Service) created(ctx context.Context, n Notice) (id dms.FileID, detail string, fault, err error) {
+	object, detail, fault, err := s.find(ctx, n)
+	if fault != nil || err != nil {
+		return "", "", fault, err
+	}
+	id, err = s.Offer(ctx, object, FromEvent)
+	return id, detail, nil, err
+}
+
+// find looks up the version of an object that a notice of its creation names; a fault
+// is why it can never be told of.
+func (s *Service) find(ctx context.Context, n Notice) (o dms.Object, detail string, fault, err error) {
 	if fault := s.foreign(n); fault != nil {
-		return "", "", fault, nil
+		return o, "", fault, nil
 	}
 	info, err := s.version(ctx, n)
 	switch {
 	case errors.Is(err, objects.ErrNotFound), errors.Is(err, objects.ErrChanged), errors.Is(err, objects.ErrKey):
-		return "", "", fmt.Errorf("the bucket does not have it in this version, so nothing was told: %w", err), nil
+		return o, "", fmt.Errorf("the bucket does not have it in this version, so nothing was told: %w", err), nil
 	case err != nil:
-		return "", "", nil, err
+		return o, "", nil, err
 	}
 	if n.ETag != "" && n.ETag != info.ETag {
 		detail = "it was written again since the event, or has another kind of ETag: what is there now was told"
 	}
-	id, err = s.Offer(ctx, s.object(info), FromEvent)
-	return id, detail, nil, err
+	return s.object(info), detail, nil, nil
 }
 
 // version tells of the version that a notice names; without one, of what is there.

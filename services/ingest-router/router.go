@@ -77,7 +77,7 @@ func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
 // tell writes the row with the event it is about to say, and says it. Here the
 // trace of the file begins.
 func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (err error) {
-	file := v.event.GetFileId() // none of a deletion of which no version is known
+	file := v.file() // none of a deletion of which no version is known
 	ctx, end := telemetry.Start(telemetry.FileContext(ctx, file), ServiceName+" "+v.name)
 	defer func() { end(err) }()
 	after, err := s.deps.Log.Last(ctx)
@@ -104,7 +104,7 @@ func (s *Service) tell(ctx context.Context, row control.ObjectRow, v verdict) (e
 func (s *Service) envelope(v verdict, after uint64) (*blotterv1.Envelope, error) {
 	event := eventlog.Event{
 		Table: v.table, Service: ServiceName, ID: eventlog.ID(ServiceName, v.table, v.name, v.parts...),
-		Correlation: v.event.GetFileId(), Actor: cmp.Or(v.actor, ServiceName), Time: s.deps.Now(), Message: v.event, After: after,
+		Correlation: v.file(), Actor: cmp.Or(v.actor, ServiceName), Time: s.deps.Now(), Message: v.event, After: after,
 	}
 	return event.Envelope()
 }

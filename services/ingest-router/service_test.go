@@ -60,11 +60,16 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) register() {
 	b.t.Helper()
+	b.registerSpec(parsed(b.t, registration))
+}
+
+func parsed(t *testing.T, registration string) registry.Table {
+	t.Helper()
 	specs, err := registry.Parse([]byte(registration), "tables.yaml")
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.registerSpec(specs[0])
+	return specs[0]
 }
 
 func (b *bench) registerSpec(next registry.Table) {

@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -31,6 +32,7 @@ const (
 	pauseLate     = "late_load_file"
 	pauseDeadline = "deadline"
 	pauseDeleted  = "source_deleted"
+	pauseWorkflow = "execution_failed"
 )
 
 // deletedByRequest is the reason of an ObjectDeleted that no lifecycle rule
@@ -96,7 +98,7 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.decideClassified(e.GetFile()), nil
 	case *blotterv1.ListingClassified:
 		if e.GetComplete() && s.Load != nil && !s.Load.Sealed {
-			return s.seal(sealing{cause: "listing"}), nil
+			return s.seal(sealing{cause: cmp.Or(e.GetCause(), "listing")}), nil
 		}
 	case *blotterv1.FileTransformed:
 		return s.decideTransformed(e.GetStaged()), nil
@@ -118,6 +120,10 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.failMaintenance(e), nil
 	case *blotterv1.ObjectDeleted:
 		return s.decideDeleted(e), nil
+	case *blotterv1.ExecutionFailed:
+		return s.decideExecutionFailed(e), nil
+	case *blotterv1.SourceTaskChanged:
+		return s.decideTask(e), nil
 	}
 	return nil, nil
 }

@@ -5,7 +5,7 @@
 //
 // # Subjects
 //
-// In: ObjectDeleted of ingest-router; the events of classifier (FileClassified,
+// In: ObjectDeleted, ExecutionFailed and SourceTaskChanged of ingest-router; the events of classifier (FileClassified,
 // ListingClassified), of the two transformers (FileTransformed, TransformFailed)
 // and of curator (FilesPublished, PublishFailed, GrantFenced, TableMaintained,
 // MaintenanceFailed); operators' commands; the clock, as ticks. Out: every event

@@ -12,7 +12,7 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// maxAnswers bounds the commands that a state remembers.
+// maxAnswers bounds the commands and signals that a state remembers.
 const maxAnswers = 64
 
 // Evolve folds one lock-manager event into the state. It decides nothing: the
@@ -56,11 +56,10 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.evolvePaused(at, e)
 	case *blotterv1.DeletionNoted:
 		s.evolveDeleted(at, e)
+	case *blotterv1.SignalNoted:
+		s.answered(Answer{CommandID: e.GetSignalId(), Detail: e.GetDetail()})
 	case *blotterv1.TableResumed:
-		s.Pause, s.Deleted = nil, 0
-		if s.Load != nil {
-			s.Load.Expired = 0
-		}
+		s.evolveResumed()
 	case *blotterv1.FlagChanged:
 		s.Engine = e.GetEngine()
 	case *blotterv1.LoadOpened:
@@ -77,7 +76,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.LoadReopened:
 		s.evolveReopened(at)
 	case *blotterv1.CommandAnswered:
-		s.evolveAnswered(e)
+		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
 	}
 }
 
@@ -368,8 +367,15 @@ func (s *State) evolveReopened(at time.Time) {
 	}
 }
 
-func (s *State) evolveAnswered(e *blotterv1.CommandAnswered) {
-	s.Answered = append(s.Answered, Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
+func (s *State) evolveResumed() {
+	s.Pause, s.Deleted = nil, 0
+	if s.Load != nil {
+		s.Load.Expired = 0
+	}
+}
+
+func (s *State) answered(a Answer) {
+	s.Answered = append(s.Answered, a)
 	if over := len(s.Answered) - maxAnswers; over > 0 {
 		s.Answered = slices.Delete(s.Answered, 0, over)
 	}

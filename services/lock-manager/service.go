@@ -67,7 +67,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return s.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
 			Service: ServiceName,
 			From:    []string{"ingest-router", "classifier", "lambda-transformer", "glue-dispatcher", "curator"},
-			Only:    map[string][]string{"ingest-router": {"ObjectDeleted"}},
+			Only:    map[string][]string{"ingest-router": {"ObjectDeleted", "ExecutionFailed", "SourceTaskChanged"}},
 		}, s.handle)
 	})
 	group.Go(func() error { return s.watchClock(ctx) })

@@ -58,7 +58,7 @@ type State struct {
 	Maintenance   Maintenance  `json:"maintenance,omitzero"`
 	LastProcessed *FileEvent   `json:"last_processed,omitempty"`
 	LastFailed    *FileEvent   `json:"last_failed,omitempty"`
-	// Answered holds the newest commands, oldest first, so that a command sent
+	// Answered holds the newest commands and signals, oldest first, so that one sent
 	// twice is carried out once.
 	Answered []Answer `json:"answered,omitempty"`
 
@@ -169,9 +169,9 @@ type FileEvent struct {
 	Detail string     `json:"detail,omitempty"`
 }
 
-// Answer is a command that was carried out, and what it was told.
+// Answer is a command that was carried out, and what it was told; or a signal.
 type Answer struct {
-	CommandID string `json:"command_id"`
+	CommandID string `json:"command_id"` // or that of the signal
 	Detail    string `json:"detail"`
 }
 

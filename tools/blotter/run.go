@@ -122,7 +122,7 @@ Register tables with ` + "`blotter apply`" + `.
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  export BLOTTER_NATS=nats://nats:4222 BLOTTER_CONTROL=dynamodb://blotter BLOTTER_HOLD=sqs://blotter-hold-
   blotter run --roles lock-manager,classifier --dir /tmp/deciders
-  blotter run --roles ingest-router --raw s3://rms-raw/dms/ --failed s3://rms-lake/failed --dir /tmp/router`,
+  blotter run --roles ingest-router --raw s3://rms-raw/dms/ --failed s3://rms-lake/failed --ingress sqs://blotter-ingress --dir /tmp/router`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at := siteOf(cmd)
@@ -151,10 +151,10 @@ func rolesOf(names []string) []string {
 }
 
 // runRoles runs the roles of a process until it is told to stop. With ingest-router
-// among them it looks into the raw bucket, too.
+// among them it looks into the raw bucket, too, unless a queue tells of what is there.
 func runRoles(ctx context.Context, p *roles.Process) error {
 	var extra []lifecycle.Service
-	if p.IngestRouter != nil {
+	if p.IngestRouter != nil && !p.Told() {
 		extra = append(extra, lifecycle.Blocking(ingestrouter.ServiceName+" watch", p.Watch))
 	}
 	return p.Run(ctx, extra...)

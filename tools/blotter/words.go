@@ -89,6 +89,10 @@ func sayObject(event proto.Message) string {
 		return fmt.Sprintf("%s is a %s file", file(e.GetFile()), kind(e.GetFile().GetKind()))
 	case *blotterv1.FileRejected:
 		return parts(object(e.GetFileId(), e.GetObject()), e.GetReason(), e.GetDetail())
+	case *blotterv1.ExecutionFailed:
+		return parts(strings.TrimSpace(object(e.GetFileId(), e.GetObject())), e.GetStatus(), e.GetCode(), e.GetExecution())
+	case *blotterv1.SourceTaskChanged:
+		return parts(e.GetState(), e.GetEventId(), e.GetDetail())
 	case *blotterv1.ListingClassified:
 		return "listing " + e.GetListingId()
 	}
@@ -252,6 +256,8 @@ func sayTable(event proto.Message) string {
 		return parts(e.GetReason(), e.GetDetail())
 	case *blotterv1.DeletionNoted:
 		return parts(shortID(e.GetFileId()), e.GetObjectKey()+" was deleted")
+	case *blotterv1.SignalNoted:
+		return e.GetDetail()
 	case *blotterv1.TableResumed:
 		return e.GetReason()
 	case *blotterv1.FlagChanged:

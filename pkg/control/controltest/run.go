@@ -16,6 +16,7 @@ type Store interface {
 	control.Store
 	control.Objects
 	control.Restorer
+	control.Executions
 }
 
 // Run runs the suite. open gives an empty store each time it is called and
@@ -45,6 +46,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"ObjectRevisions", objectRevisions},
 		{"ObjectRace", objectRace},
 		{"ObjectsInOrder", objectsInOrder},
+		{"ExecutionRoundTrip", executionRoundTrip},
+		{"ExecutionRevisions", executionRevisions},
+		{"ExecutionsWaiting", executionsWaiting},
 	}
 	for _, s := range suite {
 		t.Run(s.name, func(t *testing.T) { s.test(t, open(t)) })

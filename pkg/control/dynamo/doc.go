@@ -12,6 +12,8 @@
 //	OUTBOX                <db> <table>            one for each table whose outbox is not empty
 //	OBJECT#<file_id>      OBJECT                  what ingest-router knows of an object
 //	OBJECTS#<state>       <arrival> <file_id>     the pending and the held objects, oldest first
+//	EXECUTION#<file_id>   EXECUTION               who waits for a file's end, and that end
+//	WAITING               <file_id>               the files for which somebody waits
 //
 // Versions and arrivals are padded, so that their texts compare as they do. All
 // reads are consistent. Lists of a table's files are its local indexes, which are

@@ -72,4 +72,16 @@ CREATE INDEX objects_state ON objects (state);
 ALTER TABLE objects ADD COLUMN part_of TEXT NOT NULL DEFAULT '';
 ALTER TABLE objects ADD COLUMN part_schema TEXT NOT NULL DEFAULT '';
 ALTER TABLE objects ADD COLUMN part_table TEXT NOT NULL DEFAULT '';
+`, `
+-- Who waits for the end of a file, and that end.
+CREATE TABLE executions (
+	file_id   TEXT PRIMARY KEY,
+	execution TEXT NOT NULL,
+	since     TEXT NOT NULL,
+	token     TEXT NOT NULL,
+	parts     TEXT NOT NULL,
+	ended     BLOB NOT NULL,
+	revision  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX executions_waiting ON executions (file_id) WHERE token != '';
 `}

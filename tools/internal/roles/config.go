@@ -13,6 +13,7 @@ import (
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
 	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lambdatransformer "github.com/openblotter/blotter/services/lambda-transformer"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Watch local.WatchConfig
 
 	Log         eventlog.Config
+	Entrypoint  ingestrouter.EntrypointConfig // where an ingress queue is
 	LockManager lockmanager.Config
 	Lambda      lambdatransformer.Config
 	Glue        gluedispatcher.Config
@@ -56,6 +58,7 @@ func DefaultConfig() Config {
 	return Config{
 		Watch:       local.DefaultWatchConfig(),
 		Log:         eventlog.EmbeddedConfig(),
+		Entrypoint:  ingestrouter.DefaultEntrypointConfig(),
 		LockManager: lockmanager.DefaultConfig(),
 		Lambda:      lambdatransformer.DefaultConfig(),
 		Glue:        gluedispatcher.DefaultConfig(),
@@ -66,7 +69,7 @@ func DefaultConfig() Config {
 
 // Validate reports all faults together.
 func (c Config) Validate() error {
-	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
+	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.Entrypoint.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("dir is empty; name the folder that everything is kept in"))
 	}

@@ -35,9 +35,12 @@ func Look(ctx context.Context, cfg Config, create bool) []Found {
 	for _, p := range PlaceList() {
 		uri := *p.Of(&cfg.Places)
 		f := Found{Name: p.Name, Said: uri != ""}
-		if p.Name == "nats" {
+		switch p.Name {
+		case "nats":
 			f.Where, f.State, f.Err = o.lookAtNATS(ctx)
-		} else {
+		case "ingress":
+			f.Where, f.State, f.Err = o.lookAtIngress(ctx)
+		default:
 			f.Where, f.State, f.Err = o.lookAt(ctx, p.Name, create)
 		}
 		all = append(all, f)
@@ -135,4 +138,15 @@ func (o *opener) lookAtNATS(ctx context.Context) (where, state string, err error
 		return where, "", err
 	}
 	return where, "holds the event log", nil
+}
+
+func (o *opener) lookAtIngress(ctx context.Context) (where, state string, err error) {
+	where = o.cfg.Places.Ingress
+	if where == "" {
+		return "none", "the raw bucket is looked into", nil
+	}
+	if _, _, err := o.entrance(ctx); err != nil {
+		return where, "", err
+	}
+	return where, "there", nil
 }

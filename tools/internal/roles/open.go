@@ -40,6 +40,7 @@ type Store interface {
 	control.Store
 	control.Objects
 	control.Restorer
+	control.Executions
 	Close() error
 }
 

@@ -24,6 +24,7 @@ type Places struct {
 	Hold    string `json:"hold,omitempty"`
 	Catalog string `json:"catalog,omitempty"`
 	NATS    string `json:"nats,omitempty"`
+	Ingress string `json:"ingress,omitempty"`
 }
 
 // Place describes one of the Places.
@@ -56,6 +57,8 @@ func PlaceList() []Place {
 			func(uri string) (address, error) { return parseAddress(uri, "a file") }, CatalogFile},
 		{"nats", "NATS server: nats://HOST[:PORT][,…]; by default one runs in the process", func(p *Places) *string { return &p.NATS },
 			parseNATS, "nats"},
+		{"ingress", "queue that tells of objects: sqs://QUEUE; by default the raw bucket is looked into", func(p *Places) *string { return &p.Ingress },
+			parseIngress, "ingress"},
 	}
 }
 
@@ -130,6 +133,18 @@ func parseAddress(uri, path string, schemes ...string) (address, error) {
 		return address{}, fmt.Errorf("%q: expected %s", uri, form.says)
 	}
 	return a, nil
+}
+
+// queueName is how a standard queue of SQS is named.
+var queueName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`)
+
+// parseIngress reads the name of a queue.
+func parseIngress(uri string) (address, error) {
+	name, ok := strings.CutPrefix(uri, schemeSQS+"://")
+	if !ok || !queueName.MatchString(name) {
+		return address{}, fmt.Errorf("%q: expected sqs://QUEUE, the name of a standard queue, of at most 80 letters, digits, hyphens and underscores", uri)
+	}
+	return address{scheme: schemeSQS, name: name}, nil
 }
 
 // parseNATS checks the addresses of servers. They may hold a password, which no error

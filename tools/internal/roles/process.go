@@ -12,9 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/holdqueue"
+	"github.com/openblotter/blotter/pkg/ingress"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/lifecycle"
@@ -54,12 +56,15 @@ type Process struct {
 	runner  jobs.Runner // of tables with flag L
 	// onLambda is of those whose table names a function; nil: there is no Lambda.
 	onLambda jobs.Remote
-	glue     jobs.Runner // of those with flag G
-	onGlue   jobs.Remote // … whose table names a job; nil: there is no Glue
-	url      string      // of the NATS server
-	nc       *nats.Conn
-	closers  []func() error
-	roles    []lifecycle.Service
+	// queue tells ingest-router of objects, and tasks wait for them; nil: it looks itself.
+	queue   ingress.Queue
+	tasks   callback.Tasks
+	glue    jobs.Runner // of those with flag G
+	onGlue  jobs.Remote // … whose table names a job; nil: there is no Glue
+	url     string      // of the NATS server
+	nc      *nats.Conn
+	closers []func() error
+	roles   []lifecycle.Service
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes
@@ -83,7 +88,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openIngress, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -286,7 +291,7 @@ func (p *Process) serve(f func(context.Context, *nats.Conn) error) func(context.
 	return func(ctx context.Context) error { return f(ctx, p.nc) }
 }
 
-// runBoth runs two loops of one service; the end of one ends the other.
+// runBoth runs the loops of one service; the end of one ends the others.
 func runBoth(ctx context.Context, loops ...func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, loop := range loops {

@@ -21,6 +21,7 @@ const (
 	needFailed
 	needHold
 	needLake
+	needIngress
 )
 
 // role is one service and how a process makes it; run blocks until ctx ends or
@@ -70,12 +71,22 @@ var table = []role{
 	{classifier.ServiceName, 0, func(p *Process) (func(context.Context) error, error) {
 		return classifier.New(classifier.Deps{Log: p.Log, Specs: p.Specs, Now: p.now}).Run, nil
 	}},
-	{ingestrouter.ServiceName, needRaw | needFailed, func(p *Process) (func(context.Context) error, error) {
+	{ingestrouter.ServiceName, needRaw | needFailed | needIngress, func(p *Process) (func(context.Context) error, error) {
 		s := ingestrouter.New(ingestrouter.Deps{
 			Log: p.Log, Objects: p.Store, Specs: p.Specs, Raw: p.Raw, Failed: p.Failed, Transform: p.cfg.Transform, Now: p.now, Logger: p.logger,
 		})
 		p.IngestRouter = s
-		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
+		loops := []func(context.Context) error{s.Run, p.serve(s.Serve)}
+		if p.queue != nil {
+			e, err := ingestrouter.NewEntrypoint(p.cfg.Entrypoint, s, ingestrouter.EntrypointDeps{
+				Queue: p.queue, Tasks: p.tasks, Executions: p.Store,
+			})
+			if err != nil {
+				return nil, err
+			}
+			loops = append(loops, e.Run)
+		}
+		return func(ctx context.Context) error { return runBoth(ctx, loops...) }, nil
 	}},
 }
 

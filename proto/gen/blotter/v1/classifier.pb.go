@@ -148,9 +148,11 @@ func (x *FileRejected) GetDetail() string {
 // ListingClassified: all files of the listing are classified; follows every
 // FileClassified of the objects that the listing told.
 type ListingClassified struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ListingId     string                 `protobuf:"bytes,1,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	Complete      bool                   `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ListingId string                 `protobuf:"bytes,1,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	Complete  bool                   `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
+	// As in ListingCompleted.
+	Cause         string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +201,13 @@ func (x *ListingClassified) GetComplete() bool {
 	return false
 }
 
+func (x *ListingClassified) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 var File_blotter_v1_classifier_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_classifier_proto_rawDesc = "" +
@@ -212,11 +221,12 @@ const file_blotter_v1_classifier_proto_rawDesc = "" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"N\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"d\n" +
 	"\x11ListingClassified\x12\x1d\n" +
 	"\n" +
 	"listing_id\x18\x01 \x01(\tR\tlistingId\x12\x1a\n" +
-	"\bcomplete\x18\x02 \x01(\bR\bcompleteB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05causeB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
 	file_blotter_v1_classifier_proto_rawDescOnce sync.Once

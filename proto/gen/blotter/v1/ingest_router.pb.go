@@ -9,6 +9,7 @@ package blotterv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -422,7 +423,10 @@ type ListingCompleted struct {
 	Objects   int64                  `protobuf:"varint,2,opt,name=objects,proto3" json:"objects,omitempty"`
 	Complete  bool                   `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why it was listed, in the operator's words; the envelope's actor is who asked.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What the listing was for: "dms_event" where a task of DMS had finished its full
+	// load; empty: an operator, or a program, asked for it.
+	Cause         string `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,12 +489,191 @@ func (x *ListingCompleted) GetReason() string {
 	return ""
 }
 
+func (x *ListingCompleted) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// ExecutionFailed: the workflow that waited for the end of a file ended by itself: it
+// failed, ran out of time or was stopped. Said once for each execution, and not where
+// the file had ended before.
+type ExecutionFailed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty if the object is not there any more.
+	FileId string     `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Object *ObjectRef `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// The name of the execution.
+	Execution string `protobuf:"bytes,3,opt,name=execution,proto3" json:"execution,omitempty"`
+	// "FAILED", "TIMED_OUT" or "ABORTED".
+	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// The workflow's own code of what is wrong, and its words.
+	Code          string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionFailed) Reset() {
+	*x = ExecutionFailed{}
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionFailed) ProtoMessage() {}
+
+func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
+func (*ExecutionFailed) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExecutionFailed) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *ExecutionFailed) GetObject() *ObjectRef {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *ExecutionFailed) GetExecution() string {
+	if x != nil {
+		return x.Execution
+	}
+	return ""
+}
+
+func (x *ExecutionFailed) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *ExecutionFailed) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ExecutionFailed) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// SourceTaskChanged: a task of DMS that writes files of the table told of itself. Said
+// once for each table and event.
+type SourceTaskChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ARN of the task, and DMS's own code of the event.
+	Task    string `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// "load_started", "load_finished", "started", "stopped", "failed" or "other".
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The words of DMS.
+	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceTaskChanged) Reset() {
+	*x = SourceTaskChanged{}
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceTaskChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceTaskChanged) ProtoMessage() {}
+
+func (x *SourceTaskChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_ingest_router_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceTaskChanged.ProtoReflect.Descriptor instead.
+func (*SourceTaskChanged) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_ingest_router_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SourceTaskChanged) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *SourceTaskChanged) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *SourceTaskChanged) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SourceTaskChanged) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SourceTaskChanged) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 var File_blotter_v1_ingest_router_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\n" +
 	"\x1eblotter/v1/ingest_router.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\"\xde\x01\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n" +
 	"\rObjectArrived\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
@@ -520,13 +703,27 @@ const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\x10DeliveryRepeated\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x1a\n" +
-	"\bdelivery\x18\x03 \x01(\x03R\bdelivery\"\x7f\n" +
+	"\bdelivery\x18\x03 \x01(\x03R\bdelivery\"\x95\x01\n" +
 	"\x10ListingCompleted\x12\x1d\n" +
 	"\n" +
 	"listing_id\x18\x01 \x01(\tR\tlistingId\x12\x18\n" +
 	"\aobjects\x18\x02 \x01(\x03R\aobjects\x12\x1a\n" +
 	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reasonB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\x05 \x01(\tR\x05cause\"\xbb\x01\n" +
+	"\x0fExecutionFailed\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
+	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x1c\n" +
+	"\texecution\x18\x03 \x01(\tR\texecution\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\"\xa0\x01\n" +
+	"\x11SourceTaskChanged\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
 	file_blotter_v1_ingest_router_proto_rawDescOnce sync.Once
@@ -540,33 +737,38 @@ func file_blotter_v1_ingest_router_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_ingest_router_proto_rawDescData
 }
 
-var file_blotter_v1_ingest_router_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_blotter_v1_ingest_router_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_blotter_v1_ingest_router_proto_goTypes = []any{
-	(*ObjectArrived)(nil),    // 0: blotter.v1.ObjectArrived
-	(*ObjectIgnored)(nil),    // 1: blotter.v1.ObjectIgnored
-	(*ObjectHeld)(nil),       // 2: blotter.v1.ObjectHeld
-	(*ObjectDeleted)(nil),    // 3: blotter.v1.ObjectDeleted
-	(*DeliveryRepeated)(nil), // 4: blotter.v1.DeliveryRepeated
-	(*ListingCompleted)(nil), // 5: blotter.v1.ListingCompleted
-	(*ObjectRef)(nil),        // 6: blotter.v1.ObjectRef
-	(*PartOf)(nil),           // 7: blotter.v1.PartOf
-	(*Mending)(nil),          // 8: blotter.v1.Mending
+	(*ObjectArrived)(nil),         // 0: blotter.v1.ObjectArrived
+	(*ObjectIgnored)(nil),         // 1: blotter.v1.ObjectIgnored
+	(*ObjectHeld)(nil),            // 2: blotter.v1.ObjectHeld
+	(*ObjectDeleted)(nil),         // 3: blotter.v1.ObjectDeleted
+	(*DeliveryRepeated)(nil),      // 4: blotter.v1.DeliveryRepeated
+	(*ListingCompleted)(nil),      // 5: blotter.v1.ListingCompleted
+	(*ExecutionFailed)(nil),       // 6: blotter.v1.ExecutionFailed
+	(*SourceTaskChanged)(nil),     // 7: blotter.v1.SourceTaskChanged
+	(*ObjectRef)(nil),             // 8: blotter.v1.ObjectRef
+	(*PartOf)(nil),                // 9: blotter.v1.PartOf
+	(*Mending)(nil),               // 10: blotter.v1.Mending
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_blotter_v1_ingest_router_proto_depIdxs = []int32{
-	6, // 0: blotter.v1.ObjectArrived.object:type_name -> blotter.v1.ObjectRef
-	7, // 1: blotter.v1.ObjectArrived.part:type_name -> blotter.v1.PartOf
-	8, // 2: blotter.v1.ObjectArrived.mending:type_name -> blotter.v1.Mending
-	6, // 3: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
-	7, // 4: blotter.v1.ObjectIgnored.part:type_name -> blotter.v1.PartOf
-	6, // 5: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
-	7, // 6: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
-	6, // 7: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
-	6, // 8: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	8,  // 0: blotter.v1.ObjectArrived.object:type_name -> blotter.v1.ObjectRef
+	9,  // 1: blotter.v1.ObjectArrived.part:type_name -> blotter.v1.PartOf
+	10, // 2: blotter.v1.ObjectArrived.mending:type_name -> blotter.v1.Mending
+	8,  // 3: blotter.v1.ObjectIgnored.object:type_name -> blotter.v1.ObjectRef
+	9,  // 4: blotter.v1.ObjectIgnored.part:type_name -> blotter.v1.PartOf
+	8,  // 5: blotter.v1.ObjectHeld.object:type_name -> blotter.v1.ObjectRef
+	9,  // 6: blotter.v1.ObjectHeld.part:type_name -> blotter.v1.PartOf
+	8,  // 7: blotter.v1.ObjectDeleted.object:type_name -> blotter.v1.ObjectRef
+	8,  // 8: blotter.v1.DeliveryRepeated.object:type_name -> blotter.v1.ObjectRef
+	8,  // 9: blotter.v1.ExecutionFailed.object:type_name -> blotter.v1.ObjectRef
+	11, // 10: blotter.v1.SourceTaskChanged.time:type_name -> google.protobuf.Timestamp
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_ingest_router_proto_init() }
@@ -581,7 +783,7 @@ func file_blotter_v1_ingest_router_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_ingest_router_proto_rawDesc), len(file_blotter_v1_ingest_router_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1157,7 +1157,8 @@ func (x *LockReleased) GetNext() *timestamppb.Timestamp {
 // TablePaused: nothing is granted until TableResumed. The flag reads P.
 type TablePaused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "failure", "operator", "late_load_file", "deadline" or "source_deleted".
+	// "failure", "operator", "late_load_file", "deadline", "source_deleted" or
+	// "execution_failed".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The file at fault, if one is: it is quarantined.
@@ -1289,6 +1290,60 @@ func (x *DeletionNoted) GetObjectKey() string {
 	return ""
 }
 
+// SignalNoted: the table knows of something that the outside told. Said once for each
+// signal; what follows from it comes behind it.
+type SignalNoted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SignalId      string                 `protobuf:"bytes,1,opt,name=signal_id,json=signalId,proto3" json:"signal_id,omitempty"`
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalNoted) Reset() {
+	*x = SignalNoted{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalNoted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalNoted) ProtoMessage() {}
+
+func (x *SignalNoted) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalNoted.ProtoReflect.Descriptor instead.
+func (*SignalNoted) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SignalNoted) GetSignalId() string {
+	if x != nil {
+		return x.SignalId
+	}
+	return ""
+}
+
+func (x *SignalNoted) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // TableResumed: grants go on.
 type TableResumed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1299,7 +1354,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1366,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1379,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1345,7 +1400,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1412,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1425,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1399,7 +1454,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1466,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1479,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1462,7 +1517,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1529,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1542,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1538,7 +1593,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1605,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1618,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1600,7 +1655,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1667,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1680,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1653,7 +1708,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1720,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1733,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1699,7 +1754,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1766,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1779,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1758,7 +1813,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1825,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1838,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1907,7 +1962,10 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"deletionId\x12\x17\n" +
 	"\afile_id\x18\x02 \x01(\tR\x06fileId\x12\x1d\n" +
 	"\n" +
-	"object_key\x18\x03 \x01(\tR\tobjectKey\"&\n" +
+	"object_key\x18\x03 \x01(\tR\tobjectKey\"B\n" +
+	"\vSignalNoted\x12\x1b\n" +
+	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"&\n" +
 	"\fTableResumed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"Q\n" +
 	"\vFlagChanged\x12*\n" +
@@ -1976,7 +2034,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -1998,43 +2056,44 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*LockReleased)(nil),          // 17: blotter.v1.LockReleased
 	(*TablePaused)(nil),           // 18: blotter.v1.TablePaused
 	(*DeletionNoted)(nil),         // 19: blotter.v1.DeletionNoted
-	(*TableResumed)(nil),          // 20: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 21: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 22: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 23: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 24: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 25: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 26: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 27: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 28: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 29: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 31: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 32: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 33: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 34: blotter.v1.PublishedFile
+	(*SignalNoted)(nil),           // 20: blotter.v1.SignalNoted
+	(*TableResumed)(nil),          // 21: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 22: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 23: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 24: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 25: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 26: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 27: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 28: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 29: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 30: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 32: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 33: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 34: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 35: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	29, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	30, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	29, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	30, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	31, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	30, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	31, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	32, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	29, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	31, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	29, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	32, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	30, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	33, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
-	34, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	30, // 15: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	29, // 16: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	33, // 17: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	30, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	32, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	30, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	33, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	31, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	34, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	35, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	31, // 15: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	30, // 16: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	34, // 17: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 18: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	30, // 19: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	31, // 19: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
 	20, // [20:20] is the sub-list for method output_type
 	20, // [20:20] is the sub-list for method input_type
 	20, // [20:20] is the sub-list for extension type_name
@@ -2054,7 +2113,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,5 @@
+// Package stepfunctions answers tasks of AWS Step Functions.
+//
+// Permissions: SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat on the state
+// machine.
+package stepfunctions
