@@ -1,8 +1,10 @@
 package eventlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -91,6 +93,7 @@ func TestThreeNodes(t *testing.T) {
 		return err == nil
 	})
 	wrongSequence(t, l)
+	t.Run("both codes", func(t *testing.T) { bothCodes(t, urls, cfg) })
 
 	var all tally
 	t.Run("outbox", func(t *testing.T) { runOutbox(t, urls, cfg, all.crasher(1, 40), 2, 40) })
@@ -110,6 +113,68 @@ func wrongSequence(t *testing.T, l *Log) {
 		t.Errorf("a wrong sequence is %v", err)
 	}
 	t.Logf("a wrong sequence on a replicated stream: %v", err)
+}
+
+// codes counts the publishes that came second, by the server's code.
+type codes struct {
+	slog.Handler
+	mu   sync.Mutex
+	seen map[int64]int
+}
+
+func (c *codes) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *codes) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == ConflictMessage {
+		r.Attrs(func(a slog.Attr) bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if a.Key == ConflictCode {
+				c.seen[a.Value.Int64()]++
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+func (c *codes) both() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[int64(jetstream.JSErrCodeStreamWrongLastSequence)] > 0 && c.seen[int64(jetstream.JSErrCodeStreamWrongLastSequenceConstant)] > 0
+}
+
+// bothCodes has processes publish on one chain at once until the server has refused by
+// either code: where what was expected is in the past, and where another publish is on
+// its way. Each of them looks again, and every event is there once.
+func bothCodes(t *testing.T, urls string, cfg Config) {
+	table := reports
+	table.Table = "contended"
+	met := &codes{Handler: slog.DiscardHandler, seen: map[int64]int{}}
+	var logs []*Log
+	for range 4 {
+		logs = append(logs, openLog(t, urls, cfg, WithLogger(slog.New(met))))
+	}
+	want := map[string]bool{}
+	const rounds = 500
+	for round := 0; round < rounds && !met.both(); round++ {
+		var wg sync.WaitGroup
+		for i, l := range logs {
+			e := arrived(table, len(logs)*round+i)
+			want[e.ID] = true
+			wg.Go(func() {
+				if _, err := l.PublishOnce(t.Context(), e); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if !met.both() {
+		t.Errorf("the server refused by the codes %v, not by both that mean a wrong sequence", met.seen)
+	}
+	t.Logf("refused by code: %v", met.seen)
+	checkOnce(t, logs[0], table, "ingest-router", want)
 }
 
 // loseServer has two processes publish the same events while one of the servers

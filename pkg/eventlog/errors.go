@@ -38,6 +38,22 @@ func IsPermanent(err error) bool {
 // the client library has no name for it.
 const codeIDInProcess jetstream.ErrorCode = 10158
 
+// What the log tells at debug level of each publish that came second, and the attribute
+// that holds the server's code for it, 0 if it had none: the event was there already.
+const (
+	ConflictMessage = "another writer was faster"
+	ConflictCode    = "code"
+)
+
+// code gives the code of the server's error, 0 if it is none of the server's.
+func code(err error) int {
+	var api jetstream.JetStreamError
+	if errors.As(err, &api) && api.APIError() != nil {
+		return int(api.APIError().ErrorCode)
+	}
+	return 0
+}
+
 // classify gives an error of a publish its class, here and nowhere else. A wrong
 // expected sequence has two codes: 10071, and 10164 on replicated streams.
 func classify(err error) error {

@@ -88,7 +88,11 @@ func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv
 	}
 	if err != nil {
 		c.stale = true
-		return 0, fmt.Errorf("publish event %s: %w", env.GetId(), denied(l.nc, classify(err)))
+		err = denied(l.nc, classify(err))
+		if errors.Is(err, ErrConflict) {
+			l.log.DebugContext(ctx, ConflictMessage, "chain", c.subject, ConflictCode, code(err))
+		}
+		return 0, fmt.Errorf("publish event %s: %w", env.GetId(), err)
 	}
 	if err := l.at(ctx, AfterPublish, env.GetId()); err != nil {
 		c.stale = true

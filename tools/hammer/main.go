@@ -3,6 +3,7 @@
 //
 //	go run ./tools/hammer                     # seeds 0 to 39
 //	go run ./tools/hammer -seeds 1 -from 17 -v -keep /tmp/17
+//	go run ./tools/hammer -processes -seeds 5 # roles and NATS servers are processes
 //
 // It ends with status 1 if anything does not hold.
 package main
@@ -33,7 +34,13 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var status int
+	if part, err := hammer.Part(ctx); !part {
+		status = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	} else if err != nil {
+		fmt.Fprintf(os.Stderr, "hammer: %v\n", err)
+		status = exitViolated
+	}
 	stop()
 	os.Exit(status)
 }
@@ -44,6 +51,8 @@ type options struct {
 	replicas       int
 	restarts       int
 	parallel       int
+	processes      bool
+	nodes          int
 	timeout        time.Duration
 	keep           string
 	steps, verbose bool
@@ -62,7 +71,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Uint64Var(&o.seeds, "seeds", 40, "how many seeds to play")
 	flags.IntVar(&o.tables, "tables", 0, "tables of a history; 0: one of each kind")
 	flags.IntVar(&o.files, "files", 0, "change files of each generation of a table; 0: as the seed says")
-	flags.IntVar(&o.replicas, "replicas", 0, "processes, each with all services; 0: as the seed says")
+	flags.BoolVar(&o.processes, "processes", false, "have the roles, in several replicas, and the NATS servers be processes that die by kill -9")
+	flags.IntVar(&o.nodes, "nodes", 0, "NATS servers with -processes: 1 or 3, of which the leader dies; 0: as the seed says")
+	flags.IntVar(&o.replicas, "replicas", 0, "replicas of all services; 0: as the seed says")
 	flags.IntVar(&o.restarts, "restarts", -1, "restarts of the NATS server, at most; -1: as the seed says")
 	flags.IntVar(&o.parallel, "parallel", 3, "how many histories are played at once")
 	flags.DurationVar(&o.timeout, "timeout", 3*time.Minute, "how long one history may take")
@@ -130,6 +141,12 @@ func (o options) seed(ctx context.Context, seed uint64) (report hammer.Report, e
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
 	cfg := hammer.DefaultConfig(seed)
+	if o.processes {
+		cfg = hammer.ManyProcesses(seed)
+	}
+	if o.nodes > 0 {
+		cfg.Nodes = o.nodes
+	}
 	cfg.Dir, cfg.Timeout = dir, o.timeout
 	if o.tables > 0 {
 		cfg.Tables = o.tables

@@ -21,6 +21,11 @@ type Config struct {
 	Replicas int // processes, each with all services
 	Restarts int // of the NATS server, at most
 	Stalls   int // of processes past their deadlines, at most
+	// Processes has each replica of a few roles be a process of its own, which dies by
+	// kill -9, and so do the NATS servers. The program must begin with Part.
+	Processes bool
+	// Nodes are the NATS servers: 1, or with Processes 3, of which the leader dies.
+	Nodes int
 	// Dir is where everything lies: empty and new.
 	Dir string
 	// Timeout bounds the run; one that has not settled by then is a violation.
@@ -49,9 +54,19 @@ type Rest struct {
 // to the caller.
 func DefaultConfig(seed uint64) Config {
 	return Config{
-		Seed: seed, Tables: len(kinds), Files: 4 + int(seed%3), Replicas: 1 + int(seed%3), Restarts: int(seed % 4), Stalls: 1 + int(seed%5),
+		Seed: seed, Nodes: 1, Tables: len(kinds), Files: 4 + int(seed%3), Replicas: 1 + int(seed%3), Restarts: int(seed % 4), Stalls: 1 + int(seed%5),
 		Timeout: 3 * time.Minute, Logger: slog.New(slog.DiscardHandler),
 	}
+}
+
+// ManyProcesses gives a run in which the roles, and the NATS servers, are processes.
+func ManyProcesses(seed uint64) Config {
+	c := DefaultConfig(seed)
+	c.Processes, c.Replicas, c.Restarts, c.Stalls = true, 2, 1+int(seed%2), 1+int(seed%3)
+	if seed%2 == 1 {
+		c.Nodes = 3
+	}
+	return c
 }
 
 // Validate reports all faults together.
@@ -65,6 +80,9 @@ func (c Config) Validate() error {
 	}
 	if c.Replicas < 1 || c.Restarts < 0 || c.Stalls < 0 || c.Timeout <= 0 {
 		errs = append(errs, errors.New("there must be a replica and a time limit; restarts and stalls are not negative"))
+	}
+	if c.Nodes != 1 && (c.Nodes != 3 || !c.Processes) {
+		errs = append(errs, errors.New("there are one or three NATS servers, three only as processes"))
 	}
 	if c.Dir == "" || c.Logger == nil {
 		errs = append(errs, errors.New("a folder and a logger are needed"))

@@ -1,9 +1,15 @@
 package hammer
 
 import (
+	"context"
 	"errors"
 	"hash/fnv"
+	"log/slog"
+	"maps"
+	"strconv"
 	"sync"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
 )
 
 // Fault is one way in which a step goes wrong.
@@ -30,8 +36,9 @@ type strike struct {
 	fault Fault
 }
 
-// plan decides where something goes wrong: at each step each way once, soon after
-// the step is first reached, then now and then. What it decides hangs on the seed,
+// plan decides where something goes wrong: of each step half of the ways once, soon after
+// the step is first reached, then all of them now and then. The other half are soon with
+// the seed beside it, so that two seeds have them all. What it decides hangs on the seed,
 // the step, its subject and how often this came to pass, not on who comes first.
 type plan struct {
 	seed   uint64
@@ -44,12 +51,36 @@ type plan struct {
 	asked   map[string]uint64
 	visits  map[string]int
 	strikes map[strike]int
+	codes   map[int]int // of publishes that came second, by the server's code
+
+	tell func(words ...string) // of each strike and conflict; nil: nobody is told
+	kill func()                // ends the process; nil: its services end in it
+	// ended tells before each strike whether another process has made peace; nil: none
+	// can.
+	ended func() bool
 }
 
 func newPlan(seed uint64, soon, rarely, stalls int) *plan {
 	return &plan{
 		seed: seed, soon: soon, rarely: rarely, stalls: stalls,
-		asked: map[string]uint64{}, visits: map[string]int{}, strikes: map[strike]int{},
+		asked: map[string]uint64{}, visits: map[string]int{}, strikes: map[strike]int{}, codes: map[int]int{},
+	}
+}
+
+// struck takes in what went wrong in another process.
+func (p *plan) struck(s strike) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strikes[s]++
+}
+
+// conflict takes in that a publish came second.
+func (p *plan) conflict(code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.codes[code]++
+	if p.tell != nil {
+		p.tell(toldConflict, strconv.Itoa(code))
 	}
 }
 
@@ -75,19 +106,30 @@ func (p *plan) draw(step, subject string, ways ...Fault) Fault {
 			continue
 		}
 		oneIn := uint64(p.rarely)
-		if p.strikes[strike{step, way}] == 0 {
+		if p.strikes[strike{step, way}] == 0 && p.chosen(step, way) {
 			oneIn = uint64(p.soon)
 		}
 		if hash(p.seed, place+" "+string(way), p.asked[place])%oneIn > 0 {
 			continue
 		}
+		if p.ended != nil && p.ended() {
+			p.peace = true
+			return None
+		}
 		p.strikes[strike{step, way}]++
 		if way == Stall {
 			p.stalls--
 		}
+		if p.tell != nil {
+			p.tell(toldStrike, step, string(way))
+		}
 		return way
 	}
 	return None
+}
+
+func (p *plan) chosen(step string, way Fault) bool {
+	return hash(p.seed/2, step+" "+string(way), 0)%2 == p.seed%2
 }
 
 func hash(seed uint64, place string, visit uint64) uint64 {
@@ -112,15 +154,33 @@ func (p *plan) end() {
 }
 
 // counts gives the strikes by step and way, and the visits by step.
-func (p *plan) counts() (visits map[string]int, strikes map[strike]int) {
+func (p *plan) counts() (visits map[string]int, strikes map[strike]int, codes map[int]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	visits, strikes = map[string]int{}, map[strike]int{}
-	for k, v := range p.visits {
-		visits[k] = v
+	return maps.Clone(p.visits), maps.Clone(p.strikes), maps.Clone(p.codes)
+}
+
+// conflicts hands on what is logged, and counts the publishes that came second.
+type conflicts struct {
+	slog.Handler
+	count func(code int)
+}
+
+// Enabled has everything come here.
+func (c conflicts) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle counts a record, and hands it on.
+func (c conflicts) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == eventlog.ConflictMessage {
+		r.Attrs(func(a slog.Attr) bool {
+			if a.Key == eventlog.ConflictCode {
+				c.count(int(a.Value.Int64()))
+			}
+			return true
+		})
 	}
-	for k, v := range p.strikes {
-		strikes[k] = v
+	if !c.Handler.Enabled(ctx, r.Level) {
+		return nil
 	}
-	return visits, strikes
+	return c.Handler.Handle(ctx, r)
 }

@@ -68,6 +68,9 @@ func newHistory(cfg Config) *history {
 	h := &history{rng: rand.New(rand.NewPCG(cfg.Seed, 4)), changes: cfg.Files, byKey: map[string][]*file{}}
 	for i := range cfg.Tables {
 		k := kinds[i%len(kinds)]
+		if i >= 2 && cfg.Tables < len(kinds) { // some of them: others with the next seed
+			k = kinds[2+(i+int(cfg.Seed%1000))%(len(kinds)-2)]
+		}
 		t := &hammered{kind: k, name: k.name, reopen: h.rng.IntN(2) == 0}
 		if i >= len(kinds) {
 			t.name = fmt.Sprintf("%s_%d", k.name, i)

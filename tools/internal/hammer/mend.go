@@ -63,8 +63,8 @@ func (w *world) mend() error {
 }
 
 func (w *world) bringIn(id dms.TableID, key string) error {
-	err := w.try("replay "+key, func(n *node) error {
-		answer, err := n.router.Replay(w.ctx, ingestrouter.ReplayRequest{Actor: actor, Reason: "hammer", Table: id.String(), Key: key})
+	err := w.try("replay "+key, func(d door) error {
+		answer, err := d.replay(w.ctx, ingestrouter.ReplayRequest{Actor: actor, Reason: "hammer", Table: id.String(), Key: key})
 		if answer.Refused != "" {
 			w.violate("%s: the mended rows are refused: %s %v", id, answer.Refused, answer.Faults)
 		}

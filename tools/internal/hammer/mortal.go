@@ -2,9 +2,11 @@ package hammer
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"sync"
 	"time"
 
@@ -37,18 +39,33 @@ func newMortal(p *plan, c *clock) *mortal {
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	shared *os.File // holds the offset, where several processes go by it
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var b [8]byte
+	if c.shared != nil {
+		if _, err := c.shared.ReadAt(b[:], 0); err == nil { // else nobody has moved it
+			c.offset = time.Duration(binary.LittleEndian.Uint64(b[:]))
+		}
+	}
 	return time.Now().UTC().Add(c.offset)
 }
 
-func (c *clock) jump(by time.Duration) {
+// jump moves the clock on; of several processes one does.
+func (c *clock) jump(by time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.offset += by
+	if c.shared == nil {
+		return nil
+	}
+	if _, err := c.shared.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(c.offset)), 0); err != nil {
+		return fmt.Errorf("move the clock: %w", err)
+	}
+	return nil
 }
 
 // before is what may go wrong before an effect; the error stands for it.
@@ -70,13 +87,16 @@ func (m *mortal) before(step, subject string, ways ...Fault) error {
 }
 
 func (m *mortal) die() error {
+	if m.plan.kill != nil {
+		m.plan.kill()
+	}
 	m.once.Do(func() { close(m.died) })
 	return errCrash
 }
 
 // stall stands still while the deadlines of all that runs pass and the others go on.
 func (m *mortal) stall() {
-	m.clock.jump(grantTimeout + time.Second)
+	_ = m.clock.jump(grantTimeout + time.Second) // its own, which no file holds
 	timer := time.NewTimer(stallFor)
 	defer timer.Stop()
 	select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -40,12 +41,14 @@ type site struct {
 
 // logConfig has a window for duplicates that is over before anything is
 // repeated, so that nothing can rest on it.
-func logConfig() eventlog.Config {
+func logConfig(of Config) eventlog.Config {
 	cfg := eventlog.EmbeddedConfig()
+	cfg.Replicas = max(of.Nodes, 1)
 	cfg.DuplicateWindow = 100 * time.Millisecond
 	cfg.AckWait = 300 * time.Millisecond
 	cfg.RetryMin = time.Millisecond
 	cfg.RetryMax = 20 * time.Millisecond
+	cfg.Partitions = 2 // each start of a process makes the consumers of all services for each
 	return cfg
 }
 
@@ -72,7 +75,8 @@ type node struct {
 	raw, staging, failed mortalBucket
 	runner               jobs.Runner
 
-	run     []func(context.Context) error
+	nc      *nats.Conn
+	run     map[string]func(context.Context) error // by role
 	closers []func() error
 }
 
@@ -88,8 +92,9 @@ func openNode(ctx context.Context, s *site, p *plan) (n *node, err error) {
 	if err != nil {
 		return n, err
 	}
+	n.nc = nc
 	n.closers = append(n.closers, func() error { nc.Close(); return nil })
-	if n.log, err = eventlog.Open(ctx, nc, logConfig(), eventlog.WithFaults(n.mortal), eventlog.WithLogger(s.cfg.Logger)); err != nil {
+	if n.log, err = eventlog.Open(ctx, nc, logConfig(s.cfg), eventlog.WithFaults(n.mortal), eventlog.WithLogger(slog.New(conflicts{s.cfg.Logger.Handler(), p.conflict}))); err != nil {
 		return n, err
 	}
 	store, err := controlsqlite.Open(ctx, filepath.Join(s.cfg.Dir, "control.db"))
@@ -107,7 +112,7 @@ func openNode(ctx context.Context, s *site, p *plan) (n *node, err error) {
 	if err := n.openBuckets(ctx); err != nil {
 		return n, err
 	}
-	return n, n.makeServices(nc)
+	return n, n.makeServices()
 }
 
 func (n *node) openBuckets(ctx context.Context) error {
@@ -158,9 +163,9 @@ type serviceLog interface {
 	gluedispatcher.Log
 }
 
-func (n *node) makeServices(nc *nats.Conn) error {
+func (n *node) makeServices() error {
 	var log serviceLog = n.log
-	if n.site.cfg.Replicas > 1 {
+	if n.site.cfg.Replicas > 1 || n.site.cfg.Processes {
 		log = sharing{n.log}
 	}
 	now, logger := n.clock.now, n.site.cfg.Logger
@@ -185,11 +190,15 @@ func (n *node) makeServices(nc *nats.Conn) error {
 	n.router = ingestrouter.New(ingestrouter.Deps{
 		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Failed: n.failed, Now: now, Logger: logger,
 	})
-	n.run = []func(context.Context) error{
-		curator.New(curator.Deps{Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger}).Run,
-		lambda.Run, glue.Run, n.locks.Run,
-		classifier.New(classifier.Deps{Log: log, Specs: specs, Now: now}).Run,
-		n.router.Run,
+	n.run = map[string]func(context.Context) error{
+		curator.ServiceName: curator.New(curator.Deps{
+			Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger,
+		}).Run,
+		lambdatransformer.ServiceName: lambda.Run,
+		gluedispatcher.ServiceName:    glue.Run,
+		lockmanager.ServiceName:       n.locks.Run,
+		classifier.ServiceName:        classifier.New(classifier.Deps{Log: log, Specs: specs, Now: now}).Run,
+		ingestrouter.ServiceName:      n.router.Run,
 	}
 	return nil
 }
@@ -231,10 +240,6 @@ func (n *node) close() error {
 		return fmt.Errorf("close a process: %w", err)
 	}
 	return nil
-}
-
-func (n *node) command(ctx context.Context, name string, r lockmanager.CommandRequest) (lockmanager.CommandReply, error) {
-	return n.locks.Execute(ctx, name, r)
 }
 
 var _ objects.Bucket = mortalBucket{}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,7 +17,8 @@ type Report struct {
 	Tables     int
 	Files      int // raw objects, each version
 	Deliveries int // of them, repeated ones included
-	Restarts   int // of the NATS server
+	Restarts   int // of a NATS server
+	Kills      int // of processes, whatever they were doing; deaths at a step are Faults
 	Exits      int // of processes that gave up by themselves after a fault
 	Took       time.Duration
 
@@ -25,6 +27,9 @@ type Report struct {
 	Faults map[Fault]int
 	Steps  map[string]map[Fault]int
 	Visits map[string]int
+
+	// Conflicts counts the publishes that came second, by the server's code.
+	Conflicts map[string]int
 
 	// Of the log: all events, and some of them by their reason.
 	Events  int
@@ -45,13 +50,16 @@ func newReport(cfg Config) Report {
 	return Report{
 		Seed: cfg.Seed, Replicas: cfg.Replicas, Tables: cfg.Tables,
 		Faults: map[Fault]int{}, Steps: map[string]map[Fault]int{}, Visits: map[string]int{},
-		Fences: map[string]int{}, Pauses: map[string]int{}, Ends: map[string]int{},
+		Conflicts: map[string]int{}, Fences: map[string]int{}, Pauses: map[string]int{}, Ends: map[string]int{},
 	}
 }
 
 // count takes in what a plan did.
 func (r *Report) count(p *plan) {
-	visits, strikes := p.counts()
+	visits, strikes, codes := p.counts()
+	for code, n := range codes {
+		r.Conflicts["code "+strconv.Itoa(code)] += n
+	}
 	maps.Copy(r.Visits, visits)
 	for s, n := range strikes {
 		r.Faults[s.fault] += n
@@ -76,12 +84,13 @@ func (r *Report) Add(o Report) {
 		to   *int
 		from int
 	}{
-		{&r.Tables, o.Tables}, {&r.Files, o.Files}, {&r.Deliveries, o.Deliveries}, {&r.Restarts, o.Restarts}, {&r.Exits, o.Exits},
+		{&r.Tables, o.Tables}, {&r.Files, o.Files}, {&r.Deliveries, o.Deliveries}, {&r.Restarts, o.Restarts}, {&r.Exits, o.Exits}, {&r.Kills, o.Kills},
 		{&r.Events, o.Events}, {&r.Commits, o.Commits}, {&r.Late, o.Late}, {&r.Snapshots, o.Snapshots},
 	} {
 		*n.to += n.from
 	}
 	sum(&r.Visits, o.Visits)
+	sum(&r.Conflicts, o.Conflicts)
 	sum(&r.Fences, o.Fences)
 	sum(&r.Pauses, o.Pauses)
 	sum(&r.Ends, o.Ends)
@@ -111,15 +120,17 @@ func (r Report) Line() string {
 	if n := len(r.Violations); n > 0 {
 		verdict = fmt.Sprintf("%d VIOLATIONS", n)
 	}
-	return fmt.Sprintf("seed %d: %d replicas, %d files, %d deliveries, %d events, %d commits; %s, %d restarts; %d fences; %s; %.1f s",
-		r.Seed, r.Replicas, r.Files, r.Deliveries, r.Events, r.Commits, counted(r.Faults), r.Restarts, total(r.Fences), verdict, r.Took.Seconds())
+	return fmt.Sprintf("seed %d: %d replicas, %d files, %d deliveries, %d events, %d commits; %s, %d kills, %d restarts; %d fences; %s; %.1f s",
+		r.Seed, r.Replicas, r.Files, r.Deliveries, r.Events, r.Commits, counted(r.Faults), r.Kills, r.Restarts, total(r.Fences), verdict, r.Took.Seconds())
 }
 
 // Write tells of all that was done and found.
 func (r Report) Write(w io.Writer) {
 	fmt.Fprintf(w, "%d tables, %d files, %d deliveries, %d events, %d commits, %d snapshots read back\n",
 		r.Tables, r.Files, r.Deliveries, r.Events, r.Commits, r.Snapshots)
-	fmt.Fprintf(w, "done to it:  %s; %d restarts of the NATS server; %d processes gave up after a fault\n", counted(r.Faults), r.Restarts, r.Exits)
+	fmt.Fprintf(w, "done to it:  %s; %d kills; %d restarts of NATS servers; %d processes gave up after a fault\n",
+		counted(r.Faults), r.Kills, r.Restarts, r.Exits)
+	fmt.Fprintf(w, "came second: %s\n", counted(r.Conflicts))
 	fmt.Fprintf(w, "late loads:  %d\n", r.Late)
 	fmt.Fprintf(w, "fences:      %s\n", counted(r.Fences))
 	fmt.Fprintf(w, "pauses:      %s\n", counted(r.Pauses))
@@ -132,7 +143,11 @@ func (r Report) Write(w io.Writer) {
 
 // WriteSteps tells what was done at which step.
 func (r Report) WriteSteps(w io.Writer) {
-	for _, step := range slices.Sorted(maps.Keys(r.Visits)) {
+	steps := maps.Clone(r.Visits)
+	for step := range r.Steps { // of processes whose visits nobody counts
+		steps[step] += 0
+	}
+	for _, step := range slices.Sorted(maps.Keys(steps)) {
 		fmt.Fprintf(w, "%7d visits  %-40s %s\n", r.Visits[step], step, counted(r.Steps[step]))
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/openblotter/blotter/pkg/dms"
-	"github.com/openblotter/blotter/pkg/natsserver"
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/registry"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
@@ -56,12 +56,18 @@ type world struct {
 	report  Report
 	told    sync.Mutex // guards what supervise writes to the report
 
-	server   *natsserver.Server
-	port     int
+	servers  servers
 	restarts int           // left
 	broken   atomic.Uint64 // grows at the beginning and at the end of a restart
 	nodes    []atomic.Pointer[node]
 	lives    sync.WaitGroup
+
+	// Where the roles are processes:
+	crew   *crew
+	nc     *nats.Conn
+	chaos  *rand.Rand
+	stalls int // left
+
 	ctx      context.Context
 	stop     context.CancelFunc
 	commands int
@@ -69,10 +75,16 @@ type world struct {
 
 func newWorld(ctx context.Context, cfg Config) (w *world, err error) {
 	soon := 1 + 3*int(cfg.Seed%2)
+	clock := &clock{}
+	if cfg.Processes {
+		if clock, err = openClock(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
 	w = &world{
-		site: &site{cfg: cfg, clock: &clock{}}, history: newHistory(cfg), plan: newPlan(cfg.Seed, soon, 400, cfg.Stalls),
+		site: &site{cfg: cfg, clock: clock}, history: newHistory(cfg), plan: newPlan(cfg.Seed, soon, 400, cfg.Stalls),
 		rng: rand.New(rand.NewPCG(cfg.Seed, 5)), report: newReport(cfg), restarts: cfg.Restarts,
-		nodes: make([]atomic.Pointer[node], cfg.Replicas),
+		nodes: make([]atomic.Pointer[node], cfg.Replicas), chaos: rand.New(rand.NewPCG(cfg.Seed, 6)), stalls: cfg.Stalls,
 	}
 	w.ctx, w.stop = context.WithTimeout(ctx, cfg.Timeout)
 	defer func() {
@@ -86,25 +98,47 @@ func newWorld(ctx context.Context, cfg Config) (w *world, err error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "raw"), 0o755); err != nil {
 		return w, fmt.Errorf("make the raw folder: %w", err)
 	}
-	if err := w.serve(0); err != nil {
+	if err := w.serve(); err != nil {
 		return w, err
 	}
-	u, err := url.Parse(w.server.URL())
-	if err != nil {
-		return w, fmt.Errorf("find the server's port: %w", err)
-	}
-	if w.port, err = strconv.Atoi(u.Port()); err != nil {
-		return w, fmt.Errorf("find the server's port: %w", err)
-	}
-	w.site.url = w.server.URL()
 	// Makes all files, which two processes at once cannot.
 	if err := w.look(func(*node) error { return nil }); err != nil {
 		return w, err
 	}
-	for r := range cfg.Replicas {
-		w.lives.Go(func() { w.supervise(r) })
+	return w, w.populate()
+}
+
+// serve starts the NATS servers.
+func (w *world) serve() (err error) {
+	if w.site.cfg.Processes {
+		w.servers, err = serveApart(w.ctx, w.site.cfg)
+	} else {
+		w.servers, err = serveEmbedded(w.ctx, w.site)
 	}
-	return w, nil
+	if err != nil {
+		w.servers = nil
+		return err
+	}
+	w.site.url = w.servers.url()
+	return nil
+}
+
+// populate starts the services.
+func (w *world) populate() (err error) {
+	if !w.site.cfg.Processes {
+		for r := range w.nodes {
+			w.lives.Go(func() { w.supervise(r) })
+		}
+		return nil
+	}
+	if w.nc, err = eventlog.Connect(w.site.url, "hammer", w.site.cfg.Logger); err != nil {
+		return err
+	}
+	w.crew = newCrew(w.site.cfg, w.site.url)
+	for at := range w.crew.workers {
+		w.lives.Go(func() { w.superviseWorker(at) })
+	}
+	return nil
 }
 
 // keepStacks writes down where everything stands that did not come to rest.
@@ -120,28 +154,25 @@ func (w *world) keepStacks() error {
 func (w *world) close() error {
 	w.stop()
 	w.lives.Wait()
-	if w.server != nil {
-		w.server.Close()
+	if w.nc != nil {
+		w.nc.Close()
+	}
+	if w.servers != nil {
+		w.servers.close()
+	}
+	if w.site.clock.shared != nil {
+		return w.site.clock.shared.Close()
 	}
 	return nil
 }
 
-func (w *world) serve(port int) error {
-	cfg := natsserver.DefaultConfig()
-	cfg.Dir, cfg.Port, cfg.SyncAlways = filepath.Join(w.site.cfg.Dir, "nats"), port, false // processes die here, machines do not
-	var err error
-	w.server, err = natsserver.Start(w.ctx, cfg, w.site.cfg.Logger)
-	return err
-}
-
-// restart has the NATS server end and come back under its address.
+// restart has a NATS server end and come back under its address.
 func (w *world) restart() error {
 	w.broken.Add(1)
 	defer w.broken.Add(1)
-	w.server.Close()
 	w.report.Restarts++
 	w.restarts--
-	return w.serve(w.port)
+	return w.servers.restart(w.ctx)
 }
 
 func (w *world) violate(format string, args ...any) {
@@ -176,10 +207,17 @@ func (w *world) supervise(replica int) {
 			w.violate("a process ended by itself: %v", err)
 			w.stop()
 		}
-		select { // as whatever runs processes would wait
-		case <-time.After(startAgain):
-		case <-w.ctx.Done():
-		}
+		wait(w.ctx, startAgain) // as whatever runs processes would
+	}
+}
+
+// wait waits for a while, unless ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -200,9 +238,13 @@ func (w *world) poll(every time.Duration, done func() (bool, error)) error {
 }
 
 // try has some process do something, again and again until it has succeeded.
-func (w *world) try(what string, do func(*node) error) error {
+func (w *world) try(what string, do func(door) error) error {
 	var last error
 	err := w.poll(2*time.Millisecond, func() (bool, error) {
+		if w.crew != nil {
+			last = do(natsDoor{w.nc})
+			return last == nil, nil
+		}
 		n := w.nodes[w.rng.IntN(len(w.nodes))].Load()
 		if n == nil {
 			return false, nil
@@ -223,8 +265,8 @@ func (w *world) command(name, table string, fill func(*lockmanager.CommandReques
 	if fill != nil {
 		fill(&r)
 	}
-	err = w.try(name+" "+table, func(n *node) error {
-		reply, err := n.command(w.ctx, name, r)
+	err = w.try(name+" "+table, func(d door) error {
+		reply, err := d.command(w.ctx, name, r)
 		refused = reply.Refused
 		return err
 	})
@@ -275,7 +317,9 @@ func (w *world) play() error {
 			}
 		}
 	}
-	w.plan.end()
+	if err := w.pacify(); err != nil {
+		return err
+	}
 	if err := w.calm(); err != nil {
 		return err
 	}
@@ -296,11 +340,10 @@ func (w *world) returns(f *file) bool {
 // replicas the end of a listing may overtake the files before it, so that it
 // seals nothing; calm gives a command for each load that is still open.
 func (w *world) seal(generation int) error {
-	err := w.try("list", func(n *node) error {
-		_, err := n.router.List(w.ctx, ingestrouter.ListRequest{
+	err := w.try("list", func(d door) error {
+		return d.list(w.ctx, ingestrouter.ListRequest{
 			ID: fmt.Sprintf("list-%d", generation), Actor: actor, Complete: w.site.cfg.Replicas == 1,
 		})
-		return err
 	})
 	if err != nil {
 		return err
@@ -324,30 +367,32 @@ func (w *world) deliver(files []*file) error {
 		}
 	}
 	w.rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	var group errgroup.Group
+	group.SetLimit(4) // at once, where replicas of ingest-router are processes
 	for _, f := range events {
 		if err := w.disturb(); err != nil {
-			return err
+			return errors.Join(err, group.Wait())
 		}
 		w.report.Deliveries++
-		err := w.try("offer "+f.key, func(n *node) error {
-			info, err := n.raw.Stat(w.ctx, f.key)
-			if err != nil {
-				return err
-			}
-			_, err = n.router.Offer(w.ctx, dms.Object{
-				Bucket: n.raw.Name(), Key: info.Key, ETag: info.ETag, Size: info.Size, LastModified: info.LastModified.UTC(),
-			}, ingestrouter.FromEvent)
-			return err
-		})
-		if err != nil {
+		offer := func() error {
+			return w.try("offer "+f.key, func(d door) error { return d.offer(w.ctx, f.key) })
+		}
+		if w.crew != nil {
+			group.Go(offer)
+		} else if err := offer(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return group.Wait()
 }
 
 // disturb has the server restart, or an operator act on any table, now and then.
 func (w *world) disturb() error {
+	if w.crew != nil {
+		if err := w.disturbCrew(); err != nil {
+			return err
+		}
+	}
 	table := w.specs[w.rng.IntN(len(w.specs))].ID.String()
 	switch n := w.rng.IntN(120); {
 	case n < 4 && w.restarts > 0:

@@ -1,12 +1,24 @@
 package hammer
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"testing"
 )
+
+func TestMain(m *testing.M) {
+	if part, err := Part(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	} else if part {
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // TestCrashesAtEveryStep plays two histories, with one process and with two that
 // race. Between them every step must have gone wrong in every way that is told of,
@@ -57,6 +69,29 @@ func TestCrashesAtEveryStep(t *testing.T) {
 	}
 	if sum.Restarts == 0 || sum.Late == 0 || sum.Commits == 0 || sum.Fences["deadline"]+sum.Fences["forced"] == 0 {
 		t.Errorf("%d restarts, %d late loads, %d commits, fences %v: the test shows little", sum.Restarts, sum.Late, sum.Commits, sum.Fences)
+	}
+}
+
+// TestManyProcesses plays a short history with roles and three NATS servers as
+// processes, and has all of that die. `.ci/run hammer` plays whole ones.
+func TestManyProcesses(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts some forty processes")
+	}
+	cfg := ManyProcesses(1)
+	cfg.Dir, cfg.Tables, cfg.Files = t.TempDir(), 3, 3
+	report, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range report.Violations {
+		t.Error(v)
+	}
+	t.Log(report.Line())
+	if cfg.Nodes != 3 || report.Faults[Death] == 0 || report.Kills == 0 || report.Commits == 0 || total(report.Conflicts) == 0 {
+		t.Errorf("%d servers, %v, %d kills, %d commits, conflicts %v: the test shows little",
+			cfg.Nodes, report.Faults, report.Kills, report.Commits, report.Conflicts)
 	}
 }
 
