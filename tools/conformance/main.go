@@ -58,6 +58,7 @@ func run(ctx context.Context, args []string, engines map[string]Engine, stdout, 
 	parallel := flags.Int("parallel", 2*runtime.NumCPU(), "run this many cases at once; they wait for the disk more than they work")
 	timeout := flags.Duration("timeout", 2*time.Minute, "the time that one order of one case may take")
 	keep := flags.String("keep", "", "keep what failing orders left below this folder")
+	keepAll := flags.Bool("keep-all", false, "with -keep: keep what passing orders left, too")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}
@@ -72,7 +73,10 @@ func run(ctx context.Context, args []string, engines map[string]Engine, stdout, 
 	if flags.NArg() == 0 {
 		return usage("name at least one folder with cases")
 	}
-	r := &runner{prepare: chosen.Prepare, factory: chosen.Open, orders: *orders, parallel: *parallel, timeout: *timeout, verbose: *verbose, keep: *keep, out: stdout}
+	r := &runner{prepare: chosen.Prepare, factory: chosen.Open, orders: *orders, parallel: *parallel, timeout: *timeout, verbose: *verbose, keep: *keep, keepAll: *keepAll, out: stdout}
+	if *keepAll && *keep == "" {
+		return usage("-keep-all goes with -keep, which names the folder")
+	}
 	if *only != "" {
 		var err error
 		if r.only, err = regexp.Compile(*only); err != nil {

@@ -27,6 +27,7 @@ type runner struct {
 	timeout  time.Duration  // for one order of one case
 	verbose  bool           // a line per order as well
 	keep     string         // a folder that keeps what failing orders left; empty: nothing is kept
+	keepAll  bool           // what passing orders left as well
 	out      io.Writer
 }
 
@@ -157,6 +158,9 @@ func (r *runner) runOrder(ctx context.Context, c *cases.Case, order []int, liste
 	defer func() {
 		if r.keep != "" && (err != nil || len(differences) > 0) {
 			differences = append(differences, "what it left lies in "+dir)
+			return
+		}
+		if r.keepAll {
 			return
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
