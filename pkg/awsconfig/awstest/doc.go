@@ -20,6 +20,11 @@
 //   - Lambda: a function's program is started for each invocation, and ends with it;
 //     its memory and time are not bounded. tools/internal/standin/lambda keeps
 //     sandboxes, and ends them at the timeout.
+//   - Step Functions: HeartbeatSeconds is not enforced, so that no execution retries or
+//     fails for a heartbeat that is missing; the status TIMED_OUT is never set.
+//   - EventBridge: nobody but its own services can send events of aws.*: those of DMS are
+//     put into the ingress queue as its rule would (tools/internal/onaws). Retries and
+//     dead letters of a rule are not tried.
 //   - It checks no signatures and no permissions: only a real account shows what a
 //     role may do.
 //   - Conflicts that take two writers inside of one request

@@ -23,7 +23,7 @@ import (
 
 const tables = `
 database: rms
-source: {prefix: dms/, schema: rms}
+source: {prefix: dms/, schema: rms, task: 'arn:aws:dms:us-east-1:123456789012:task:RMS'}
 dms: {header: true, op_column: Op, timestamp_column: null, change_seq_column: null, null: "NULL"}
 load: {quiet_period: 0s}
 tables:
@@ -39,31 +39,55 @@ type site struct {
 	log     *eventlog.Log
 	heard   uint64 // the last event of the log that was awaited
 	dir     string
+	url     string // of the NATS server
 	running map[string]*process
 }
 
 // newSite starts everything on places of AWS, and registers the tables.
 func newSite(t *testing.T) *site {
 	t.Helper()
+	s := prepare(t)
+	s.begin()
+	return s
+}
+
+// newSiteWithEntrypoint is newSite with the entrypoint of deploy/aws before it.
+func newSiteWithEntrypoint(t *testing.T) (*site, entrypoint) {
+	t.Helper()
+	s := prepare(t)
+	e := deployEntrypoint(t, s.raw)
+	s.env = append(s.env, "BLOTTER_INGRESS=sqs://"+e.name+"-ingress")
+	s.begin()
+	return s, e
+}
+
+// prepare makes the places of a site.
+func prepare(t *testing.T) *site {
+	t.Helper()
 	path := build(t, "tools/blotter")
-	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}}
-	other, url := awstest.Name(t), startNATS(t)
+	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}, url: startNATS(t)}
+	other := awstest.Name(t)
 	s.program = program{t: t, path: path, env: append(os.Environ(),
 		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+other+"/staging", "BLOTTER_FAILED=s3://"+other+"/failed",
 		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+other[len(other)-20:]+"-",
-		"BLOTTER_CATALOG="+filepath.Join(s.dir, "catalog.db"), "BLOTTER_NATS="+url, "BLOTTER_LOG_REPLICAS=1")}
+		"BLOTTER_CATALOG="+filepath.Join(s.dir, "catalog.db"), "BLOTTER_NATS="+s.url, "BLOTTER_LOG_REPLICAS=1")}
 	s.must("places", "--create")
+	return s
+}
+
+// begin starts the roles, and registers the tables.
+func (s *site) begin() {
+	s.t.Helper()
 	for _, role := range roles.Names() {
 		s.startRole(role)
 	}
-	s.openLog(url)
+	s.openLog(s.url)
 	file := filepath.Join(s.dir, "rms.yaml")
-	registration := strings.Replace(tables, "FUNCTION", createFunction(t), 1)
+	registration := strings.Replace(tables, "FUNCTION", createFunction(s.t), 1)
 	if err := os.WriteFile(file, []byte(registration), 0o644); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.must("apply", "-f", file)
-	return s
 }
 
 func (s *site) startRole(role string) { s.running[role] = s.start(role, filepath.Join(s.dir, role)) }

@@ -1,0 +1,182 @@
+package onaws
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// taskARN is the task of DMS that feeds the tables.
+const taskARN = "arn:aws:dms:us-east-1:123456789012:task:RMS"
+
+// entrypoint is what deploy/aws/entrypoint.yaml has made.
+type entrypoint struct {
+	name    string
+	queue   string // the URL
+	machine string
+}
+
+// deployEntrypoint has CloudFormation make the entrypoint of a raw bucket, and the
+// bucket tell EventBridge what happens in it.
+func deployEntrypoint(t *testing.T, raw string) entrypoint {
+	t.Helper()
+	template, err := os.ReadFile("../../../deploy/aws/entrypoint.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := awstest.Name(t)
+	e := entrypoint{name: name[len(name)-30:]}
+	client := cloudformation.NewFromConfig(awstest.Config(t))
+	parameter := func(key, value string) cfntypes.Parameter {
+		return cfntypes.Parameter{ParameterKey: &key, ParameterValue: &value}
+	}
+	_, err = client.CreateStack(t.Context(), &cloudformation.CreateStackInput{
+		StackName: &name, TemplateBody: aws.String(string(template)), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityIam},
+		Parameters: []cfntypes.Parameter{parameter("RawBucket", raw), parameter("RawPrefix", "dms/"), parameter("Name", e.name)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiter := cloudformation.NewStackCreateCompleteWaiter(client, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
+		o.MinDelay = 100 * time.Millisecond
+	})
+	out, err := waiter.WaitForOutput(t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}, commandTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range out.Stacks[0].Outputs {
+		switch aws.ToString(o.OutputKey) {
+		case "IngressUrl":
+			e.queue = aws.ToString(o.OutputValue)
+		case "Machine":
+			e.machine = aws.ToString(o.OutputValue)
+		}
+	}
+	_, err = awss3.NewFromConfig(awstest.Config(t), func(o *awss3.Options) { o.UsePathStyle = true }).PutBucketNotificationConfiguration(t.Context(),
+		&awss3.PutBucketNotificationConfigurationInput{Bucket: &raw, NotificationConfiguration: &s3types.NotificationConfiguration{
+			EventBridgeConfiguration: &s3types.EventBridgeConfiguration{},
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// execution waits until the execution of an object has one of the statuses, and gives it.
+func (s *site) execution(e entrypoint, key string, status sfntypes.ExecutionStatus) *sfn.DescribeExecutionOutput {
+	s.t.Helper()
+	client := sfn.NewFromConfig(awstest.Config(s.t))
+	ctx, cancel := context.WithTimeout(s.t.Context(), commandTimeout)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	said := "none"
+	for ctx.Err() == nil {
+		list, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &e.machine})
+		if err != nil {
+			break
+		}
+		for _, x := range list.Executions {
+			d, err := client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: x.ExecutionArn})
+			if err != nil || !strings.Contains(aws.ToString(d.Input), key) {
+				continue
+			}
+			if said = string(d.Status); d.Status == status {
+				return d
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	s.t.Fatalf("the execution of %s is %s, expected %s", key, said, status)
+	return nil
+}
+
+// succeeded waits until the execution of an object has succeeded with an outcome.
+func (s *site) succeeded(e entrypoint, key, outcome string) {
+	s.t.Helper()
+	var output struct {
+		Outcome string `json:"outcome"`
+	}
+	d := s.execution(e, key, sfntypes.ExecutionStatusSucceeded)
+	if err := json.Unmarshal([]byte(aws.ToString(d.Output)), &output); err != nil || output.Outcome != outcome {
+		s.t.Errorf("the execution of %s ended with %s, expected %s", key, aws.ToString(d.Output), outcome)
+	}
+}
+
+// task has DMS tell of its task.
+func (s *site) task(e entrypoint, kind, words string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"source":"aws.dms","detail-type":"DMS Replication Task State Change","time":%q,"resources":[%q],
+		"detail":{"eventType":%q,"detailMessage":%q}}`, time.Now().UTC().Format(time.RFC3339), taskARN, kind, words)
+	_, err := awssqs.NewFromConfig(awstest.Config(s.t)).SendMessage(s.t.Context(), &awssqs.SendMessageInput{QueueUrl: &e.queue, MessageBody: &body})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestWorkflow: an object is put, and its execution ends as its file does. A full load
+// between two words of DMS, with a change file held behind it; a broken file with another
+// behind it; an execution that is stopped.
+func TestWorkflow(t *testing.T) {
+	s, e := newSiteWithEntrypoint(t)
+	s.task(e, "REPLICATION_TASK_STARTED", "Replication task started, with flag = fresh start")
+	await(s, "rms.reports", func(e *blotterv1.LoadOpened) bool { return e.GetCause() == "dms_event" })
+	s.put("dms/rms/reports/20240705-000000000.csv", "Op,id,status\nU,1,closed\n")
+	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	s.execution(e, "20240705-000000000.csv", sfntypes.ExecutionStatusRunning)
+	s.put("dms/rms/reports/LOAD00000001.csv", "id,status\n1,open\n2,open\n")
+	await(s, "rms.reports", func(e *blotterv1.FileAccepted) bool {
+		return e.GetFile().GetKind() == blotterv1.FileKind_FILE_KIND_LOAD
+	})
+	s.task(e, "REPLICATION_TASK_STOPPED", "Stop Reason FULL_LOAD_ONLY_FINISHED")
+	await(s, "rms.reports", func(e *blotterv1.LoadSealed) bool { return e.GetCause() == "dms_event" })
+	s.published("rms.reports")
+	s.succeeded(e, "LOAD00000001.csv", "Published")
+	s.succeeded(e, "20240705-000000000.csv", "Published")
+	s.check("rms.reports", "1,closed", "2,open")
+	s.put("dms/rms/reports/", "")
+	s.succeeded(e, `reports/"`, "Ignored")
+
+	s.put("dms/rms/reports/20240706-000000000.csv", "Op,id,status\nU,one,closed\n")
+	d := s.execution(e, "20240706-000000000.csv", sfntypes.ExecutionStatusFailed)
+	if aws.ToString(d.Error) != "Blotter.Quarantined" || !strings.Contains(aws.ToString(d.Cause), "row 2; column id") {
+		t.Errorf("the execution of a broken file failed with %s: %s", aws.ToString(d.Error), aws.ToString(d.Cause))
+	}
+	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
+	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	s.must("resume", "rms.reports", "--retry", "--reason", "is it broken?")
+	await(s, "rms.reports", func(*blotterv1.FileQuarantined) bool { return true })
+	stopped := s.execution(e, "20240707-000000000.csv", sfntypes.ExecutionStatusRunning)
+	_, err := sfn.NewFromConfig(awstest.Config(t)).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: stopped.ExecutionArn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(s, "rms.reports", func(e *blotterv1.ExecutionFailed) bool {
+		return e.GetStatus() == "ABORTED" && e.GetExecution() == aws.ToString(stopped.ExecutionArn)
+	})
+	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
+	s.published("rms.reports")
+	s.check("rms.reports", "1,closed", "2,open", "4,open")
+	for role := range s.running {
+		s.running[role].end()
+	}
+}
