@@ -22,8 +22,10 @@ func Changes(prev *Table, next Table) []string {
 			said = append(said, fmt.Sprintf("column %s %s is new", c.Name, c.Type))
 		case was.Type != c.Type:
 			said = append(said, fmt.Sprintf("column %s is %s instead of %s", c.Name, c.Type, was.Type))
-		case was.Required != c.Required:
+		case was.Required && !c.Required:
 			said = append(said, fmt.Sprintf("column %s may be null", c.Name))
+		case !was.Required && c.Required:
+			said = append(said, fmt.Sprintf("column %s may not be null", c.Name))
 		}
 	}
 	for _, c := range prev.Columns {

@@ -21,6 +21,8 @@ func TestChanges(t *testing.T) {
 	for _, tt := range []struct{ was, is, want string }{
 		{"", "", ""},
 		{"fee: int", "fee: bigint", "column fee is long instead of int"},
+		{"fee: int", "fee: int not null", "column fee may not be null"},
+		{"id: int not null", "id: bigint not null", "column id is long instead of int"},
 		{"fee: int", "fee: int, note: text", "column note string is new"},
 		{"id: int not null, fee: int", "fee: int, id: int not null", ""},
 		{"fee: int", "price: int", "column price int is new; no longer registered: fee (what the table has of it stays"},

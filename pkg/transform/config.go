@@ -15,8 +15,8 @@ import (
 type Config struct {
 	// MemoryBytes bounds the rows that are held for sorting. Beyond it sorted runs
 	// go to scratch files. Decoding and encoding need some 50 MB on top (and of
-	// a Parquet file what the pages of one row group need, at most 256 MiB), and one
-	// row must fit. It does not change the output.
+	// a Parquet file what the pages of one row group need, at most 256 MiB; of a wider
+	// group one row, which has at most as much), and one row must fit. It does not change the output.
 	MemoryBytes int64
 	// ScratchDir is the folder for scratch files; empty is the system's. They are
 	// removed however a transform ends, except by a crash of the process.

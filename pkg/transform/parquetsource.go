@@ -212,7 +212,7 @@ func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, atOnc
 
 // wide reads the rows of a row group whose columns are decoded one by one.
 func (s *parquetSource) wide(ctx context.Context, group parquet.RowGroup, row *valueRow, do func(fileRow) error) (err error) {
-	w, err := newWideGroup(s.dir, maxWideScratch)
+	w, err := newWideGroup(s.dir, maxWideScratch, maxWideRow)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (s *parquetSource) wide(ctx context.Context, group parquet.RowGroup, row *v
 			return ctx.Err()
 		}
 		if row.values, err = w.next(); err != nil {
-			return s.damage(err)
+			return s.damage(fmt.Errorf("row %d: %w", row.row+1, err))
 		}
 		row.row++
 		if err := do(row); err != nil {

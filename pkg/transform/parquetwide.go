@@ -16,6 +16,8 @@ const (
 	// maxWideScratch bounds what the values of one wide row group may take on disk.
 	// It is less than the largest scratch space of a Lambda function.
 	maxWideScratch = 8 << 30
+	// maxWideRow bounds one row of it, which is held whole, and copied on its way.
+	maxWideRow = maxGroupMemory
 	// wideBuffers bounds the read buffers of all columns of a wide row group together.
 	wideBuffers = 16 << 20
 	// valuesAtOnce is how many values of one column are decoded at a time.
@@ -29,6 +31,7 @@ const (
 // decoded at a time; the file is removed by close.
 type wideGroup struct {
 	limit   int64 // bytes of scratch
+	longest int64 // bytes of a row
 	file    *os.File
 	size    int64
 	columns []wideColumn
@@ -45,7 +48,7 @@ type wideColumn struct {
 	r          *bufio.Reader
 }
 
-func newWideGroup(dir *scratch, limit int64) (*wideGroup, error) {
+func newWideGroup(dir *scratch, limit, longest int64) (*wideGroup, error) {
 	path, err := dir.file("wide")
 	if err != nil {
 		return nil, err
@@ -54,7 +57,7 @@ func newWideGroup(dir *scratch, limit int64) (*wideGroup, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create scratch file for a wide row group: %w", err)
 	}
-	return &wideGroup{limit: limit, file: f}, nil
+	return &wideGroup{limit: limit, longest: longest, file: f}, nil
 }
 
 func (w *wideGroup) close() error {
@@ -170,6 +173,9 @@ func (w *wideGroup) next() (parquet.Row, error) {
 		}
 		if w.null[i] = size == 0; !w.null[i] {
 			begin := len(w.arena)
+			if size-1 > uint64(w.longest-int64(begin)) {
+				return nil, &unreadError{what: fmt.Sprintf("the values of a row have more than %d MiB together", w.longest>>20), expected: "smaller rows"}
+			}
 			w.arena = append(w.arena, make([]byte, size-1)...)
 			if _, err := io.ReadFull(c.r, w.arena[begin:]); err != nil {
 				return nil, &scratchError{err}

@@ -148,7 +148,7 @@ func TestWideRowGroupEnds(t *testing.T) {
 // TestWideScratchIsBounded: a few bytes of a dictionary can stand for very many.
 func TestWideScratchIsBounded(t *testing.T) {
 	s := openParquetBytes(t, everyKind(t, 1, 300), maxGroupMemory)
-	w, err := newWideGroup(s.dir, 4<<10)
+	w, err := newWideGroup(s.dir, 4<<10, maxWideRow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +160,38 @@ func TestWideScratchIsBounded(t *testing.T) {
 		t.Errorf("it is told as %v", f)
 	}
 	if err := errors.Join(w.close(), s.dir.remove()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWideRowIsBounded: a row is held whole, so one that is too long is refused
+// before it is put together.
+func TestWideRowIsBounded(t *testing.T) {
+	s := openParquetBytes(t, everyKind(t, 1, 300), maxGroupMemory)
+	for longest, whole := range map[int64]bool{maxWideRow: true, 64: false} {
+		w, err := newWideGroup(s.dir, maxWideScratch, longest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.lay(t.Context(), s.file.RowGroups()[0]); err != nil {
+			t.Fatal(err)
+		}
+		w.rewind()
+		rows, unread := 0, (*unreadError)(nil)
+		for ; rows < 300 && err == nil; rows++ {
+			_, err = w.next()
+		}
+		if whole != (err == nil) || !whole && !errors.As(err, &unread) {
+			t.Errorf("at most %d bytes: %d rows, then %v", longest, rows, err)
+		}
+		if len(w.arena) > int(longest) {
+			t.Errorf("%d bytes are held, %d are allowed", len(w.arena), longest)
+		}
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.dir.remove(); err != nil {
 		t.Error(err)
 	}
 }

@@ -307,7 +307,8 @@ func (s *State) closeLoad(published bool) {
 		case published && f.Generation == 0 && slices.Contains(s.Load.Files, f.ID):
 			s.touch(f).Generation = s.Generation
 		case f.Generation == 0, !published && s.Load.Sealed && f.Generation == s.Load.Generation:
-			s.touch(f).Superseded = true
+			f = s.touch(f)
+			f.Superseded, f.Abandoned = true, !published
 		}
 	}
 	s.Load = nil

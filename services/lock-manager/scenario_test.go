@@ -307,7 +307,7 @@ func (sc *scenario) tell() {
 			on   bool
 			text string
 		}{
-			{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"},
+			{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"}, {f.Status == Skipped && s.InForce(f), " (a gap)"},
 			{len(f.Parts) > 0, fmt.Sprintf(" into %d parts", len(f.Parts))},
 		} {
 			if mark.on {

@@ -89,6 +89,8 @@ type File struct {
 	// Superseded: a load file of a generation that a newer one replaced unpublished,
 	// or mended rows of a file that was read anew or skipped.
 	Superseded bool `json:"superseded,omitempty"`
+	// Abandoned: an operator skipped it, and its load came to nothing.
+	Abandoned bool `json:"abandoned,omitempty"`
 	// Generation is the one that published the file, or went on without it.
 	Generation uint64               `json:"generation,omitempty"`
 	Token      uint64               `json:"token,omitempty"` // of its newest grant
@@ -245,10 +247,14 @@ func (s *State) Live(f *File) bool {
 }
 
 // InForce reports whether a file that was skipped is a gap in the table as it is: not
-// once a full load has replaced the generation that it belonged to.
+// once a full load has replaced the generation that it belonged to. What belongs to a
+// load that was abandoned is one until a load that began later is published.
 func (s *State) InForce(f *File) bool {
 	switch f.Kind {
 	case dms.KindLoad:
+		if f.Abandoned {
+			return s.Generation == 0 || f.Object.LastModified.After(s.FirstModified)
+		}
 		return !f.Superseded && (f.Generation == 0 || f.Generation == s.Generation)
 	case dms.KindChange:
 		return !s.replaced(f)

@@ -114,10 +114,11 @@ func viewTable(ctx context.Context, store control.Store, at site, id dms.TableID
 	}
 	v := viewState(s, at, limit)
 	v.findFolders(ctx)
-	if v.Gaps, err = filesIn(ctx, store, id, limit, lockmanager.Skipped); err != nil {
+	if v.Gaps, err = filesIn(ctx, store, id, maxListed, lockmanager.Skipped); err != nil {
 		return nil, err
 	}
 	v.Gaps = slices.DeleteFunc(v.Gaps, func(f *lockmanager.File) bool { return !s.InForce(f) })
+	v.Gaps = v.Gaps[:min(len(v.Gaps), limit)]
 	if v.failedSince, err = becameOf(ctx, store, id, s.LastFailed); err != nil {
 		return nil, err
 	}
