@@ -113,13 +113,14 @@ func second(t *testing.T, fset *token.FileSet, src []byte, f *ast.FuncDecl, g Gu
 func overlay(t *testing.T, guards []Guard) string {
 	t.Helper()
 	dir := t.TempDir()
-	replace := map[string]string{}
+	replace, written := map[string]string{}, 0
 	put := func(file string, content []byte) {
 		at, err := filepath.Abs(filepath.Join(root, filepath.FromSlash(file)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		instead := filepath.Join(dir, fmt.Sprintf("%d.go", len(replace)))
+		written++ // some files are put twice: the names must differ all the same
+		instead := filepath.Join(dir, fmt.Sprintf("%d.go", written))
 		if err := os.WriteFile(instead, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
