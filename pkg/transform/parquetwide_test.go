@@ -195,3 +195,25 @@ func TestWideRowIsBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// longerGroup claims a row more than its columns have.
+type longerGroup struct{ parquet.RowGroup }
+
+func (g longerGroup) NumRows() int64 { return g.RowGroup.NumRows() + 1 }
+
+// TestWideColumnOfAnotherLength: rows are put together by their numbers, so a column
+// with more or fewer values than the group has rows is damage.
+func TestWideColumnOfAnotherLength(t *testing.T) {
+	s := openParquetBytes(t, everyKind(t, 1, 300), maxGroupMemory)
+	w, err := newWideGroup(s.dir, maxWideScratch, maxWideRow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.lay(t.Context(), longerGroup{s.file.RowGroups()[0]})
+	if err == nil || !strings.Contains(err.Error(), "301 rows, column 1 of it 300 values") || !isFailure(s.damage(err)) {
+		t.Errorf("a column that is too short: %v", err)
+	}
+	if err := errors.Join(w.close(), s.dir.remove()); err != nil {
+		t.Error(err)
+	}
+}
