@@ -110,13 +110,13 @@ func (o options) play(ctx context.Context) (sum hammer.Report, err error) {
 	for seed := o.from; seed < o.from+o.seeds; seed++ {
 		group.Go(func() error {
 			report, err := o.seed(ctx, seed)
+			mu.Lock()
+			defer mu.Unlock()
+			sum.Add(report) // what broke off a history stands in it, too
 			if err != nil {
 				return fmt.Errorf("seed %d: %w", seed, err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
 			fmt.Fprintln(o.stdout, report.Line())
-			sum.Add(report)
 			return nil
 		})
 	}

@@ -35,10 +35,22 @@ type follower struct {
 	asked  time.Time // no run that others have announced was started later, as far as is known
 	told   map[string]bool
 	wait   time.Duration // before the next start
+	full   string        // why Glue last had no room for the announced run; empty: it has not said so
 }
 
-// follow does what next decides until there is an end.
+// follow does what next decides until there is an end. If that is the deadline while
+// Glue had no room, it is told that no run was started, and why.
 func (f *follower) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
+	staged, err := f.untilEnd(ctx)
+	if f.full != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = errors.Join(err, f.watch.Ended(context.WithoutCancel(ctx), jobs.RunEnd{
+			FileID: string(f.file), Token: f.job.Token, Attempt: f.announced, State: jobs.StateNotStarted, Code: f.full,
+		}))
+	}
+	return staged, err
+}
+
+func (f *follower) untilEnd(ctx context.Context) (*blotterv1.StagedFile, error) {
 	n, first, err := f.lastAnnounced(ctx)
 	if err != nil {
 		return nil, err
@@ -190,6 +202,7 @@ func (f *follower) start(ctx context.Context) error {
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	out, err := f.r.deps.API.StartJobRun(call, f.input(), once)
+	f.full = ""
 	if err == nil {
 		one := run{id: aws.ToString(out.JobRunId), stage: f.stage, attempt: f.announced,
 			state: types.JobRunStateStarting, started: started}
@@ -211,15 +224,10 @@ func (f *follower) start(ctx context.Context) error {
 }
 
 // noRoom waits for the next try. In the meantime another may have announced a run
-// of his own, which is then the one to look for. At the deadline it is told that
-// no run was started, and why.
+// of his own, which is then the one to look for.
 func (f *follower) noRoom(ctx context.Context, code string) error {
+	f.full = code
 	if err := f.backOff(ctx); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = errors.Join(err, f.watch.Ended(context.WithoutCancel(ctx), jobs.RunEnd{
-				FileID: string(f.file), Token: f.job.Token, Attempt: f.announced, State: jobs.StateNotStarted, Code: code,
-			}))
-		}
 		return err
 	}
 	n, _, err := f.lastAnnounced(ctx)
@@ -227,7 +235,7 @@ func (f *follower) noRoom(ctx context.Context, code string) error {
 		return err
 	}
 	if n > f.announced {
-		f.announced, f.mine, f.looked, f.settled, f.asked = n, false, false, false, f.r.deps.Now()
+		f.announced, f.mine, f.looked, f.settled, f.asked, f.full = n, false, false, false, f.r.deps.Now(), ""
 	}
 	return nil
 }

@@ -193,12 +193,35 @@ func TestNoRoomIsNoFailure(t *testing.T) {
 	}
 }
 
+// deadline is a context whose deadline is when a channel closes.
+type deadline struct {
+	context.Context
+	passed <-chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // TestNoRoomUntilTheDeadlineIsTold: with why, and as no failure of the file.
 func TestNoRoomUntilTheDeadlineIsTold(t *testing.T) {
 	b := newBench(t, impatient(), nil)
-	b.job.Deadline = time.Now().Add(300 * time.Millisecond)
 	b.server.Inject("StartJobRun", slices.Repeat([]gluetest.Fault{{Code: "ConcurrentRunsExceededException"}}, 10000)...)
-	_, err := b.follow(t.Context())
+	passed, ended := make(chan struct{}), make(chan error)
+	go func() {
+		_, err := b.follow(deadline{t.Context(), passed})
+		ended <- err
+	}()
+	eventually(t, func() bool { return b.server.Calls("StartJobRun") > 0 })
+	close(passed)
+	err := <-ended
 	var failure *transform.Failure
 	if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &failure) {
 		t.Fatalf("it ended with %v", err)

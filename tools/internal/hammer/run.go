@@ -40,10 +40,26 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		w.violate("the system did not come to rest within %s: %v", cfg.Timeout, err)
 		err = w.keepStacks()
 	}
+	if w.violated() && errors.Is(w.ctx.Err(), context.Canceled) && ctx.Err() == nil {
+		err = nil // it was broken off for what the report holds
+	}
 	err = errors.Join(err, w.close())
 	w.report.Took = time.Since(started)
 	w.report.count(w.plan)
 	return w.report, err
+}
+
+// health tells whether the NATS servers are what they should be: a process that ends by
+// itself while they are not ends rightly.
+type health struct {
+	unsettled atomic.Int64  // restarts from which the servers have not recovered yet
+	restarts  atomic.Uint64 // begun
+}
+
+// since gives a function that tells whether the servers were well from now on.
+func (h *health) since() (well func() bool) {
+	before, ill := h.restarts.Load(), h.unsettled.Load() > 0
+	return func() bool { return !ill && h.unsettled.Load() == 0 && h.restarts.Load() == before }
 }
 
 // world runs one history.
@@ -58,7 +74,7 @@ type world struct {
 
 	servers  servers
 	restarts int           // left
-	broken   atomic.Uint64 // grows at the beginning and at the end of a restart
+	health   health
 	nodes    []atomic.Pointer[node]
 	lives    sync.WaitGroup
 
@@ -168,17 +184,31 @@ func (w *world) close() error {
 
 // restart has a NATS server end and come back under its address.
 func (w *world) restart() error {
-	w.broken.Add(1)
-	defer w.broken.Add(1)
+	w.health.restarts.Add(1)
+	w.health.unsettled.Add(1)
 	w.report.Restarts++
 	w.restarts--
-	return w.servers.restart(w.ctx)
+	if err := w.servers.restart(w.ctx); err != nil {
+		return err
+	}
+	w.lives.Go(func() { // the history goes on while a cluster elects its leaders
+		if w.servers.settle(w.ctx) == nil {
+			w.health.unsettled.Add(-1)
+		}
+	})
+	return nil
 }
 
 func (w *world) violate(format string, args ...any) {
 	w.told.Lock()
 	defer w.told.Unlock()
 	w.report.Violations = append(w.report.Violations, fmt.Sprintf(format, args...))
+}
+
+func (w *world) violated() bool {
+	w.told.Lock()
+	defer w.told.Unlock()
+	return len(w.report.Violations) > 0
 }
 
 func (w *world) violateAll(found []string) {
@@ -191,7 +221,7 @@ func (w *world) violateAll(found []string) {
 // itself although nothing was done to it is a violation.
 func (w *world) supervise(replica int) {
 	for w.ctx.Err() == nil {
-		before := w.broken.Load()
+		well := w.health.since()
 		n, err := openNode(w.ctx, w.site, w.plan)
 		if err == nil {
 			w.nodes[replica].Store(n)
@@ -203,7 +233,7 @@ func (w *world) supervise(replica int) {
 		w.told.Lock()
 		w.report.Exits++
 		w.told.Unlock()
-		if !errors.Is(err, errInjected) && before%2 == 0 && w.broken.Load() == before {
+		if !errors.Is(err, errInjected) && well() {
 			w.violate("a process ended by itself: %v", err)
 			w.stop()
 		}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type servers interface {
 	// restart has one end and come back under its address: of several, the leader of
 	// the log, which dies by kill -9.
 	restart(ctx context.Context) error
+	// settle waits until they answer again as before a restart.
+	settle(ctx context.Context) error
 	close()
 }
 
@@ -69,6 +72,8 @@ func (e *embedded) restart(ctx context.Context) error {
 	e.server.Close()
 	return e.serve(ctx)
 }
+
+func (e *embedded) settle(context.Context) error { return nil } // it is ready once it has started
 
 func (e *embedded) close() {
 	if e.server != nil {
@@ -234,6 +239,50 @@ func leader(ctx context.Context, urls string) (string, error) {
 		wait(ctx, startAgain) // there is none just now
 	}
 	return "", ctx.Err()
+}
+
+// settle waits until the log and all its consumers have a leader, and the others have
+// caught up. Until then a process that starts can wait for an answer past its deadline.
+func (a *apart) settle(ctx context.Context) error {
+	nc, err := eventlog.Connect(a.url(), "hammer", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("look whether the log has settled: %w", err)
+	}
+	for ctx.Err() == nil {
+		if recovered(ctx, js) {
+			return nil
+		}
+		wait(ctx, startAgain)
+	}
+	return ctx.Err()
+}
+
+func recovered(ctx context.Context, js jetstream.JetStream) bool {
+	stream, err := js.Stream(ctx, logConfig(Config{}).Stream) // answered by the leader of all
+	if err != nil || !whole(stream.CachedInfo().Cluster) {
+		return false
+	}
+	consumers := stream.ListConsumers(ctx)
+	for consumer := range consumers.Info() {
+		if !whole(consumer.Cluster) {
+			return false
+		}
+	}
+	return consumers.Err() == nil
+}
+
+// whole reports whether a part of a cluster has a leader, whom all others follow; a
+// server alone is no cluster.
+func whole(c *jetstream.ClusterInfo) bool {
+	if c == nil {
+		return true
+	}
+	return c.Leader != "" && !slices.ContainsFunc(c.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current || p.Offline })
 }
 
 func (a *apart) close() {

@@ -137,7 +137,7 @@ func newCrew(cfg Config, url string) *crew {
 func (w *world) superviseWorker(at int) {
 	spec := w.crew.workers[at]
 	for life := 0; w.ctx.Err() == nil; life++ {
-		before := w.broken.Load()
+		well := w.health.since()
 		spec.Seed = hash(w.site.cfg.Seed, spec.Name, uint64(life))
 		injected, err := w.live(at, spec)
 		if err == nil || w.ctx.Err() != nil {
@@ -146,7 +146,7 @@ func (w *world) superviseWorker(at int) {
 		w.told.Lock()
 		w.report.Exits++
 		w.told.Unlock()
-		if !injected && before%2 == 0 && w.broken.Load() == before {
+		if !injected && well() {
 			w.violate("a process ended by itself: %s: %v", spec.Name, err)
 			w.stop()
 		}
