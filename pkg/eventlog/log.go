@@ -30,6 +30,7 @@ type Log struct {
 	faults     Faults
 	chains     *chains
 	existing   bool
+	archive    func(context.Context) (Archive, error) // nil: none
 	// handling is how long handlers took, by service, event and success.
 	handling metric.Float64Histogram
 }

@@ -27,7 +27,8 @@ type Filter struct {
 
 // Read yields the chosen events in the order of the log. It ends at what is the
 // log's end when it begins, or never if f.Follow is set; an error is yielded last.
-// Breaking off is fine at any place. It disturbs no consumer.
+// Breaking off is fine at any place. It disturbs no consumer. Where the stream was
+// trimmed it begins in the archive (see WithArchive); without one, where the stream does.
 func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: l.partitions.filters(f)}
 	switch {
@@ -40,12 +41,15 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 	}
 	return func(yield func(Record, error) bool) {
 		until := f.UntilSeq
+		first, last, err := l.Bounds(ctx)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		if !l.readTrimmed(ctx, f, first, yield) {
+			return
+		}
 		if !f.Follow {
-			last, err := l.Last(ctx)
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
 			if until == 0 || until > last {
 				until = last
 			}
@@ -62,7 +66,7 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 				continue
 			}
 			if !f.Until.IsZero() && m.stored.After(f.Until) {
-				return
+				break
 			}
 			if !f.wants(m.msg.Subject()) {
 				continue
@@ -71,6 +75,9 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 			if !yield(rec, err) || err != nil {
 				return
 			}
+		}
+		if err := l.stillFrom(ctx, first); err != nil {
+			yield(Record{}, err)
 		}
 	}
 }

@@ -48,43 +48,42 @@ func connect(ctx context.Context, at site, create bool, own ...string) (*client,
 		}
 	}
 	if url := at.places.NATS; url != "" {
-		nc, log, err := open(ctx, url, cfg.Log)
+		c, err := open(ctx, url, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("reach the system by --nats (BLOTTER_NATS): %w", err)
 		}
-		return &client{nc: nc, log: log, close: func() error { nc.Close(); return nil }}, nil
+		return c, nil
 	}
 	cfg.Roles = append([]string{}, own...)
 	p, err := roles.Open(ctx, cfg, newLogger(false))
 	if errors.Is(err, lifecycle.ErrFolderHeld) {
-		return dial(ctx, at.dir, err)
+		return dial(ctx, cfg, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	stop, _ := p.Start(context.WithoutCancel(ctx))
-	nc, log, err := open(ctx, p.URL(), cfg.Log)
+	c, err := open(ctx, p.URL(), cfg)
 	if err != nil {
 		return nil, errors.Join(err, stop(), p.Close())
 	}
-	return &client{nc: nc, log: log, own: true, close: func() error {
-		nc.Close()
-		return errors.Join(stop(), p.Close())
-	}}, nil
+	closeClient := c.close
+	c.own, c.close = true, func() error { return errors.Join(closeClient(), stop(), p.Close()) }
+	return c, nil
 }
 
-// dial connects to the process that holds dir.
-func dial(ctx context.Context, dir string, held error) (*client, error) {
+// dial connects to the process that holds the folder.
+func dial(ctx context.Context, cfg roles.Config, held error) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	for {
-		running, err := roles.ReadRunning(dir)
+		running, err := roles.ReadRunning(cfg.Dir)
 		if err == nil {
-			nc, log, err := open(ctx, running.URL, roles.DefaultConfig().Log)
+			c, err := open(ctx, running.URL, cfg)
 			if err != nil {
-				return nil, fmt.Errorf("reach the process %d that runs in %s: %w", running.PID, dir, err)
+				return nil, fmt.Errorf("reach the process %d that runs in %s: %w", running.PID, cfg.Dir, err)
 			}
-			return &client{nc: nc, log: log, close: func() error { nc.Close(); return nil }}, nil
+			return c, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -97,17 +96,22 @@ func dial(ctx context.Context, dir string, held error) (*client, error) {
 	}
 }
 
-func open(ctx context.Context, url string, cfg eventlog.Config) (*nats.Conn, *eventlog.Log, error) {
+// open connects to a server, and binds to the log there and its archive.
+func open(ctx context.Context, url string, cfg roles.Config) (*client, error) {
 	nc, err := eventlog.Connect(url, "blotter-cli", newLogger(false))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	log, err := eventlog.Open(ctx, nc, cfg, eventlog.Existing())
+	archived, closeArchive := roles.Archived(cfg)
+	log, err := eventlog.Open(ctx, nc, cfg.Log, eventlog.Existing(), archived)
 	if err != nil {
 		nc.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return nc, log, nil
+	return &client{nc: nc, log: log, close: func() error {
+		nc.Close()
+		return closeArchive()
+	}}, nil
 }
 
 // request asks a service and decodes its answer.

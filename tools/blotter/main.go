@@ -68,7 +68,7 @@ with a log of everything that happened.`,
 	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newHeld(), newRejected())
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
-	add("look", newTables(), table, newCat(), newLog(), newReplay(), newExplain(), newFsck(), newDecode())
+	add("look", newTables(), table, newCat(), newLog(), newReplay(), newExplain(), newFsck(), newAudit(), newDecode())
 	explainArgs(root)
 	return root
 }

@@ -64,7 +64,7 @@ func addPlaceFlags(flags *pflag.FlagSet, hidden bool) {
 // config is the configuration of a process of the site.
 func (at site) config() (roles.Config, error) {
 	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Places = at.dir, at.places
+	cfg.Dir, cfg.Places, cfg.AuditKeys = at.dir, at.places, roles.AuditKeysOf(os.Getenv)
 	if at.places.NATS != "" {
 		cfg.Log = eventlog.DefaultConfig()
 	}

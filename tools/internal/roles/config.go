@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
@@ -40,6 +41,9 @@ type Config struct {
 	Glue        gluedispatcher.Config
 	Transform   transform.Config
 	Lake        lake.Config
+	// Archive says when the log is archived, AuditKeys with which keys.
+	Archive   archive.Config
+	AuditKeys AuditKeys
 
 	// GlueRunner makes the runner for tables with flag G, between the raw, the
 	// staging and the failed folder, and the tables; nil: in this process, as for L.
@@ -64,12 +68,13 @@ func DefaultConfig() Config {
 		Glue:        gluedispatcher.DefaultConfig(),
 		Transform:   transform.DefaultConfig(),
 		Lake:        lake.DefaultConfig(),
+		Archive:     archive.DefaultConfig(),
 	}
 }
 
 // Validate reports all faults together.
 func (c Config) Validate() error {
-	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.Entrypoint.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate()}
+	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.Entrypoint.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate(), c.Archive.Validate()}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("dir is empty; name the folder that everything is kept in"))
 	}

@@ -27,6 +27,7 @@ const (
 	FailedDir   = "failed"     // quarantined objects and their reports
 	RawDir      = "raw"        // the raw folder where no other is named
 	LogDir      = "nats"       // the event log, where no other server keeps it
+	AuditDir    = "audit"      // the signed archive of the event log
 
 	holdFile = "hold.db" // the hold queue
 )

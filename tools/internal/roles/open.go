@@ -102,7 +102,7 @@ func (o *opener) bucket(ctx context.Context, name string, readOnly bool, options
 }
 
 // bucketNames are what buckets in folders are called.
-var bucketNames = map[string]string{"raw": "raw", "staging": "staging", "failed": "failed", "lake": "curated"}
+var bucketNames = map[string]string{"raw": "raw", "staging": "staging", "failed": "failed", "lake": "curated", "audit": "audit"}
 
 func (o *opener) onS3(ctx context.Context, a address, readOnly, versions bool) (*s3.Bucket, error) {
 	if _, err := o.toAWS(ctx); err != nil {

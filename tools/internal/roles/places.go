@@ -23,6 +23,7 @@ type Places struct {
 	Control string `json:"control,omitempty"`
 	Hold    string `json:"hold,omitempty"`
 	Catalog string `json:"catalog,omitempty"`
+	Audit   string `json:"audit,omitempty"`
 	NATS    string `json:"nats,omitempty"`
 	Ingress string `json:"ingress,omitempty"`
 }
@@ -55,6 +56,7 @@ func PlaceList() []Place {
 			func(uri string) (address, error) { return parseAddress(uri, "a file", schemeSQS) }, holdFile},
 		{"catalog", "Iceberg catalog: SQLite file", func(p *Places) *string { return &p.Catalog },
 			func(uri string) (address, error) { return parseAddress(uri, "a file") }, CatalogFile},
+		{"audit", "signed archive of the event log: " + orS3, func(p *Places) *string { return &p.Audit }, folder, AuditDir},
 		{"nats", "NATS server: nats://HOST[:PORT][,…]; by default one runs in the process", func(p *Places) *string { return &p.NATS },
 			parseNATS, "nats"},
 		{"ingress", "queue that tells of objects: sqs://QUEUE; by default the raw bucket is looked into", func(p *Places) *string { return &p.Ingress },

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -59,9 +60,10 @@ type Process struct {
 	// queue tells ingest-router of objects, and tasks wait for them; nil: it looks itself.
 	queue   ingress.Queue
 	tasks   callback.Tasks
-	glue    jobs.Runner // of those with flag G
-	onGlue  jobs.Remote // … whose table names a job; nil: there is no Glue
-	url     string      // of the NATS server
+	glue    jobs.Runner     // of those with flag G
+	onGlue  jobs.Remote     // … whose table names a job; nil: there is no Glue
+	keeper  *archive.Keeper // nil: the log is not archived here
+	url     string          // of the NATS server
 	nc      *nats.Conn
 	closers []func() error
 	roles   []lifecycle.Service
@@ -88,7 +90,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openIngress, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -191,7 +193,9 @@ func (p *Process) openLog(ctx context.Context) error {
 		return err
 	}
 	p.atClose(func() error { p.nc.Close(); return nil })
-	if p.Log, err = eventlog.Open(ctx, p.nc, p.cfg.Log, eventlog.WithLogger(p.logger)); err != nil {
+	archived, closeArchive := Archived(p.cfg)
+	p.atClose(closeArchive)
+	if p.Log, err = eventlog.Open(ctx, p.nc, p.cfg.Log, eventlog.WithLogger(p.logger), archived); err != nil {
 		return fmt.Errorf("open the event log: %w", err)
 	}
 	return nil

@@ -1,0 +1,229 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/objects"
+)
+
+// Verify says what an archive is held to.
+type Verify struct {
+	Bucket objects.Bucket
+	// Keys are believed, and nothing else is.
+	Keys Keys
+	// Kept are signed checkpoints that were kept elsewhere: the archive must extend
+	// each. Without one, an archive whose newest spans were taken away, checkpoints and
+	// all, is a shorter archive and nothing else.
+	Kept [][]byte
+	// Against is a log to compare with, as far as it reaches back; may be nil.
+	Against Source
+	// Progress is called after each span; may be nil.
+	Progress func(Checkpoint)
+}
+
+// Report is what an archive proved to be.
+type Report struct {
+	Origin string    `json:"origin"`
+	Spans  uint64    `json:"spans"`
+	Size   uint64    `json:"size"` // leaves: the last sequence
+	Events uint64    `json:"events"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	Newest time.Time `json:"newest,omitzero"`
+	// Gaps are sequences at which the log held nothing when it was archived.
+	Gaps uint64 `json:"gaps"`
+	// FirstGap is the first of them, 0 without any.
+	FirstGap uint64 `json:"first_gap,omitempty"`
+	// Compared counts the leaves that were compared with the log, Unarchived the events
+	// that the log has beyond the archive.
+	Compared   uint64 `json:"compared,omitempty"`
+	Unarchived uint64 `json:"unarchived,omitempty"`
+	// Unsigned is a file that a writer has left without signing it; no part of the
+	// archive yet. Empty if there is none.
+	Unsigned string `json:"unsigned,omitempty"`
+	// Checkpoint is the last one, signed, to be kept.
+	Checkpoint string `json:"checkpoint,omitempty"`
+
+	last *Checkpoint
+}
+
+// Run proves the archive from its first byte to its last: each checkpoint is signed by
+// one of the keys, each file has the hash that was signed, all leaves are there in their
+// order, and each checkpoint's tree extends the one before. It holds one span in memory
+// at a time. The error is *Wrong for what is not as it was signed, naming the object and
+// the sequence; *LogDiffers if the log is not what was archived; any other if it could
+// not look.
+func (v Verify) Run(ctx context.Context) (*Report, error) { return v.run(ctx, nil) }
+
+// run has each be told of every leaf; each may be nil.
+func (v Verify) run(ctx context.Context, each func(Leaf) error) (*Report, error) {
+	r := &Report{}
+	kept, err := v.kept()
+	if err != nil {
+		return r, err
+	}
+	if err := v.objects(ctx, r); err != nil {
+		return r, err
+	}
+	w := &walker{store: store{v.Bucket, v.Keys}, tree: newTree()}
+	if v.Against != nil {
+		if w.live, err = newCursor(ctx, v.Against); err != nil {
+			return r, err
+		}
+		defer w.live.close()
+	}
+	w.leaf = func(l Leaf, _ row, _ []byte) error {
+		r.note(l, w.live)
+		if each != nil {
+			if err := each(l); err != nil {
+				return err
+			}
+		}
+		return holdTo(kept, w.tree, r)
+	}
+	w.span = func(c Checkpoint, signed []byte) error {
+		r.Checkpoint = string(signed)
+		if v.Progress != nil {
+			v.Progress(c)
+		}
+		return nil
+	}
+	for n := range r.Spans {
+		if r.last, err = w.step(ctx, n, r.last); err != nil {
+			return r, err
+		}
+		r.Origin = r.last.Origin
+	}
+	return r, v.end(r, kept, w.live)
+}
+
+func (r *Report) note(l Leaf, live *cursor) {
+	r.Size = l.Seq
+	if live != nil {
+		r.Compared = live.given
+	}
+	if l.Gap {
+		if r.Gaps++; r.FirstGap == 0 {
+			r.FirstGap = l.Seq
+		}
+		return
+	}
+	r.Events++
+	if r.Oldest.IsZero() || l.Stored.Before(r.Oldest) {
+		r.Oldest = l.Stored
+	}
+	if l.Stored.After(r.Newest) {
+		r.Newest = l.Stored
+	}
+}
+
+func (v Verify) kept() ([]Checkpoint, error) {
+	var out []Checkpoint
+	for i, signed := range v.Kept {
+		c, err := OpenKept(signed, v.Keys)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint %d of those that were kept: %w", i+1, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// holdTo compares the tree with the kept checkpoints of its size.
+func holdTo(kept []Checkpoint, t *tree, r *Report) error {
+	for _, c := range kept {
+		if c.Size != t.size() {
+			continue
+		}
+		root, err := t.root()
+		if err != nil {
+			return fmt.Errorf("the root of the tree: %w", err)
+		}
+		if !bytes.Equal(root, c.Root[:]) {
+			return wrong("", r.Size, "the checkpoint that was kept, of %d events, has another root: the events before it were signed anew", c.Size)
+		}
+	}
+	return nil
+}
+
+// end compares the end of the archive with what is known of it from elsewhere.
+func (v Verify) end(r *Report, kept []Checkpoint, live *cursor) error {
+	for _, c := range kept {
+		if c.Size > r.Size {
+			return wrong("", r.Size+1, "it ends at sequence %d, the checkpoint that was kept at %d: what was archived last was taken away", r.Size, c.Size)
+		}
+		if c.Origin != r.Origin {
+			return wrong("", 0, "it is of the log %q, the checkpoint that was kept of %q", r.Origin, c.Origin)
+		}
+	}
+	switch {
+	case live == nil:
+	case live.last < r.Size:
+		return &LogDiffers{Seq: live.last + 1, What: fmt.Sprintf("it ends there, %d events were archived", r.Size)}
+	default:
+		r.Unarchived = live.last - r.Size
+	}
+	return nil
+}
+
+// objects looks at what objects the archive has: numbers without gaps, and nothing
+// beside them. It counts the spans.
+func (v Verify) objects(ctx context.Context, r *Report) error {
+	var spans, checkpoints uint64
+	for info, err := range v.Bucket.List(ctx, "") {
+		if err != nil {
+			return fmt.Errorf("list the archive: %w", err)
+		}
+		switch key := info.Key; {
+		case key == keyOfCheckpoint(checkpoints):
+			checkpoints++
+		case key == keyOfSpan(spans):
+			spans++
+		case strings.HasPrefix(key, publishedKeys):
+			if err := v.published(ctx, key); err != nil {
+				return err
+			}
+		case strings.HasPrefix(key, checkpointsPrefix):
+			return wrong(keyOfCheckpoint(checkpoints), 0, "it is missing; the next object there is %s", key)
+		case strings.HasPrefix(key, spansPrefix):
+			return wrong(keyOfSpan(spans), 0, "it is missing; the next object there is %s", key)
+		default:
+			return wrong(key, 0, "no writer has written it")
+		}
+	}
+	switch {
+	case spans < checkpoints:
+		return wrong(keyOfSpan(spans), 0, "it is missing, though its checkpoint is there")
+	case spans > checkpoints+1:
+		return wrong(keyOfCheckpoint(checkpoints), 0, "it is missing, though %d spans are there", spans)
+	case spans == checkpoints+1:
+		r.Unsigned = keyOfSpan(checkpoints)
+	}
+	r.Spans = checkpoints
+	if checkpoints == 0 {
+		return ErrEmpty
+	}
+	return nil
+}
+
+// ErrEmpty: there is no archive at the place.
+var ErrEmpty = errors.New("there is no archive: nothing was written yet, or this is not its place")
+
+// published holds a key that lies in the archive to those that are believed: the tools
+// that only look take what they find there.
+func (v Verify) published(ctx context.Context, key string) error {
+	b, err := (store{v.Bucket, v.Keys}).get(ctx, key, maxCheckpoint)
+	if err != nil {
+		return err
+	}
+	for _, text := range v.Keys.texts {
+		if string(b) == text+"\n" {
+			return nil
+		}
+	}
+	return wrong(key, 0, "it is not one of the verifier keys that were given (those who look at the archive without a key of their own would believe it)")
+}

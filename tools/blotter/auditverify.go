@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openblotter/blotter/pkg/archive"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+type auditVerifyOptions struct {
+	keys    []string
+	kept    []string
+	keep    string
+	against bool
+	json    bool
+}
+
+func newAuditVerify() *cobra.Command {
+	var o auditVerifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that nothing in the archive was changed, left out or reordered",
+		Long: `Prove from the archive alone that nothing in it was changed, left out or reordered: every
+checkpoint is signed with the key, every file has the hash that was signed, every event
+gives its leaf, and the leaves of all sequences from 1 on give the signed roots, each
+tree extending the one before. What is wrong is named: the object, and the first
+sequence, where that can be told.
+
+An archive whose newest spans were taken away together with their checkpoints is a
+shorter archive, and nothing in it shows that. Keep checkpoints elsewhere (--keep), and
+have later archives held to them (--checkpoint): each must extend every one. --against
+also compares each archived event with the log, as far as it reaches back.
+
+It needs no system, only the place of --audit and the key; it holds one span in memory.
+The exit code is 0 if all is proven, 3 if something is wrong, and 1 if it could not look.`,
+		Example: `  blotter audit verify --audit s3://rms-audit --key verifier.txt
+  blotter audit verify --checkpoint kept-2024-03-04 --keep kept-2024-03-11
+  blotter audit verify --against`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runAuditVerify(cmd.Context(), siteOf(cmd), o, cmd.OutOrStdout())
+		},
+	}
+	addKeyFlag(cmd, &o.keys)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.kept, "checkpoint", nil, "file with a checkpoint that was kept: the archive must extend it; once for each")
+	flags.StringVar(&o.keep, "keep", "", "write the last checkpoint to this file, if all is proven")
+	flags.BoolVar(&o.against, "against", false, "compare with the log of the system, too")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// verified is what `audit verify --json` prints.
+type verified struct {
+	*archive.Report
+	Proven  bool    `json:"proven"`
+	Wrong   string  `json:"wrong,omitempty"`
+	Object  string  `json:"object,omitempty"`
+	Seq     uint64  `json:"sequence,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.Writer) (err error) {
+	cfg, err := at.config()
+	if err != nil {
+		return err
+	}
+	v, closer, err := openVerify(ctx, at, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	began := time.Now()
+	report, err := v.Run(ctx)
+	says := verified{Report: report, Proven: err == nil, Seconds: time.Since(began).Seconds()}
+	var bad *archive.Wrong
+	var differs *archive.LogDiffers
+	switch {
+	case errors.As(err, &bad):
+		says.Wrong, says.Object, says.Seq = err.Error(), bad.Object, bad.Seq
+	case errors.As(err, &differs):
+		says.Wrong, says.Seq = err.Error(), differs.Seq
+	case err != nil:
+		return err
+	case o.keep != "":
+		if err := keepFile(o.keep, []byte(report.Checkpoint)); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		err = printJSON(out, says)
+	} else {
+		printVerified(out, says, o.against)
+		err = nil
+	}
+	if err == nil && !says.Proven {
+		err = errUnsettled
+	}
+	return err
+}
+
+// openVerify opens what is verified and what it is held to.
+func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOptions) (v archive.Verify, _ func() error, err error) {
+	var closers []func() error
+	closer := func() error {
+		var errs []error
+		for _, c := range closers {
+			errs = append(errs, c())
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closer())
+		}
+	}()
+	if v.Keys, err = keysOf(cfg, o.keys); err != nil {
+		return v, nil, err
+	}
+	if v.Kept, err = readKept(o.kept); err != nil {
+		return v, nil, err
+	}
+	bucket, closeBucket, err := roles.OpenAudit(ctx, cfg, true)
+	if err != nil {
+		return v, nil, err
+	}
+	closers = append(closers, closeBucket)
+	v.Bucket = bucket
+	if !o.against {
+		return v, closer, nil
+	}
+	c, err := connect(ctx, at, false)
+	if err != nil {
+		return v, nil, err
+	}
+	closers = append(closers, c.close)
+	v.Against = c.log
+	return v, closer, nil
+}
+
+func printVerified(out io.Writer, v verified, against bool) {
+	if !v.Proven {
+		fmt.Fprintln(out, v.Wrong)
+		return
+	}
+	fmt.Fprintf(out, "proven: %s of %q in %s, sequences 1 to %d, of %s\n",
+		count(int(v.Events), "event"), v.Origin, count(int(v.Spans), "span"), v.Size, days(v.Oldest, v.Newest))
+	if v.Gaps > 0 {
+		fmt.Fprintf(out, "at %s, the first of them %d, the log held nothing when it was archived: what stood there was removed before\n",
+			count(int(v.Gaps), "sequence"), v.FirstGap)
+	}
+	if v.Unsigned != "" {
+		fmt.Fprintf(out, "%s is not signed yet: a writer is at it, or the next one takes it up\n", v.Unsigned)
+	}
+	if against {
+		fmt.Fprintf(out, "%s compared with the log: equal; it has %s beyond the archive\n",
+			count(int(v.Compared), "sequence"), count(int(v.Unarchived), "event"))
+	}
+}
