@@ -22,6 +22,8 @@ type Verify struct {
 	Kept [][]byte
 	// Against is a log to compare with, as far as it reaches back; may be nil.
 	Against Source
+	// Before has Report.Older count; zero: it stays 0.
+	Before time.Time
 	// Progress is called after each span; may be nil.
 	Progress func(Checkpoint)
 }
@@ -47,6 +49,9 @@ type Report struct {
 	Unsigned string `json:"unsigned,omitempty"`
 	// Checkpoint is the last one, signed, to be kept.
 	Checkpoint string `json:"checkpoint,omitempty"`
+
+	// Older is the sequence up to which everything was stored before Verify.Before.
+	Older uint64 `json:"-"`
 
 	last *Checkpoint
 }
@@ -78,6 +83,9 @@ func (v Verify) run(ctx context.Context, each func(Leaf) error) (*Report, error)
 	}
 	w.leaf = func(l Leaf, _ row, _ []byte) error {
 		r.note(l, w.live)
+		if r.Older == l.Seq-1 && (l.Gap || l.Stored.Before(v.Before)) {
+			r.Older = l.Seq
+		}
 		if each != nil {
 			if err := each(l); err != nil {
 				return err

@@ -94,7 +94,9 @@ func (c Config) Validate() error {
 const partitionsKey = "blotter-partitions"
 
 // stream is the configuration of the log. Nothing in it discards what was
-// acknowledged.
+// acknowledged, and no single event can be removed. The stream as a whole can be
+// purged, since Trim does that behind a verified archive: on a server of its own, let
+// nobody but those who may trim ask for it.
 func (c Config) stream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:         c.Stream,
@@ -109,7 +111,7 @@ func (c Config) stream() jetstream.StreamConfig {
 		Discard:      jetstream.DiscardNew,
 		Duplicates:   c.DuplicateWindow,
 		DenyDelete:   true,
-		DenyPurge:    true,
+		DenyPurge:    false,
 		Compression:  jetstream.S2Compression,
 		AllowDirect:  false,
 		Metadata:     map[string]string{partitionsKey: fmt.Sprint(int(c.Partitions))},

@@ -44,7 +44,7 @@ func newAudit() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAuditArchive(), newAuditVerify(), newAuditProve(), newAuditCheck(), newAuditKey())
+	cmd.AddCommand(newAuditArchive(), newAuditVerify(), newAuditTrim(), newAuditProve(), newAuditCheck(), newAuditKey())
 	return cmd
 }
 

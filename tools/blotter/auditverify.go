@@ -71,7 +71,7 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 	if err != nil {
 		return err
 	}
-	v, closer, err := openVerify(ctx, at, cfg, o)
+	v, _, closer, err := openVerify(ctx, at, cfg, o)
 	if err != nil {
 		return err
 	}
@@ -105,8 +105,9 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 	return err
 }
 
-// openVerify opens what is verified and what it is held to.
-func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOptions) (v archive.Verify, _ func() error, err error) {
+// openVerify opens what is verified and what it is held to; the client is nil unless
+// that is the log, too.
+func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOptions) (v archive.Verify, c *client, _ func() error, err error) {
 	var closers []func() error
 	closer := func() error {
 		var errs []error
@@ -121,27 +122,27 @@ func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOpt
 		}
 	}()
 	if v.Keys, err = keysOf(cfg, o.keys); err != nil {
-		return v, nil, err
+		return v, nil, nil, err
 	}
 	if v.Kept, err = readKept(o.kept); err != nil {
-		return v, nil, err
+		return v, nil, nil, err
 	}
 	bucket, closeBucket, err := roles.OpenAudit(ctx, cfg, true)
 	if err != nil {
-		return v, nil, err
+		return v, nil, nil, err
 	}
 	closers = append(closers, closeBucket)
 	v.Bucket = bucket
 	if !o.against {
-		return v, closer, nil
+		return v, c, closer, nil
 	}
-	c, err := connect(ctx, at, false)
+	c, err = connect(ctx, at, false)
 	if err != nil {
-		return v, nil, err
+		return v, nil, nil, err
 	}
 	closers = append(closers, c.close)
 	v.Against = c.log
-	return v, closer, nil
+	return v, c, closer, nil
 }
 
 func printVerified(out io.Writer, v verified, against bool) {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// trim removes what is older than an hour, as of tomorrow.
+func (s *testSystem) trim() (string, error) {
+	var out bytes.Buffer
+	err := runAuditTrim(s.t.Context(), inDir(s.dir), auditTrimOptions{keep: time.Hour}, time.Now().Add(24*time.Hour), &out)
+	return out.String(), err
+}
+
+// TestAuditTrim removes all of a log that is archived: what looks at it sees the same,
+// and the system goes on.
+func TestAuditTrim(t *testing.T) {
+	s := startSystem(t)
+	s.fill()
+	looks := [][]string{
+		{"log"}, {"log", "rms.reports", "--event", "FilesPublished", "--json"}, {"log", "--service", "curator"},
+		{"replay"}, {"replay", "--rows"}, {"explain", "rms.reports", "id=1"},
+	}
+	look := func() (all []string) {
+		for _, args := range looks {
+			all = append(all, s.must(args...))
+		}
+		return all
+	}
+	before := look()
+	if out, err := s.trim(); err == nil || !strings.Contains(err.Error(), "there is no archive") {
+		t.Errorf("without an archive: %v\n%s", err, out)
+	}
+	s.must("audit", "archive")
+	if out := s.must("audit", "trim", "--keep", "2h"); !strings.Contains(out, "nothing to remove") {
+		t.Errorf("a young log:\n%s", out)
+	}
+	if _, err := s.blotter("audit", "trim", "--keep", "5m"); err == nil || !strings.Contains(err.Error(), "at least 1h") {
+		t.Errorf("keep too little: %v", err)
+	}
+	span := filepath.Join(s.dir, "audit", "spans", "000000000000.parquet")
+	good := s.read(span)
+	if err := os.WriteFile(span, append(bytes.Clone(good), 0), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.trim(); !errors.Is(err, errUnsettled) || !strings.Contains(out, "nothing was removed") {
+		t.Errorf("with a changed archive: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(span, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.trim()
+	if err != nil || !strings.Contains(out, "sequences 1 to ") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if first, last, err := s.process.Log.Bounds(t.Context()); err != nil || first != last+1 {
+		t.Errorf("the log holds %d to %d, %v", first, last, err)
+	}
+	for i, after := range look() {
+		if after != before[i] {
+			t.Errorf("%v says\n%s\nbefore the log was trimmed\n%s", looks[i], after, before[i])
+		}
+	}
+	// It goes on, running and stopped.
+	s.must("resume", "rms.reports", "--skip")
+	s.settle()
+	s.deliver("20240304-090000000.csv", "Op,id,status,amount\nU,1,settled,5.00\n")
+	if kinds, _, err := s.fsck(); len(kinds) > 0 || err != nil {
+		t.Errorf("found %v, %v\n%s", kinds, err, s.must("fsck"))
+	}
+	if out := s.must("replay"); !strings.Contains(out, "equal") {
+		t.Errorf("replay says\n%s", out)
+	}
+	s.halt()
+	s.must("audit", "archive")
+	if out := s.must("audit", "verify", "--against"); !strings.Contains(out, "proven: ") {
+		t.Errorf("verify says\n%s", out)
+	}
+	if out, err := s.trim(); err != nil || !strings.Contains(out, "removed from the log") {
+		t.Fatalf("a stopped system: %v\n%s", err, out)
+	}
+	if kinds, _, err := s.fsck(); len(kinds) > 0 || err != nil {
+		t.Errorf("found %v, %v", kinds, err)
+	}
+	rebuilt(t, s)
+}
+
+// rebuilt loses the control store and has it written anew from what is archived alone.
+func rebuilt(t *testing.T, s *testSystem) {
+	t.Helper()
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(s.dir, "control.db"+end)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	s.must("replay", "--rebuild")
+	if out := s.must("replay"); !strings.Contains(out, "equal") {
+		t.Errorf("replay of the rebuilt store says\n%s", out)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, "audit", "checkpoints")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.blotter("log"); err == nil || !strings.Contains(err.Error(), "archive") {
+		t.Errorf("without its archive: %v", err)
+	}
+}
