@@ -31,6 +31,19 @@
 // later one, so at most one of them lands. And what an attempt does not know, it
 // reads before it publishes.
 //
+// # Trimming
+//
+// Trim removes the beginning of the stream, of every chain at once; Read begins in the
+// archive then (WithArchive). It takes the second fact away from what is removed: a chain
+// whose last event is gone looks like one that never had any. Hence nothing is removed
+// that a consumer has not handled, that an outbox may still say, or that is younger than
+// an attempt whose answer was lost can be.
+//
+// The server has to allow it: the stream denies that single events are deleted
+// (deny_delete) and, from this version on, allows to purge it (deny_purge is off, since
+// it cannot be turned off again). A stream that was made with deny_purge is opened as it
+// is, and is never trimmed.
+//
 // # Reading
 //
 // Consume calls a handler for each event, one at a time for a table, in the order

@@ -38,13 +38,39 @@ func TestOpenCreatesAndVerifiesTheStream(t *testing.T) {
 	}
 }
 
-func TestTheLogCannotBeChanged(t *testing.T) {
+// TestNoEventCanBeRemoved: the server refuses to take one out of the middle. Purging, which
+// Trim needs, is left to the server's permissions.
+func TestNoEventCanBeRemoved(t *testing.T) {
 	l := openLog(t, startServer(t), testConfig())
-	if _, err := l.PublishOnce(t.Context(), arrived(reports, 0)); err != nil {
-		t.Fatal(err)
+	for n := range 2 {
+		if _, err := l.PublishOnce(t.Context(), arrived(reports, n)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := l.stream.DeleteMsg(t.Context(), 1); err == nil {
 		t.Error("a message was deleted")
+	}
+	if first, last, err := l.Bounds(t.Context()); err != nil || first != 1 || last != 2 {
+		t.Errorf("the stream holds %d to %d, %v", first, last, err)
+	}
+}
+
+// TestALogThatDeniesPurges was made by an older version: it is opened as it is, and is
+// never trimmed.
+func TestALogThatDeniesPurges(t *testing.T) {
+	url, cfg := startServer(t), testConfig()
+	l := openLog(t, url, cfg)
+	older := cfg.stream()
+	older.DenyPurge = true
+	if _, err := l.js.UpdateStream(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, url, cfg)
+	if _, err := l.PublishOnce(t.Context(), arrived(reports, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Trim(t.Context(), 1, nil); !errors.Is(err, ErrNoTrim) || !strings.Contains(err.Error(), "deny_purge") {
+		t.Errorf("it was trimmed: %v", err)
 	}
 	if err := l.stream.Purge(t.Context()); err == nil {
 		t.Error("the stream was purged")
