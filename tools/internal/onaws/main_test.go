@@ -23,7 +23,7 @@ import (
 const natsVariable = "BLOTTER_TEST_NATS"
 
 // commandTimeout bounds one command.
-const commandTimeout = time.Minute
+const commandTimeout = 3 * time.Minute
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(natsVariable); dir != "" {

@@ -115,12 +115,14 @@ func await[E proto.Message](s *site, table string, meant func(E) bool) E {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), commandTimeout)
 	defer cancel()
+	asked := time.Now()
 	for r, err := range s.log.Read(ctx, eventlog.Filter{FromSeq: s.heard + 1, Follow: true}) {
 		if err != nil {
 			break
 		}
 		if e, ok := r.Event.(E); ok && r.Table.String() == table && meant(e) {
 			s.heard = r.Seq
+			s.t.Logf("%T of %s after %s", e, table, time.Since(asked).Round(time.Millisecond))
 			return e
 		}
 	}

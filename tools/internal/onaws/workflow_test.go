@@ -86,7 +86,7 @@ func (s *site) execution(e entrypoint, key string, status sfntypes.ExecutionStat
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	said := "none"
+	said, asked := "none", time.Now()
 	for ctx.Err() == nil {
 		list, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &e.machine})
 		if err != nil {
@@ -98,6 +98,7 @@ func (s *site) execution(e entrypoint, key string, status sfntypes.ExecutionStat
 				continue
 			}
 			if said = string(d.Status); d.Status == status {
+				s.t.Logf("the execution of %s is %s after %s", key, status, time.Since(asked).Round(time.Millisecond))
 				return d
 			}
 		}
