@@ -151,7 +151,7 @@ func (r *runner) runCase(ctx context.Context, dir string) (rep report) {
 func (r *runner) runOrder(ctx context.Context, c *cases.Case, order []int, listed bool) (differences []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	dir, err := os.MkdirTemp(r.keep, "conformance-")
+	dir, err := os.MkdirTemp(r.keep, c.Name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the pipeline: %w", err)
 	}

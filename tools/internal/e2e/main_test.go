@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 }
 
 func runAll(m *testing.M) int {
+	if binary = os.Getenv("BLOTTER_BINARY"); binary != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "blotter-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a folder for the binary:", err)

@@ -51,14 +51,17 @@ func serveNATS(dir string) error {
 	return err
 }
 
-// build makes a program of the project.
-func build(t *testing.T, what string) string {
+// build makes the blotter program, or takes the one that the environment names.
+func build(t *testing.T) string {
 	t.Helper()
 	awstest.Config(t) // skips where there is no stand-in
-	path := filepath.Join(t.TempDir(), filepath.Base(what))
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/openblotter/blotter/"+what).CombinedOutput()
+	if path := os.Getenv("BLOTTER_BINARY"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "blotter")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/openblotter/blotter/tools/blotter").CombinedOutput()
 	if err != nil {
-		t.Fatalf("build %s: %v\n%s", what, err, out)
+		t.Fatalf("build blotter: %v\n%s", err, out)
 	}
 	return path
 }

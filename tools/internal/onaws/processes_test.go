@@ -64,7 +64,7 @@ func newSiteWithEntrypoint(t *testing.T) (*site, entrypoint) {
 // prepare makes the places of a site.
 func prepare(t *testing.T) *site {
 	t.Helper()
-	path := build(t, "tools/blotter")
+	path := build(t)
 	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}, url: startNATS(t)}
 	other := awstest.Name(t)
 	s.program = program{t: t, path: path, env: append(os.Environ(),
