@@ -56,6 +56,9 @@ type Report struct {
 	last *Checkpoint
 }
 
+// Head is the last checkpoint; only of a report without error.
+func (r *Report) Head() Checkpoint { return *r.last }
+
 // Run proves the archive from its first byte to its last: each checkpoint is signed by
 // one of the keys, each file has the hash that was signed, all leaves are there in their
 // order, and each checkpoint's tree extends the one before. It holds one span in memory

@@ -19,6 +19,9 @@ const TransactionTable = "@txn"
 // belong to no registered table.
 var RawTable = TableID{DB: "_", Table: "raw"}
 
+// LogTable is the pseudo-table under which is told what happens to the log itself.
+var LogTable = TableID{DB: "_", Table: "log"}
+
 // String gives "<db>.<table>", the form that ParseTableID reads.
 func (t TableID) String() string { return t.DB + "." + t.Table }
 

@@ -31,6 +31,19 @@ func WithArchive(open func(context.Context) (Archive, error)) Option {
 	return func(l *Log) { l.archive = open }
 }
 
+// Archived gives the sequence up to which the log is archived: 0 if no archive was named
+// (see WithArchive). Its errors are those of opening the archive and of reading it.
+func (l *Log) Archived(ctx context.Context) (uint64, error) {
+	if l.archive == nil {
+		return 0, nil
+	}
+	a, err := l.archive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return a.Last(ctx)
+}
+
 // ErrGone: the log was trimmed, and what is missing is not in the archive.
 var ErrGone = errors.New("events are in neither the log nor its archive")
 

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // trim removes what is older than an hour, as of tomorrow.
@@ -58,10 +61,19 @@ func TestAuditTrim(t *testing.T) {
 	if err != nil || !strings.Contains(out, "sequences 1 to ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if first, last, err := s.process.Log.Bounds(t.Context()); err != nil || first != last+1 {
+	first, last, err := s.process.Log.Bounds(t.Context())
+	if err != nil || first != last {
 		t.Errorf("the log holds %d to %d, %v", first, last, err)
 	}
+	said := s.must("log", "_.log")
+	if want := fmt.Sprintf("sequences 1 to %d removed, archived up to %d with root ", last-1, last-1); strings.Count(said, "LogTrimmed") != 1 || !strings.Contains(said, want) {
+		t.Errorf("the log says of itself\n%s", said)
+	}
+	said = said[strings.Index(said, "auditor"):]
 	for i, after := range look() {
+		if at := strings.Index(after, said); looks[i][0] == "log" && len(looks[i]) == 1 && at >= 0 {
+			after = after[:strings.LastIndexByte(after[:at], '\n')+1] // it is the last line
+		}
 		if after != before[i] {
 			t.Errorf("%v says\n%s\nbefore the log was trimmed\n%s", looks[i], after, before[i])
 		}
@@ -83,6 +95,9 @@ func TestAuditTrim(t *testing.T) {
 	}
 	if out, err := s.trim(); err != nil || !strings.Contains(out, "removed from the log") {
 		t.Fatalf("a stopped system: %v\n%s", err, out)
+	}
+	if out := s.must("log", "_.log"); strings.Count(out, "LogTrimmed") != 2 {
+		t.Errorf("the log says of itself\n%s", out)
 	}
 	if kinds, _, err := s.fsck(); len(kinds) > 0 || err != nil {
 		t.Errorf("found %v, %v", kinds, err)
@@ -107,5 +122,32 @@ func rebuilt(t *testing.T, s *testSystem) {
 	}
 	if _, err := s.blotter("log"); err == nil || !strings.Contains(err.Error(), "archive") {
 		t.Errorf("without its archive: %v", err)
+	}
+}
+
+// TestATrimThatDiedIsTold: who trims and dies before the log says so is found out, and the
+// next trim says it; but not of events that are nowhere.
+func TestATrimThatDiedIsTold(t *testing.T) {
+	s := startSystem(t)
+	s.fill()
+	s.must("audit", "archive")
+	_, last, err := s.process.Log.Bounds(t.Context())
+	s.check(err, s.process.Log.Trim(t.Context(), 7, roles.Names()))
+	for _, want := range []string{"did not say why", "nothing to remove"} {
+		out := s.must("audit", "trim", "--keep", "1h", "--reason", "a test")
+		if strings.Contains(out, "did not say why") != (want == "did not say why") || !strings.Contains(out, "nothing to remove") {
+			t.Errorf("trim says\n%s", out)
+		}
+	}
+	if out := s.must("log", "_.log"); strings.Count(out, "LogTrimmed") != 1 || !strings.Contains(out, fmt.Sprintf("found to begin at 8, archived up to %d ", last)) || !strings.Contains(out, ", a test by ") {
+		t.Errorf("the log says of itself\n%s", out)
+	}
+	// Events that were purged before they were archived are gaps, and stay a finding.
+	s.deliver("20240304-090000000.csv", "Op,id,status,amount\nU,1,settled,5.00\n")
+	_, last, err = s.process.Log.Bounds(t.Context())
+	s.check(err, s.process.Log.Trim(t.Context(), last, nil))
+	s.must("audit", "archive")
+	if out := s.unsettled("audit", "trim", "--keep", "1h"); !strings.Contains(out, "events are lost") {
+		t.Errorf("trim says\n%s", out)
 	}
 }

@@ -26,7 +26,8 @@ do not agree: events that are missing, a control state that the log does not giv
 that wait and that nothing will release, a hold queue that shows something else than
 waits, staged files that nobody asked for, snapshots without an event, rows of files that
 were not published, objects that the lake's metadata names and that are gone, and copies
-and reports of quarantined files and of rejected rows that are gone. Each finding says
+and reports of quarantined files and of rejected rows that are gone. Of the log as a whole
+(under the table '_.log') it tells where it does not join its archive. Each finding says
 what it is, where, and what to do. A note is no finding: nothing is wrong, but something
 may be of use to know.
 

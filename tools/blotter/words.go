@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -292,11 +293,17 @@ func sayLoad(event proto.Message) string {
 	return ""
 }
 
-// sayRepair tells of what an operator had mended.
+// sayRepair tells of what an operator had mended, and of what he had removed.
 func sayRepair(event proto.Message) string {
-	e, ok := event.(*blotterv1.FindingRepaired)
-	if !ok {
-		return ""
+	switch e := event.(type) {
+	case *blotterv1.FindingRepaired:
+		return parts(e.GetKind()+": "+strings.TrimSpace(shortID(e.GetFileId())+" "+e.GetObjectKey()), e.GetFound(), e.GetDone(), e.GetReason())
+	case *blotterv1.LogTrimmed:
+		removed := fmt.Sprintf("sequences %d to %d removed", e.GetFirstBefore(), e.GetFirstKept()-1)
+		if e.GetFirstBefore() == e.GetFirstKept() {
+			removed = "found to begin at " + strconv.FormatUint(e.GetFirstKept(), 10)
+		}
+		return parts(removed, fmt.Sprintf("archived up to %d with root %x", e.GetTreeSize(), e.GetTreeRoot()), e.GetReason())
 	}
-	return parts(e.GetKind()+": "+strings.TrimSpace(shortID(e.GetFileId())+" "+e.GetObjectKey()), e.GetFound(), e.GetDone(), e.GetReason())
+	return ""
 }

@@ -11,9 +11,11 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// Log is what a look needs of the event log.
+// Log is what a look needs of the event log. *eventlog.Log is one.
 type Log interface {
 	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
+	Bounds(ctx context.Context) (first, last uint64, err error)
+	Archived(ctx context.Context) (uint64, error)
 }
 
 // attempt is one file under one token.

@@ -10,6 +10,10 @@ import (
 const (
 	LogBroken        = "log.broken"            // events of lock-manager are missing or stand there twice
 	LogEventMissing  = "log.event_missing"     // an event that another one answers is not there
+	LogEventsGone    = "log.events_gone"       // events are in neither the log nor its archive
+	LogBehind        = "log.behind_archive"    // the log ends before its archive does
+	LogTrimUntold    = "log.trim_untold"       // the log begins later than it says itself
+	ArchiveChanged   = "archive.changed"       // the archive is not as it was signed
 	ControlDiffers   = "control.differs"       // the log does not fold to the control state
 	HoldDiffers      = "hold.differs"          // the hold queue is not what the control state says
 	FileStuck        = "file.stuck"            // a file waits that nothing will release

@@ -44,24 +44,36 @@ type look struct {
 	lake   *inLake
 }
 
-// Run looks at one table, or at all if only is zero.
+// Run looks at the log as a whole, and at one table, or at all if only is zero. Where
+// what was trimmed of the log cannot be read, that is a finding, and the last one.
 func Run(ctx context.Context, deps Deps, only dms.TableID) (*Report, error) {
 	l := &look{deps: deps, report: &Report{Findings: []*Finding{}, More: map[string]int{}}, listed: map[string]int{}}
+	err := l.run(ctx, only)
+	if l.unreadable(err) {
+		err = nil
+	}
+	return l.report, err
+}
+
+func (l *look) run(ctx context.Context, only dms.TableID) error {
+	if err := l.checkLog(ctx); err != nil {
+		return err
+	}
 	tables := []dms.TableID{only}
 	if only.IsZero() {
 		var err error
 		if tables, err = l.tables(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, id := range tables {
 		l.id = id
 		if err := l.table(ctx); err != nil {
-			return nil, fmt.Errorf("look at %s: %w", id, err)
+			return fmt.Errorf("look at %s: %w", id, err)
 		}
+		l.report.Tables++
 	}
-	l.report.Tables = len(tables)
-	return l.report, nil
+	return nil
 }
 
 // tables lists those of the control store and those that are in the log alone.

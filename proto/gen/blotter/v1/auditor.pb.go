@@ -114,6 +114,99 @@ func (x *FindingRepaired) GetReason() string {
 	return ""
 }
 
+// LogTrimmed: the beginning of the log was removed from the server, after the archive with
+// it was verified. It stands under the pseudo-table "_.log", whose events are about the log
+// itself. The envelope's actor is who asked for it.
+type LogTrimmed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first sequence that was kept; everything before it is in the archive alone.
+	FirstKept uint64 `protobuf:"varint,1,opt,name=first_kept,json=firstKept,proto3" json:"first_kept,omitempty"`
+	// The sequence at which the log began before; first_kept where it was found trimmed
+	// already, and nothing in it said so.
+	FirstBefore uint64 `protobuf:"varint,2,opt,name=first_before,json=firstBefore,proto3" json:"first_before,omitempty"`
+	// The checkpoint behind which it was removed: what the archive proved to be then. Size
+	// and root are those of its RFC 6962 tree; the size is the last archived sequence.
+	ArchiveOrigin string `protobuf:"bytes,3,opt,name=archive_origin,json=archiveOrigin,proto3" json:"archive_origin,omitempty"`
+	TreeSize      uint64 `protobuf:"varint,4,opt,name=tree_size,json=treeSize,proto3" json:"tree_size,omitempty"`
+	TreeRoot      []byte `protobuf:"bytes,5,opt,name=tree_root,json=treeRoot,proto3" json:"tree_root,omitempty"`
+	// Why, in the operator's words; empty if none were given.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogTrimmed) Reset() {
+	*x = LogTrimmed{}
+	mi := &file_blotter_v1_auditor_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogTrimmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogTrimmed) ProtoMessage() {}
+
+func (x *LogTrimmed) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_auditor_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogTrimmed.ProtoReflect.Descriptor instead.
+func (*LogTrimmed) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_auditor_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LogTrimmed) GetFirstKept() uint64 {
+	if x != nil {
+		return x.FirstKept
+	}
+	return 0
+}
+
+func (x *LogTrimmed) GetFirstBefore() uint64 {
+	if x != nil {
+		return x.FirstBefore
+	}
+	return 0
+}
+
+func (x *LogTrimmed) GetArchiveOrigin() string {
+	if x != nil {
+		return x.ArchiveOrigin
+	}
+	return ""
+}
+
+func (x *LogTrimmed) GetTreeSize() uint64 {
+	if x != nil {
+		return x.TreeSize
+	}
+	return 0
+}
+
+func (x *LogTrimmed) GetTreeRoot() []byte {
+	if x != nil {
+		return x.TreeRoot
+	}
+	return nil
+}
+
+func (x *LogTrimmed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_blotter_v1_auditor_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_auditor_proto_rawDesc = "" +
@@ -127,6 +220,15 @@ const file_blotter_v1_auditor_proto_rawDesc = "" +
 	"object_key\x18\x03 \x01(\tR\tobjectKey\x12\x14\n" +
 	"\x05found\x18\x04 \x01(\tR\x05found\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\tR\x04done\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\xc7\x01\n" +
+	"\n" +
+	"LogTrimmed\x12\x1d\n" +
+	"\n" +
+	"first_kept\x18\x01 \x01(\x04R\tfirstKept\x12!\n" +
+	"\ffirst_before\x18\x02 \x01(\x04R\vfirstBefore\x12%\n" +
+	"\x0earchive_origin\x18\x03 \x01(\tR\rarchiveOrigin\x12\x1b\n" +
+	"\ttree_size\x18\x04 \x01(\x04R\btreeSize\x12\x1b\n" +
+	"\ttree_root\x18\x05 \x01(\fR\btreeRoot\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reasonB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
@@ -141,9 +243,10 @@ func file_blotter_v1_auditor_proto_rawDescGZIP() []byte {
 	return file_blotter_v1_auditor_proto_rawDescData
 }
 
-var file_blotter_v1_auditor_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_blotter_v1_auditor_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_blotter_v1_auditor_proto_goTypes = []any{
 	(*FindingRepaired)(nil), // 0: blotter.v1.FindingRepaired
+	(*LogTrimmed)(nil),      // 1: blotter.v1.LogTrimmed
 }
 var file_blotter_v1_auditor_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -164,7 +267,7 @@ func file_blotter_v1_auditor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_auditor_proto_rawDesc), len(file_blotter_v1_auditor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,86 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/openblotter/blotter/pkg/archive"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// TrimmedTo gives the sequence at which the log begins, by what it says of itself: 1 if
+// it was never trimmed.
+func TrimmedTo(ctx context.Context, log Log) (uint64, error) {
+	first := uint64(1)
+	for r, err := range log.Read(ctx, eventlog.Filter{Table: dms.LogTable, Service: ServiceName, Event: "LogTrimmed"}) {
+		if err != nil {
+			return 0, err
+		}
+		if e, ok := r.Event.(*blotterv1.LogTrimmed); ok {
+			first = max(first, e.GetFirstKept())
+		}
+	}
+	return first, nil
+}
+
+// checkLog: log and archive join, and the log says itself where it begins. Its beginning
+// is asked for before the end of the archive, and its end after it, since both move on.
+// What cannot be read is left to unreadable.
+func (l *look) checkLog(ctx context.Context) error {
+	l.id = dms.LogTable
+	first, _, err := l.deps.Log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	archived, err := l.deps.Log.Archived(ctx)
+	switch {
+	case err == nil, errors.Is(err, archive.ErrEmpty):
+	case first == 1 && l.unreadable(err):
+		return nil // the log is whole without it
+	default:
+		return fmt.Errorf("look at the archive of the log: %w", err)
+	}
+	_, last, err := l.deps.Log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	if last < archived {
+		l.add(Finding{Kind: LogBehind, Object: fmt.Sprintf("event %d", last+1),
+			Detail: fmt.Sprintf("the log ends at sequence %d, its archive is signed up to %d: the log was lost or set back", last, archived),
+			Do:     "stop the system; restore the log from a backup, or begin a new system: what is said from now on contradicts what is signed"})
+	}
+	if archived+1 < first {
+		return fmt.Errorf("%w: sequences %d to %d", eventlog.ErrGone, archived+1, first-1)
+	}
+	told, err := TrimmedTo(ctx, l.deps.Log)
+	if err == nil && told < first {
+		l.add(Finding{Kind: LogTrimUntold, Object: fmt.Sprintf("event %d", first),
+			Detail: fmt.Sprintf("the log begins at sequence %d, and says itself that it begins at %d", first, told),
+			Do:     "somebody purged the stream, or a trim died (or runs just now): `blotter audit verify --against` tells whether all of it is archived; if so, the next `blotter audit trim` says it in the log"})
+	}
+	return err
+}
+
+// unreadable takes for a finding that the beginning of the log cannot be read.
+func (l *look) unreadable(err error) bool {
+	var wrong *archive.Wrong
+	kind, do := "", ""
+	switch {
+	case errors.As(err, &wrong):
+		kind, do = ArchiveChanged, "`blotter audit verify` tells all of it; put a copy of the archive in its place, and look again: where the log begins in the archive, no table is looked at without it"
+	case errors.Is(err, eventlog.ErrGone), errors.Is(err, archive.ErrEmpty):
+		kind, do = LogEventsGone, "restore the archive (--audit) or the log from a copy, then look again: no table can be looked at without them"
+	default:
+		return false
+	}
+	l.id = dms.LogTable
+	f := Finding{Kind: kind, Detail: err.Error(), Do: do}
+	if wrong != nil {
+		f.Object = wrong.Object
+	}
+	l.add(f)
+	return true
+}
