@@ -73,7 +73,7 @@ type world struct {
 	told    sync.Mutex // guards what supervise writes to the report
 
 	servers  servers
-	restarts int           // left
+	restarts int // left
 	health   health
 	nodes    []atomic.Pointer[node]
 	lives    sync.WaitGroup
