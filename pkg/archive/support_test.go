@@ -28,6 +28,8 @@ type memBucket struct {
 	// fail is asked at each step of a write with how many there were before; may be nil.
 	fail  func(step int) error
 	steps int
+	// wrote is told the key of each object that is written, if it is not nil.
+	wrote chan string
 }
 
 func newMem() *memBucket { return &memBucket{data: map[string][]byte{}} }
@@ -36,6 +38,13 @@ func (m *memBucket) copyOf() *memBucket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &memBucket{data: maps.Clone(m.data)}
+}
+
+// failWith sets fail while others write.
+func (m *memBucket) failWith(fail func(int) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
 }
 
 func (m *memBucket) step() error {
@@ -97,6 +106,9 @@ func (w *memWriter) Commit(context.Context) (objects.Info, error) {
 	_, there := w.m.data[w.key]
 	if !there {
 		w.m.data[w.key] = bytes.Clone(w.Bytes())
+		if w.m.wrote != nil {
+			w.m.wrote <- w.key
+		}
 	}
 	w.m.mu.Unlock()
 	if there {
@@ -132,6 +144,7 @@ var _ objects.Bucket = (*memBucket)(nil)
 
 // memLog is a log in memory; a sequence that is not in it is a gap.
 type memLog struct {
+	mu     sync.Mutex // one test adds while others read
 	events map[uint64]eventlog.Raw
 	first  uint64
 	last   uint64
@@ -151,6 +164,8 @@ func newLog(tb testing.TB, n int) *memLog {
 
 func (l *memLog) add(tb testing.TB) {
 	tb.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.last++
 	l.events[l.last] = event(tb, l.last)
 }
@@ -184,12 +199,17 @@ func event(tb testing.TB, seq uint64) eventlog.Raw {
 	}
 }
 
-func (l *memLog) Bounds(context.Context) (first, last uint64, err error) { return l.first, l.last, nil }
+func (l *memLog) Bounds(context.Context) (first, last uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first, l.last, nil
+}
 
-func (l *memLog) ReadRaw(_ context.Context, from, until uint64) iter.Seq2[eventlog.Raw, error] {
+func (l *memLog) ReadRaw(ctx context.Context, from, until uint64) iter.Seq2[eventlog.Raw, error] {
 	return func(yield func(eventlog.Raw, error) bool) {
-		for seq := max(from, l.first); seq <= min(until, l.last); seq++ {
-			if r, ok := l.events[seq]; ok && !yield(r, nil) {
+		first, last, _ := l.Bounds(ctx)
+		for seq := max(from, first); seq <= min(until, last); seq++ {
+			if r, err := l.At(ctx, seq); err == nil && !yield(r, nil) {
 				return
 			}
 		}
@@ -197,6 +217,8 @@ func (l *memLog) ReadRaw(_ context.Context, from, until uint64) iter.Seq2[eventl
 }
 
 func (l *memLog) At(_ context.Context, seq uint64) (eventlog.Raw, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if r, ok := l.events[seq]; ok && seq >= l.first {
 		return r, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -16,39 +18,58 @@ import (
 	"github.com/openblotter/blotter/pkg/eventlog"
 )
 
-// TestEveryByteCounts flips bits in every object of an archive, one at a time.
+// TestEveryByteCounts flips bits in every object of an archive, one at a time, and has
+// the whole archive verified each time: of one with one span every byte, of one with
+// more a sample of each object. In a span's file, whose hash is taken whole, one bit of a
+// byte; in the others, which are texts with their own spellings, each bit.
 func TestEveryByteCounts(t *testing.T) {
-	b, _, _, keys := archiveOf(t, 15)
-	flips := 0
-	for key, content := range b.data {
-		c := b.copyOf()
-		changed := bytes.Clone(content)
-		c.data[key] = changed
-		for i := range content {
-			// A bit of every 17th byte of a span's file, whose hash is taken whole; each
-			// in the others.
-			bits := []byte{1, 2, 4, 8, 16, 32, 64, 128}
-			if strings.HasPrefix(key, spansPrefix) {
-				if i%17 != 0 {
-					continue
+	for _, c := range []struct {
+		events, every int
+		flips         int64 // at least
+	}{{3, 1, 8_000}, {25, 41, 500}} {
+		t.Run(fmt.Sprintf("%d events", c.events), func(t *testing.T) {
+			t.Parallel()
+			b, _, _, keys := archiveOf(t, c.events)
+			var flips atomic.Int64
+			var wg sync.WaitGroup
+			for key, content := range b.data {
+				const workers = 4
+				for w := range workers {
+					wg.Go(func() {
+						for i := w * c.every; i < len(content); i += workers * c.every {
+							flips.Add(flipByte(t, b, keys, key, i))
+						}
+					})
 				}
-				bits = bits[i/17%8 : i/17%8+1]
 			}
-			for _, bit := range bits {
-				changed[i] ^= bit
-				flips++
-				_, err := verify(t, c, keys)
-				var w *Wrong
-				if !errors.As(err, &w) || w.Object != key {
-					t.Fatalf("bit %d of byte %d of %s is flipped: %v", bit, i, key, err)
-				}
-				changed[i] ^= bit
+			wg.Wait()
+			if n := flips.Load(); n < c.flips {
+				t.Errorf("only %d flips", n)
 			}
+		})
+	}
+}
+
+// flipByte flips bits of one byte and expects that the object is named.
+func flipByte(t *testing.T, b *memBucket, keys Keys, key string, i int) (flips int64) {
+	c := b.copyOf()
+	changed := bytes.Clone(b.data[key])
+	c.data[key] = changed
+	bits := []byte{1, 2, 4, 8, 16, 32, 64, 128}
+	if strings.HasPrefix(key, spansPrefix) {
+		bits = bits[i%8 : i%8+1]
+	}
+	for _, bit := range bits {
+		changed[i] ^= bit
+		_, err := verify(t, c, keys)
+		var w *Wrong
+		if !errors.As(err, &w) || w.Object != key {
+			t.Errorf("bit %d of byte %d of %s is flipped: %v", bit, i, key, err)
 		}
+		changed[i] ^= bit
+		flips++
 	}
-	if flips < 5_000 {
-		t.Errorf("only %d flips", flips)
-	}
+	return flips
 }
 
 // TestCutsAndMoves changes the objects of an archive as wholes.

@@ -145,7 +145,7 @@ func (t trimming) say(ctx context.Context, first uint64, out io.Writer) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("the log is trimmed, and could not say so (the next trim will): %w", err)
+		return fmt.Errorf("say in the log that it is trimmed (the next trim will): %w", err)
 	}
 	return nil
 }
