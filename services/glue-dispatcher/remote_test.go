@@ -32,7 +32,14 @@ type fakeGlue struct {
 	stops   int
 	job     string // of the last stop
 	noStop  error
+	woken   []string
 	quick   bool // runs end by themselves
+}
+
+func (g *fakeGlue) Wake(run string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.woken = append(g.woken, run)
 }
 
 func (*fakeGlue) Name() string { return "glue" }
@@ -178,6 +185,35 @@ func (s *site) said(t *testing.T, want ...string) []eventlog.Record {
 		t.Errorf("it says %v, expected %v", got, want)
 	}
 	return records
+}
+
+// TestHintsWakeWhoeverFollows: a hint reaches every replica, and one with Glue alone.
+func TestHintsWakeWhoeverFollows(t *testing.T) {
+	s := newSite(t, &fakeGlue{})
+	nc, err := eventlog.Connect(s.url, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	others := &fakeGlue{}
+	for _, glue := range []Glue{s.glue, others, nil} {
+		_, listening := eventlogtest.Open(t, s.url)
+		service := &Service{deps: Deps{Glue: glue}}
+		eventlogtest.Run(t, func(ctx context.Context) error { return service.Serve(ctx, listening) })
+	}
+	woken := func(g *fakeGlue) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return slices.Contains(g.woken, "jr_1")
+	}
+	for !woken(s.glue) || !woken(others) { // a hint is lost on those who do not listen yet
+		if err := errors.Join(jobs.TellRunChanged(nc, "jr_1"), jobs.TellRunChanged(nc, ""), nc.FlushTimeout(time.Minute), t.Context().Err()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if slices.Contains(s.glue.woken, "") {
+		t.Error("a hint without a run has woken somebody")
+	}
 }
 
 func TestARunOfGlueIsToldWithItsCost(t *testing.T) {

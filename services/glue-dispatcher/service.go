@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -22,13 +24,20 @@ type Log interface {
 	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
 }
 
+// Glue runs jobs on AWS Glue.
+type Glue interface {
+	jobs.Remote
+	// Wake tells that a run may have changed; it does not block.
+	Wake(run string)
+}
+
 // Deps are what the service works with; all but Glue are needed.
 type Deps struct {
 	Log Log
 	// Runner runs in process.
 	Runner jobs.Runner
 	// Glue runs on Glue; nil where there is none.
-	Glue   jobs.Remote
+	Glue   Glue
 	Specs  jobs.Specs
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -66,6 +75,16 @@ func New(cfg Config, deps Deps) (*Service, error) {
 // Run works until ctx ends or something fails for good.
 func (s *Service) Run(ctx context.Context) error {
 	return jobs.Follow(ctx, s.deps.Log, ServiceName, s.parallel, s.grant, s.local, s.glue)
+}
+
+// Serve listens for hints that runs of Glue have changed, so that an end is seen at once
+// and not with the next look. It returns when ctx ends.
+func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
+	if s.deps.Glue == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return jobs.HearRunChanged(ctx, nc, s.deps.Glue.Wake)
 }
 
 func (s *Service) grant(ctx context.Context, r eventlog.Record, grant *blotterv1.LockGranted) error {

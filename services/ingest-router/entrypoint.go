@@ -57,6 +57,8 @@ type EntrypointDeps struct {
 	Queue      ingress.Queue
 	Tasks      callback.Tasks
 	Executions control.Executions
+	// RunChanged gives whoever follows a run of Glue the hint that it changed.
+	RunChanged func(run string) error
 }
 
 // Entrypoint takes in what the ingress queue tells, and tells the workflows that wait
@@ -205,6 +207,8 @@ func (e *Entrypoint) tell(ctx context.Context, m message) error {
 	switch {
 	case m.task != nil:
 		return e.taskChanged(ctx, *m.task)
+	case m.run != "":
+		return e.deps.RunChanged(m.run)
 	case m.execution != nil:
 		return e.executionFailed(ctx, m)
 	case m.waiter != nil:

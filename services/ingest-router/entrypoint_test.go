@@ -27,6 +27,7 @@ type entrance struct {
 	*Entrypoint
 	queue *ingresstest.Memory
 	tasks *callbacktest.Memory
+	runs  []string // of which a hint was given
 	now   time.Time
 }
 
@@ -50,6 +51,10 @@ func (n *entrance) restart() {
 	var err error
 	n.Entrypoint, err = NewEntrypoint(DefaultEntrypointConfig(), s, EntrypointDeps{
 		Queue: n.queue, Tasks: n.tasks, Executions: faultyExecutions{n.store, n.bench},
+		RunChanged: func(run string) error {
+			n.runs = append(n.runs, run)
+			return n.fail("hint")
+		},
 	})
 	if err != nil {
 		n.t.Fatal(err)
@@ -318,7 +323,7 @@ func TestNotTaken(t *testing.T) {
 	}
 	for i, body := range []string{
 		`no JSON`, `{"kind":"blotter.later"}`, `{"kind":"blotter.ingest","token":"t"}`, `{"source":"aws.ec2","detail":{}}`,
-		`{"source":"aws.states","detail":{"status":"SUCCEEDED"}}`, `{"source":"aws.dms"}`, created("other/key") + "x",
+		`{"source":"aws.states","detail":{"status":"SUCCEEDED"}}`, `{"source":"aws.dms"}`, `{"source":"aws.glue","detail":{}}`, created("other/key") + "x",
 	} {
 		n.queue.Send(body)
 		n.must(n.drain())
@@ -339,6 +344,26 @@ func TestWithoutWorkflow(t *testing.T) {
 		t.Errorf("%d messages are left", n.queue.Left())
 	}
 	n.says(reports, "ObjectArrived", "ObjectArrived")
+}
+
+// TestRunsOfGlue: an event of a run becomes a hint; where the hint cannot be given, the
+// message comes again.
+func TestRunsOfGlue(t *testing.T) {
+	n := newEntrance(t)
+	lost := errors.New("lost")
+	n.fail = func(string) error { return lost }
+	n.queue.Send(`{"version":"0","source":"aws.glue","detail-type":"Glue Job State Change","time":"2024-07-05T08:00:00Z",
+		"detail":{"jobName":"blotter-evidence","severity":"INFO","state":"SUCCEEDED","jobRunId":"jr_7","message":"Job run succeeded"}}`)
+	if err := n.drain(); !errors.Is(err, lost) || n.queue.Left() != 1 {
+		t.Errorf("a hint that was not given: %v, %d messages are left", err, n.queue.Left())
+	}
+	n.fail = func(string) error { return nil }
+	n.queue.Reappear()
+	n.must(n.drain())
+	if !slices.Equal(n.runs, []string{"jr_7", "jr_7"}) || n.queue.Left() != 0 {
+		t.Errorf("hints of %v, %d messages are left", n.runs, n.queue.Left())
+	}
+	n.says(reports)
 }
 
 // TestExecutionFailed: told once for each execution, unless its file has ended or

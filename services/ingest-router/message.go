@@ -16,12 +16,14 @@ const (
 )
 
 // message is what came in the ingress queue: one of a notification of S3 (perhaps with
-// a task that waits), the end of an execution, or an event of a task of DMS.
+// a task that waits), the end of an execution, an event of a task of DMS, or one of a run
+// of Glue.
 type message struct {
 	event     json.RawMessage // a notification, see ParseNotification
 	waiter    *waiter
 	execution *executionEnd
 	task      *taskEvent
+	run       string // of Glue: it may have changed
 }
 
 // waiter is a task of a workflow that waits for the end of a file.
@@ -70,6 +72,9 @@ func parseMessage(body []byte) (message, error) {
 	case m.Source == "aws.dms":
 		t, err := parseTask(body)
 		return message{task: t}, err
+	case m.Source == "aws.glue":
+		run, err := parseRun(body)
+		return message{run: run}, err
 	}
 	return message{event: body}, nil
 }
@@ -98,6 +103,24 @@ func parseExecution(body []byte) (message, error) {
 		return message{}, fmt.Errorf("the event of execution %s has no input, so that its object is not known", d.Execution)
 	}
 	return message{event: json.RawMessage(d.Input), execution: &executionEnd{d.Execution, d.Status, d.Error, d.Cause}}, nil
+}
+
+// parseRun reads which run an event of Glue tells of. What it says of the run's state
+// is not believed: Glue is asked.
+func parseRun(body []byte) (string, error) {
+	var e struct {
+		DetailType string `json:"detail-type"`
+		Detail     struct {
+			Run string `json:"jobRunId"`
+		} `json:"detail"`
+	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		return "", fmt.Errorf("it is no event of Glue: %w", err)
+	}
+	if e.Detail.Run == "" {
+		return "", fmt.Errorf("event %q of Glue has no jobRunId: only %q is expected", e.DetailType, "Glue Job State Change")
+	}
+	return e.Detail.Run, nil
 }
 
 // The states of a task of DMS, as SourceTaskChanged has them.

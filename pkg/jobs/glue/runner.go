@@ -53,7 +53,8 @@ func New(cfg Config, deps Deps) (*Runner, error) {
 // Name gives "glue".
 func (*Runner) Name() string { return Name }
 
-// Wake tells that a run may have changed, so that it is looked at now.
+// Wake tells that a run may have changed, so that whoever follows it here looks at it
+// now. It does not block.
 func (r *Runner) Wake(run string) { r.wakes.wake(run) }
 
 // Run implements jobs.Runner.

@@ -1,35 +1,6 @@
 package glue
 
-import (
-	"encoding/json"
-	"fmt"
-	"sync"
-)
-
-// stateChange is the type of the events by which EventBridge tells of a run.
-const stateChange = "Glue Job State Change"
-
-// RunOf reads which run an event of EventBridge tells of; empty if it is of
-// another type. The event is a hint: what it says of the run's state is not
-// believed, Glue is asked.
-func RunOf(event []byte) (string, error) {
-	var e struct {
-		DetailType string `json:"detail-type"`
-		Detail     struct {
-			JobRunID string `json:"jobRunId"`
-		} `json:"detail"`
-	}
-	if err := json.Unmarshal(event, &e); err != nil {
-		return "", fmt.Errorf("read an event of EventBridge: %w", err)
-	}
-	if e.DetailType != stateChange {
-		return "", nil
-	}
-	if e.Detail.JobRunID == "" {
-		return "", fmt.Errorf("read an event of EventBridge: %q without a jobRunId", stateChange)
-	}
-	return e.Detail.JobRunID, nil
-}
+import "sync"
 
 // wakes holds who waits for news of which run.
 type wakes struct {

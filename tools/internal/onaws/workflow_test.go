@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +20,8 @@ import (
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -128,14 +131,42 @@ func (s *site) task(e entrypoint, kind, words string) {
 	s.t.Helper()
 	body := fmt.Sprintf(`{"source":"aws.dms","detail-type":"DMS Replication Task State Change","time":%q,"resources":[%q],
 		"detail":{"eventType":%q,"detailMessage":%q}}`, time.Now().UTC().Format(time.RFC3339), taskARN, kind, words)
+	s.tell(e, body)
+}
+
+// tell sends what EventBridge would: the stand-in takes no events of AWS from outside.
+func (s *site) tell(e entrypoint, body string) {
+	s.t.Helper()
 	_, err := awssqs.NewFromConfig(awstest.Config(s.t)).SendMessage(s.t.Context(), &awssqs.SendMessageInput{QueueUrl: &e.queue, MessageBody: &body})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 }
 
+// hears has Glue tell of a run, and waits for the hint to those who follow runs.
+func (s *site) hears(e entrypoint, run string) {
+	s.t.Helper()
+	nc, err := eventlog.Connect(s.url, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	hints, err := nc.SubscribeSync(jobs.RunChangedSubject)
+	if err == nil {
+		err = nc.FlushTimeout(commandTimeout)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.tell(e, fmt.Sprintf(`{"source":"aws.glue","detail-type":"Glue Job State Change","detail":{"jobName":"blotter-evidence","state":"SUCCEEDED","jobRunId":%q}}`, run))
+	hint, err := hints.NextMsg(commandTimeout)
+	if err != nil || string(hint.Data) != run {
+		s.t.Fatalf("no hint came of run %s: %v, %v", run, hint, err)
+	}
+}
+
 // TestWorkflow: an object is put, and its execution ends as its file does. A full load
-// between two words of DMS, with a change file held behind it; a broken file with another
+// between two words of DMS, with a change file held behind it; a run of Glue; a broken file with another
 // behind it; an execution that is stopped.
 func TestWorkflow(t *testing.T) {
 	s, e := newSiteWithEntrypoint(t)
@@ -154,6 +185,7 @@ func TestWorkflow(t *testing.T) {
 	s.succeeded(e, "LOAD00000001.csv", "Published")
 	s.succeeded(e, "20240705-000000000.csv", "Published")
 	s.check("rms.reports", "1,closed", "2,open")
+	s.hears(e, "jr_0123456789")
 	s.put("dms/rms/reports/", "")
 	s.succeeded(e, `reports/"`, "Ignored")
 

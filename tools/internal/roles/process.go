@@ -25,6 +25,7 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
+	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -60,10 +61,10 @@ type Process struct {
 	// queue tells ingest-router of objects, and tasks wait for them; nil: it looks itself.
 	queue   ingress.Queue
 	tasks   callback.Tasks
-	glue    jobs.Runner     // of those with flag G
-	onGlue  jobs.Remote     // … whose table names a job; nil: there is no Glue
-	keeper  *archive.Keeper // nil: the log is not archived here
-	url     string          // of the NATS server
+	glue    jobs.Runner         // of those with flag G
+	onGlue  gluedispatcher.Glue // … whose table names a job; nil: there is no Glue
+	keeper  *archive.Keeper     // nil: the log is not archived here
+	url     string              // of the NATS server
 	nc      *nats.Conn
 	closers []func() error
 	roles   []lifecycle.Service

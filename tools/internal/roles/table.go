@@ -3,6 +3,7 @@ package roles
 import (
 	"context"
 
+	"github.com/openblotter/blotter/pkg/jobs"
 	classifier "github.com/openblotter/blotter/services/classifier"
 	"github.com/openblotter/blotter/services/curator"
 	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
@@ -57,7 +58,7 @@ var table = []role{
 		if err != nil {
 			return nil, err
 		}
-		return s.Run, nil
+		return func(ctx context.Context) error { return runBoth(ctx, s.Run, p.serve(s.Serve)) }, nil
 	}},
 	{lockmanager.ServiceName, needHold, func(p *Process) (func(context.Context) error, error) {
 		s, err := lockmanager.New(p.cfg.LockManager, lockmanager.Deps{
@@ -81,6 +82,7 @@ var table = []role{
 		if p.queue != nil {
 			e, err := ingestrouter.NewEntrypoint(p.cfg.Entrypoint, s, ingestrouter.EntrypointDeps{
 				Queue: p.queue, Tasks: p.tasks, Executions: p.Store,
+				RunChanged: func(run string) error { return jobs.TellRunChanged(p.nc, run) },
 			})
 			if err != nil {
 				return nil, err
