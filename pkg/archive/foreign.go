@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 
 	"github.com/openblotter/blotter/pkg/transform"
 )
@@ -23,10 +22,9 @@ func openForeign(b []byte) (_ *spanFile, err error) {
 }
 
 // equal compares two rows, value by value.
-func (r row) equal(o row) bool {
-	if !bytes.Equal(r.Payload, o.Payload) {
-		return false
-	}
-	r.Payload, o.Payload = nil, nil
-	return reflect.DeepEqual(r, o)
+func (r *row) equal(o *row) bool {
+	return r.Sequence == o.Sequence && r.Gap == o.Gap && r.StoredNS == o.StoredNS && r.Subject == o.Subject &&
+		r.Headers == o.Headers && bytes.Equal(r.Payload, o.Payload) && r.LeafHash == o.LeafHash &&
+		r.Stored == o.Stored && r.Table == o.Table && r.Service == o.Service && r.Event == o.Event &&
+		r.ID == o.ID && r.File == o.File && r.Actor == o.Actor && r.Cause == o.Cause
 }

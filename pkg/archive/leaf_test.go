@@ -54,6 +54,38 @@ func drawLeaf(t *rapid.T) Leaf {
 	return l
 }
 
+// TestEveryColumnIsCompared: rows that differ in one column differ.
+func TestEveryColumnIsCompared(t *testing.T) {
+	l := Leaf{Raw: event(t, 4)}
+	a, err := newRow(l, l.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range reflect.TypeFor[row]().NumField() {
+		b := a
+		switch f := reflect.ValueOf(&b).Elem().Field(i); f.Kind() {
+		case reflect.Int64:
+			f.SetInt(f.Int() + 1)
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
+		case reflect.String:
+			f.SetString(f.String() + "x")
+		case reflect.Slice:
+			f.SetBytes(append(bytes.Clone(f.Bytes()), 1))
+		case reflect.Array:
+			b.LeafHash[31]++
+		default:
+			t.Fatalf("say how a %s differs", f.Kind())
+		}
+		if name := reflect.TypeFor[row]().Field(i).Name; a.equal(&b) || b.equal(&a) {
+			t.Errorf("rows that differ in %s are equal", name)
+		}
+	}
+	if b := a; !a.equal(&b) {
+		t.Error("a row is not its own equal")
+	}
+}
+
 // TestLeafReadsBack: each leaf has one form, bytes and row, and each form one leaf.
 func TestLeafReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ const (
 var ErrNothing = errors.New("the archive holds no such event")
 
 // Prove proves the events that are wanted: it goes through the archive, which it
-// verifies, and once more for the paths.
+// verifies, and over the hashes of its leaves once more, for the paths.
 func Prove(ctx context.Context, bucket objects.Bucket, keys Keys, of string, wanted func(eventlog.Record) bool) (*Proof, *Report, error) {
 	p := &Proof{Format: proofFormat, Of: of}
 	report, err := Verify{Bucket: bucket, Keys: keys}.run(ctx, func(l Leaf) error {
@@ -90,15 +91,10 @@ func (p *Proof) paths(ctx context.Context, s store, report *Report) error {
 			need[id] = bytes.Clone(hash)
 		}
 	}
-	w := &walker{store: s, tree: newTree()}
-	w.tree.visit = note
-	var last *Checkpoint
-	var err error
-	for n := range report.Spans {
-		if last, err = w.step(ctx, n, last); err != nil {
-			return err
-		}
+	if err := grow(ctx, s, report, note); err != nil {
+		return err
 	}
+	var err error
 	for i := range p.Events {
 		hashes := make([][]byte, len(nodes[i].IDs))
 		for j, id := range nodes[i].IDs {
@@ -107,6 +103,42 @@ func (p *Proof) paths(ctx context.Context, s store, report *Report) error {
 		if p.Events[i].Path, err = nodes[i].Rehash(hashes, rfc6962.DefaultHasher.HashChildren); err != nil {
 			return fmt.Errorf("the path of leaf %d: %w", p.Events[i].Index, err)
 		}
+	}
+	return nil
+}
+
+// grow makes the tree of a verified archive once more, of the hashes beside its leaves,
+// and has visit be told of every node of it.
+func grow(ctx context.Context, s store, report *Report, visit compact.VisitFn) error {
+	type hashed struct {
+		LeafHash [sha256.Size]byte `parquet:"leaf_hash"`
+	}
+	t := newTree()
+	t.visit = visit
+	for n := range report.Spans {
+		c, _, err := s.checkpoint(ctx, n)
+		if err != nil {
+			return err
+		}
+		f, err := s.span(ctx, c)
+		if err != nil {
+			return err
+		}
+		for h, err := range readRows[hashed](f.file) {
+			if err == nil {
+				err = t.append(h.LeafHash[:])
+			}
+			if err != nil {
+				return fmt.Errorf("read %s of the archive: %w", keyOfSpan(n), err)
+			}
+		}
+	}
+	root, err := t.root()
+	if err != nil {
+		return fmt.Errorf("the root of the tree: %w", err)
+	}
+	if head := report.Head(); !bytes.Equal(root, head.Root[:]) {
+		return wrong("", 0, "it changed while the paths were looked for")
 	}
 	return nil
 }

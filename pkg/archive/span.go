@@ -101,6 +101,10 @@ func exact(s string) any {
 }
 
 func parseHeaders(text string) (map[string][]string, error) {
+	var plain [][2]string // nearly always
+	if err := json.Unmarshal([]byte(text), &plain); err == nil {
+		return headerOf(plain), nil
+	}
 	var list [][2]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return nil, fmt.Errorf("read the headers: %w", err)

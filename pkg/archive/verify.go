@@ -20,6 +20,10 @@ type Verify struct {
 	// each. Without one, an archive whose newest spans were taken away, checkpoints and
 	// all, is a shorter archive and nothing else.
 	Kept [][]byte
+	// Since is the signed checkpoint of an archive that was verified before: what comes
+	// after it is proven, and that it extends it. The files before it are not looked at
+	// again. Empty: everything is.
+	Since []byte
 	// Against is a log to compare with, as far as it reaches back; may be nil.
 	Against Source
 	// Before has Report.Older count; zero: it stays 0.
@@ -30,9 +34,12 @@ type Verify struct {
 
 // Report is what an archive proved to be.
 type Report struct {
-	Origin string    `json:"origin"`
-	Spans  uint64    `json:"spans"`
-	Size   uint64    `json:"size"` // leaves: the last sequence
+	Origin string `json:"origin"`
+	Spans  uint64 `json:"spans"`
+	Size   uint64 `json:"size"` // leaves: the last sequence
+	// Since is the last sequence that was not looked at, see Verify.Since; what follows
+	// here counts what comes after it.
+	Since  uint64    `json:"since,omitempty"`
 	Events uint64    `json:"events"`
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
@@ -59,7 +66,7 @@ type Report struct {
 // Head is the last checkpoint; only of a report without error.
 func (r *Report) Head() Checkpoint { return *r.last }
 
-// Run proves the archive from its first byte to its last: each checkpoint is signed by
+// Run proves the archive from its first byte (or from Since) to its last: each checkpoint is signed by
 // one of the keys, each file has the hash that was signed, all leaves are there in their
 // order, and each checkpoint's tree extends the one before. It holds one span in memory
 // at a time. The error is *Wrong for what is not as it was signed, naming the object and
@@ -78,8 +85,11 @@ func (v Verify) run(ctx context.Context, each func(Leaf) error) (*Report, error)
 		return r, err
 	}
 	w := &walker{store: store{v.Bucket, v.Keys}, tree: newTree()}
+	if err := v.since(ctx, w, r, kept); err != nil {
+		return r, err
+	}
 	if v.Against != nil {
-		if w.live, err = newCursor(ctx, v.Against); err != nil {
+		if w.live, err = newCursor(ctx, v.Against, r.Since+1); err != nil {
 			return r, err
 		}
 		defer w.live.close()
@@ -103,13 +113,53 @@ func (v Verify) run(ctx context.Context, each func(Leaf) error) (*Report, error)
 		}
 		return nil
 	}
-	for n := range r.Spans {
+	first := uint64(0)
+	if r.last != nil {
+		first = r.last.Span.Number + 1
+	}
+	for n := first; n < r.Spans; n++ {
 		if r.last, err = w.step(ctx, n, r.last); err != nil {
 			return r, err
 		}
 		r.Origin = r.last.Origin
 	}
 	return r, v.end(r, kept, w.live)
+}
+
+// since begins the walk behind the checkpoint that was verified before. Its tree is that
+// of the span's file, which must give the root.
+func (v Verify) since(ctx context.Context, w *walker, r *Report, kept []Checkpoint) error {
+	if len(v.Since) == 0 {
+		return nil
+	}
+	known, err := OpenKept(v.Since, v.Keys)
+	if err != nil {
+		return fmt.Errorf("the checkpoint to begin behind: %w", err)
+	}
+	if known.Span.Number >= r.Spans {
+		return wrong("", 0, "it has %d spans, and was verified up to sequence %d of span %d: what was archived last was taken away", r.Spans, known.Size, known.Span.Number)
+	}
+	for _, k := range kept {
+		if k.Size < known.Size {
+			return fmt.Errorf("the checkpoint of %d events cannot be compared where only what comes after %d is looked at: verify all", k.Size, known.Size)
+		}
+	}
+	c, signed, err := w.store.checkpoint(ctx, known.Span.Number)
+	if err != nil {
+		return err
+	}
+	if c.text() != known.text() {
+		return wrong(keyOfCheckpoint(c.Span.Number), 0, "it is another one than was verified before: what it tells of was signed anew")
+	}
+	f, err := w.store.span(ctx, c)
+	if err != nil {
+		return err
+	}
+	if w.tree, err = f.tree(c); err != nil {
+		return err
+	}
+	r.Origin, r.Size, r.Since, r.Checkpoint, r.last = c.Origin, c.Size, c.Size, string(signed), &c
+	return holdTo(kept, w.tree, r)
 }
 
 func (r *Report) note(l Leaf, live *cursor) {
@@ -181,9 +231,26 @@ func (v Verify) end(r *Report, kept []Checkpoint, live *cursor) error {
 	return nil
 }
 
+// maxLists bounds how often the objects are listed: a list is no snapshot, so that one
+// that is made while a writer is at work may show a later object without an earlier one.
+const maxLists = 3
+
 // objects looks at what objects the archive has: numbers without gaps, and nothing
 // beside them. It counts the spans.
 func (v Verify) objects(ctx context.Context, r *Report) error {
+	var err error
+	for range maxLists {
+		r.Spans, r.Unsigned = 0, ""
+		err = v.list(ctx, r)
+		var bad *Wrong
+		if !errors.As(err, &bad) {
+			break
+		}
+	}
+	return err
+}
+
+func (v Verify) list(ctx context.Context, r *Report) error {
 	var spans, checkpoints uint64
 	for info, err := range v.Bucket.List(ctx, "") {
 		if err != nil {

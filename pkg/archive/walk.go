@@ -20,12 +20,13 @@ type cursor struct {
 	given uint64
 }
 
-// newCursor begins where the log begins.
-func newCursor(ctx context.Context, log Source) (*cursor, error) {
+// newCursor begins at a sequence, or where the log begins.
+func newCursor(ctx context.Context, log Source, from uint64) (*cursor, error) {
 	first, last, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
+	first = max(first, from)
 	c := &cursor{log: log, at: first, last: last}
 	c.next, c.stop = iter.Pull2(leaves(ctx, log, first, last))
 	return c, nil
@@ -122,7 +123,7 @@ func (w *walker) leaves(ctx context.Context, f *spanFile, c Checkpoint) error {
 			return wrong(key, span.Last+1, "there is the leaf of sequence %d", l.Seq)
 		}
 		hash := l.Hash()
-		if want, err := newRow(l, hash); err != nil || !want.equal(r) {
+		if want, err := newRow(l, hash); err != nil || !want.equal(&r) {
 			return wrong(key, l.Seq, "its columns say something else than the event in it")
 		}
 		if differs == nil {

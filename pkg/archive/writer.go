@@ -325,7 +325,7 @@ func (w *Writer) adopt(ctx context.Context, number uint64) (Span, *tree, error) 
 			return Span{}, nil, err
 		}
 		hash := want.Hash()
-		if same, err := newRow(want, hash); err != nil || !same.equal(r) {
+		if same, err := newRow(want, hash); err != nil || !same.equal(&r) {
 			return Span{}, nil, refuse("the row of sequence %d", want.Seq)
 		}
 		span.note(want)

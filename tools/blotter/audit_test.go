@@ -79,6 +79,14 @@ func TestAudit(t *testing.T) {
 		t.Errorf("verify says\n%s", out)
 	}
 
+	today := s.keep("today", nil)
+	if out := s.must("audit", "verify", "--since", kept, "--keep", today); !strings.Contains(out, "it extends the checkpoint of sequence ") {
+		t.Errorf("since the checkpoint it says\n%s", out)
+	}
+	if out := s.must("audit", "verify", "--since", today); !strings.Contains(out, "still ends with the checkpoint of sequence ") {
+		t.Errorf("since the last checkpoint it says\n%s", out)
+	}
+
 	audit := filepath.Join(s.dir, "audit")
 	alone := []string{"audit", "verify", "--dir", t.TempDir(), "--audit", audit, "--key", key, "--checkpoint", kept, "--json"}
 	out, err := command(t.Context(), nil, alone...)
