@@ -32,6 +32,9 @@ func (w *world) check(n *node) error {
 	w.report.Events = len(records)
 	w.violateAll(CheckEvents(records)) // 6
 	w.checkRaw()                       // 5
+	if err := w.checkArchive(n); err != nil {
+		return err
+	}
 	if err := w.checkStaged(n, records); err != nil {
 		return err
 	}

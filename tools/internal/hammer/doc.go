@@ -3,7 +3,8 @@
 // too late or write half, workers stall past their deadline and wake, the NATS
 // server restarts, files come twice, in any order, and late. In the end every
 // invariant of Blotter is checked against a model that is far simpler than the
-// product: a history knows its rows by how it was made.
+// product: a history knows its rows by how it was made. The archive of the log, which
+// every curator's process writes at meanwhile, must hold each of its events.
 //
 // It does so in two shapes. In one process the services of a replica die together, at the
 // very step that the seed names, and the NATS server ends and comes back. In many

@@ -190,10 +190,14 @@ func (n *node) makeServices() error {
 	n.router = ingestrouter.New(ingestrouter.Deps{
 		Log: log, Objects: n.store, Specs: specs, Raw: listedRaw{n.raw}, Failed: n.failed, Now: now, Logger: logger,
 	})
+	curate, err := n.andArchive(curator.New(curator.Deps{
+		Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger,
+	}).Run)
+	if err != nil {
+		return err
+	}
 	n.run = map[string]func(context.Context) error{
-		curator.ServiceName: curator.New(curator.Deps{
-			Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger,
-		}).Run,
+		curator.ServiceName:           curate,
 		lambdatransformer.ServiceName: lambda.Run,
 		gluedispatcher.ServiceName:    glue.Run,
 		lockmanager.ServiceName:       n.locks.Run,

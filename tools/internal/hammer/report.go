@@ -33,6 +33,7 @@ type Report struct {
 
 	// Of the log: all events, and some of them by their reason.
 	Events  int
+	Spans   int // of its archive
 	Commits int // that made rows visible
 	Fences  map[string]int
 	Pauses  map[string]int
@@ -85,7 +86,7 @@ func (r *Report) Add(o Report) {
 		from int
 	}{
 		{&r.Tables, o.Tables}, {&r.Files, o.Files}, {&r.Deliveries, o.Deliveries}, {&r.Restarts, o.Restarts}, {&r.Exits, o.Exits}, {&r.Kills, o.Kills},
-		{&r.Events, o.Events}, {&r.Commits, o.Commits}, {&r.Late, o.Late}, {&r.Snapshots, o.Snapshots},
+		{&r.Events, o.Events}, {&r.Spans, o.Spans}, {&r.Commits, o.Commits}, {&r.Late, o.Late}, {&r.Snapshots, o.Snapshots},
 	} {
 		*n.to += n.from
 	}
@@ -132,6 +133,7 @@ func (r Report) Write(w io.Writer) {
 		counted(r.Faults), r.Kills, r.Restarts, r.Exits)
 	fmt.Fprintf(w, "came second: %s\n", counted(r.Conflicts))
 	fmt.Fprintf(w, "late loads:  %d\n", r.Late)
+	fmt.Fprintf(w, "archived in: %d spans\n", r.Spans)
 	fmt.Fprintf(w, "fences:      %s\n", counted(r.Fences))
 	fmt.Fprintf(w, "pauses:      %s\n", counted(r.Pauses))
 	fmt.Fprintf(w, "files ended: %s\n", counted(r.Ends))

@@ -67,8 +67,8 @@ func TestCrashesAtEveryStep(t *testing.T) {
 			t.Errorf("no step went wrong by %s", f)
 		}
 	}
-	if sum.Restarts == 0 || sum.Late == 0 || sum.Commits == 0 || sum.Fences["deadline"]+sum.Fences["forced"] == 0 {
-		t.Errorf("%d restarts, %d late loads, %d commits, fences %v: the test shows little", sum.Restarts, sum.Late, sum.Commits, sum.Fences)
+	if sum.Restarts == 0 || sum.Late == 0 || sum.Commits == 0 || sum.Spans < 10 || sum.Fences["deadline"]+sum.Fences["forced"] == 0 {
+		t.Errorf("%d restarts, %d late loads, %d commits, %d spans archived, fences %v: the test shows little", sum.Restarts, sum.Late, sum.Commits, sum.Spans, sum.Fences)
 	}
 }
 
