@@ -139,7 +139,7 @@ func (s store) span(ctx context.Context, c Checkpoint) (*spanFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return checkedSpan(b, c)
+	return checkedSpan(b, c, nil)
 }
 
 func (s store) spanBytes(ctx context.Context, c Checkpoint) ([]byte, error) {
@@ -151,11 +151,12 @@ func (s store) spanBytes(ctx context.Context, c Checkpoint) ([]byte, error) {
 	return b, err
 }
 
-// checkedSpan opens the bytes of a span if they are those that were signed.
-func checkedSpan(b []byte, c Checkpoint) (*spanFile, error) {
+// checkedSpan opens the bytes of a span if they are those that were signed; live, if not
+// nil, helps to tell what they are instead.
+func checkedSpan(b []byte, c Checkpoint, live *cursor) (*spanFile, error) {
 	key := keyOfSpan(c.Span.Number)
 	if sha256.Sum256(b) != c.Span.SHA256 {
-		return nil, diagnose(b, c, nil)
+		return nil, diagnose(b, c, live)
 	}
 	f, err := openSpan(b)
 	if err != nil {

@@ -1,14 +1,18 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
 )
 
 func TestArchiveProvesItself(t *testing.T) {
@@ -45,6 +49,37 @@ func TestGapsAreLeaves(t *testing.T) {
 	}
 	if r.Size != 25 || r.Events != 19 || r.Gaps != 6 || r.FirstGap != 1 {
 		t.Errorf("the report is %+v", r)
+	}
+}
+
+// forgetfulLog gives not all events when it is read.
+type forgetfulLog struct {
+	*memLog
+	forgets uint64
+}
+
+func (l forgetfulLog) ReadRaw(ctx context.Context, from, until uint64) iter.Seq2[eventlog.Raw, error] {
+	return func(yield func(eventlog.Raw, error) bool) {
+		for r, err := range l.memLog.ReadRaw(ctx, from, until) {
+			if r.Seq != l.forgets && !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestAGapIsAskedForOnceMore: an event that a read has passed over is no gap.
+func TestAGapIsAskedForOnceMore(t *testing.T) {
+	secret, keys := testKey(t)
+	for _, seq := range []uint64{1, 5, 10} {
+		b, l := newMem(), newLog(t, 12)
+		if c, err := newTestWriter(t, smallSpans(), b, forgetfulLog{l, seq}, secret).Next(t.Context()); err == nil {
+			t.Errorf("sequence %d is archived as a gap: %+v", seq, c)
+		}
+		write(t, b, l, secret)
+		if r, err := verify(t, b, keys); err != nil || r.Gaps > 0 || r.Size != 12 {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }
 
@@ -208,7 +243,8 @@ func TestForeignSpanIsRefused(t *testing.T) {
 	key := keyOfSpan(2)
 	for name, content := range map[string][]byte{
 		"forged": bad.data[key], "cut": good.data[key][:100], "nothing": {}, "another": good.data[keyOfSpan(1)],
-		"no Parquet": []byte(strings.Repeat("PAR1", 9)),
+		"no Parquet":     []byte(strings.Repeat("PAR1", 9)),
+		"forged columns": rewrite(t, good.data[key], func(r *row) { r.Table = "rms.other" }),
 	} {
 		c := b.copyOf()
 		c.data[key] = content

@@ -64,7 +64,7 @@ func TestTrim(t *testing.T) {
 		}
 	}
 	if err := l.Trim(t.Context(), 12, []string{"classifier"}); !errors.Is(err, ErrNoTrim) {
-		t.Errorf("events that were not seen: %v", err)
+		t.Fatalf("events that were not seen: %v", err)
 	}
 	consumer, err := l.stream.Consumer(t.Context(), ConsumerName("classifier", p))
 	if err != nil {

@@ -11,11 +11,11 @@ type Guard struct {
 	Package, Test, Says string
 }
 
-// List gives all guards: those of the control store and of lock-manager, of the log, of
-// the lake, and of the ways in and out.
+// List gives all guards: those of the control store and of lock-manager, of the log and
+// its archive, of the lake, and of the ways in and out.
 func List() []Guard {
 	var all []Guard
-	for _, some := range [][]Guard{control(), deciding(), generations(), logging(), lake(), edges()} {
+	for _, some := range [][]Guard{control(), deciding(), generations(), logging(), archiving(), lake(), edges()} {
 		all = append(all, some...)
 	}
 	return all
@@ -24,6 +24,7 @@ func List() []Guard {
 const (
 	lockManager = "services/lock-manager"
 	eventLog    = "pkg/eventlog"
+	theArchive  = "pkg/archive"
 	theLake     = "pkg/lake"
 )
 
