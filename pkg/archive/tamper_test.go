@@ -274,6 +274,54 @@ func TestAgainstTheLog(t *testing.T) {
 	}
 }
 
+// TestTheLogBeginsBehindTheArchive: events between the two are in neither.
+func TestTheLogBeginsBehindTheArchive(t *testing.T) {
+	b, _, _, keys := archiveOf(t, 40)
+	for first, whole := range map[uint64]bool{40: true, 41: true, 42: false, 45: false} {
+		l := newLog(t, 50)
+		l.first = first
+		_, err := Verify{Bucket: b, Keys: keys, Against: l}.Run(t.Context())
+		var w *Wrong
+		if found := errors.As(err, &w) && w.Seq == 41; found == whole || whole && err != nil {
+			t.Errorf("a log that begins at %d: %v", first, err)
+		}
+	}
+}
+
+// TestKnownCheckpoints: what the log says of the archive needs no signature to be held to.
+func TestKnownCheckpoints(t *testing.T) {
+	b, l, secret, keys := archiveOf(t, 25)
+	r, err := verify(t, b, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := []Checkpoint{{Origin: r.Head().Origin, Size: r.Head().Size, Root: r.Head().Root}}
+	l.addMany(t, 10)
+	write(t, b, l, secret)
+	later := b.data[keyOfCheckpoint(3)]
+	cut := b.copyOf()
+	for _, n := range []uint64{2, 3} {
+		delete(cut.data, keyOfSpan(n))
+		delete(cut.data, keyOfCheckpoint(n))
+	}
+	other := []Checkpoint{known[0]}
+	other[0].Root[5]++
+	for name, c := range map[string]struct {
+		v    Verify
+		want bool
+	}{
+		"as it was":             {Verify{Bucket: b, Known: known}, false},
+		"behind a later one":    {Verify{Bucket: b, Known: known, Since: later}, false},
+		"another root":          {Verify{Bucket: b, Known: other}, true},
+		"its end is taken away": {Verify{Bucket: cut, Known: known}, true},
+	} {
+		c.v.Keys = keys
+		if _, err := c.v.Run(t.Context()); isWrong(err) != c.want || !c.want && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestWrongWriter: what is signed is still held to be one tree and one order: a key is
 // no licence.
 func TestWrongWriter(t *testing.T) {

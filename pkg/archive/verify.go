@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ type Verify struct {
 	// each. Without one, an archive whose newest spans were taken away, checkpoints and
 	// all, is a shorter archive and nothing else.
 	Kept [][]byte
+	// Known are checkpoints that somebody says there were; of each only origin, size and
+	// root are looked at, and no signature. They are held to like those that were kept.
+	Known []Checkpoint
 	// Since is the signed checkpoint of an archive that was verified before: what comes
 	// after it is proven, and that it extends it. The files before it are not looked at
 	// again. Empty: everything is.
@@ -139,7 +143,7 @@ func (v Verify) since(ctx context.Context, w *walker, r *Report, kept []Checkpoi
 	if known.Span.Number >= r.Spans {
 		return wrong("", 0, "it has %d spans, and was verified up to sequence %d of span %d: what was archived last was taken away", r.Spans, known.Size, known.Span.Number)
 	}
-	for _, k := range kept {
+	for _, k := range kept[len(v.Known):] {
 		if k.Size < known.Size {
 			return fmt.Errorf("the checkpoint of %d events cannot be compared where only what comes after %d is looked at: verify all", k.Size, known.Size)
 		}
@@ -182,8 +186,9 @@ func (r *Report) note(l Leaf, live *cursor) {
 	}
 }
 
+// kept gives the checkpoints to hold to; those that are known come first.
 func (v Verify) kept() ([]Checkpoint, error) {
-	var out []Checkpoint
+	out := slices.Clone(v.Known)
 	for i, signed := range v.Kept {
 		c, err := OpenKept(signed, v.Keys)
 		if err != nil {
@@ -223,6 +228,8 @@ func (v Verify) end(r *Report, kept []Checkpoint, live *cursor) error {
 	}
 	switch {
 	case live == nil:
+	case live.first > r.Size+1:
+		return wrong("", r.Size+1, "it ends at sequence %d, and the log begins at %d: what was archived last was taken away, or the log was purged of what was not archived", r.Size, live.first)
 	case live.last < r.Size:
 		return &LogDiffers{Seq: live.last + 1, What: fmt.Sprintf("it ends there, %d events were archived", r.Size)}
 	default:

@@ -15,6 +15,8 @@ type cursor struct {
 	stop func()
 	at   uint64 // the sequence that next gives
 	last uint64
+	// first is where the log begins.
+	first uint64
 	// given counts the leaves that were given.
 	given uint64
 }
@@ -25,9 +27,8 @@ func newCursor(ctx context.Context, log Source, from uint64) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	first = max(first, from)
-	c := &cursor{log: log, at: first, last: last}
-	c.next, c.stop = iter.Pull2(leaves(ctx, log, first, last))
+	c := &cursor{log: log, at: max(first, from), first: first, last: last}
+	c.next, c.stop = iter.Pull2(leaves(ctx, log, c.at, last))
 	return c, nil
 }
 

@@ -109,11 +109,37 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%s is changed: %s", name, out)
 		}
 	}
+	s.rollBack(audit, today)
 	if err := errors.Join(os.RemoveAll(filepath.Join(audit, "spans")), os.RemoveAll(filepath.Join(audit, "checkpoints"))); err != nil {
 		t.Fatal(err)
 	}
 	if out := s.fails("audit", "verify"); !strings.Contains(out, "there is no archive") {
 		t.Errorf("nothing is left: %s", out)
+	}
+}
+
+// rollBack takes the last span away: what is left is an archive, which nothing but a
+// checkpoint that was kept and the log contradict. An older checkpoint in the place of
+// the last one is found by itself.
+func (s *testSystem) rollBack(audit, kept string) {
+	s.t.Helper()
+	first, last := filepath.Join(audit, "checkpoints", "000000000000"), filepath.Join(audit, "checkpoints", "000000000001")
+	older := s.read(first)
+	s.check(os.Remove(last), os.WriteFile(last, older, 0o600), os.WriteFile(filepath.Join(audit, "spans", "000000000001.parquet"), s.read(filepath.Join(audit, "spans", "000000000000.parquet")), 0o600))
+	if out := s.unsettled("audit", "verify"); !strings.Contains(out, "it is the checkpoint of span 0") {
+		s.t.Errorf("an older checkpoint is put in the place of the last one: %s", out)
+	}
+	s.check(os.Remove(last), os.Remove(filepath.Join(audit, "spans", "000000000001.parquet")))
+	if out := s.must("audit", "verify"); !strings.Contains(out, " in 1 span,") {
+		s.t.Errorf("a shorter archive: %s", out)
+	}
+	for _, with := range []string{"--checkpoint", "--since"} {
+		if out := s.unsettled("audit", "verify", with, kept); !strings.Contains(out, "was taken away") {
+			s.t.Errorf("a shorter archive, with %s: %s", with, out)
+		}
+	}
+	if out := s.must("audit", "verify", "--against"); !strings.Contains(out, "events beyond the archive") {
+		s.t.Errorf("a shorter archive, against the log: %s", out)
 	}
 }
 

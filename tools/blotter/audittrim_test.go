@@ -117,6 +117,12 @@ func rebuilt(t *testing.T, s *testSystem) {
 	if out := s.must("replay"); !strings.Contains(out, "equal") {
 		t.Errorf("replay of the rebuilt store says\n%s", out)
 	}
+	for _, name := range []string{"spans/000000000001.parquet", "checkpoints/000000000001"} {
+		s.check(os.Remove(filepath.Join(s.dir, "audit", filepath.FromSlash(name))))
+	}
+	if out := s.unsettled("audit", "verify", "--against"); !strings.Contains(out, "was taken away") {
+		t.Errorf("the end of the archive is gone, and what the log says of its trims does not tell: %s", out)
+	}
 	if err := os.RemoveAll(filepath.Join(s.dir, "audit", "checkpoints")); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/archive"
+	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -37,7 +38,8 @@ sequence, where that can be told.
 An archive whose newest spans were taken away together with their checkpoints is a
 shorter archive, and nothing in it shows that. Keep checkpoints elsewhere (--keep), and
 have later archives held to them (--checkpoint): each must extend every one. --against
-also compares each archived event with the log, as far as it reaches back.
+also compares each archived event with the log, as far as it reaches back, and holds the
+archive to what the log says of its trims.
 
 --since begins behind a checkpoint that an earlier verify kept: it proves that the archive
 extends it and what comes after it, and does not look at the files before it again. That
@@ -156,7 +158,25 @@ func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOpt
 	}
 	closers = append(closers, c.close)
 	v.Against = c.log
-	return v, c, closer, nil
+	v.Known, err = knownOf(ctx, c)
+	return v, c, closer, err
+}
+
+// knownOf gives the checkpoints behind which the log was trimmed, as far as it still says
+// so itself.
+func knownOf(ctx context.Context, c *client) ([]archive.Checkpoint, error) {
+	first, _, err := c.log.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trims, err := fsck.Trims(ctx, c.log, first)
+	var out []archive.Checkpoint
+	for _, e := range trims {
+		known := archive.Checkpoint{Origin: e.GetArchiveOrigin(), Size: e.GetTreeSize()}
+		copy(known.Root[:], e.GetTreeRoot())
+		out = append(out, known)
+	}
+	return out, err
 }
 
 func printVerified(out io.Writer, v verified, against bool) {

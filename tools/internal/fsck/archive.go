@@ -11,19 +11,29 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
+// Trims gives what the log says of its own trims, from a sequence on.
+func Trims(ctx context.Context, log Log, from uint64) ([]*blotterv1.LogTrimmed, error) {
+	var out []*blotterv1.LogTrimmed
+	for r, err := range log.Read(ctx, eventlog.Filter{Table: dms.LogTable, Service: ServiceName, Event: "LogTrimmed", FromSeq: from}) {
+		if err != nil {
+			return nil, err
+		}
+		if e, ok := r.Event.(*blotterv1.LogTrimmed); ok {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
 // TrimmedTo gives the sequence at which the log begins, by what it says of itself: 1 if
 // it was never trimmed.
 func TrimmedTo(ctx context.Context, log Log) (uint64, error) {
+	trims, err := Trims(ctx, log, 0)
 	first := uint64(1)
-	for r, err := range log.Read(ctx, eventlog.Filter{Table: dms.LogTable, Service: ServiceName, Event: "LogTrimmed"}) {
-		if err != nil {
-			return 0, err
-		}
-		if e, ok := r.Event.(*blotterv1.LogTrimmed); ok {
-			first = max(first, e.GetFirstKept())
-		}
+	for _, e := range trims {
+		first = max(first, e.GetFirstKept())
 	}
-	return first, nil
+	return first, err
 }
 
 // checkLog: log and archive join, and the log says itself where it begins. Its beginning
