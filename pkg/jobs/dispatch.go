@@ -107,7 +107,7 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
-	case errors.Is(context.Cause(alive), errFenced):
+	case errors.Is(err, errFenced), errors.Is(context.Cause(alive), errFenced):
 		d.Logger.InfoContext(ctx, "transform given up, its grant is fenced", "table", r.Table.String(), "token", grant.GetToken())
 		return nil
 	case bounded.Err() != nil:
@@ -132,19 +132,22 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 	if err != nil {
 		return err
 	}
+	fenced := FencedGrant{Token: fence.GetToken()}
 	var version uint64 // the newest
 	if e, ok := grant.Event.(*blotterv1.LockGranted); ok {
-		version = e.GetSpecVersion()
+		version, fenced.Granted = e.GetSpecVersion(), grant.Envelope.GetTime().AsTime()
+		for _, file := range e.GetFiles() {
+			fenced.Files = append(fenced.Files, file.GetFileId())
+		}
 	}
-	spec, err := d.Specs.Spec(ctx, r.Table, version)
-	if err != nil {
+	if fenced.Table, err = d.Specs.Spec(ctx, r.Table, version); err != nil {
 		return err
 	}
 	// What is said answers the fence, but the log may hold it since the grant.
 	behind := r
 	behind.Seq = grant.Seq
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, remote.Stop(ctx, spec, fence.GetToken(), stopWatcher{d, behind})
+		return struct{}{}, remote.Stop(ctx, fenced, stopWatcher{watcher{d, behind}})
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err != nil && ctx.Err() == nil {
 		d.Logger.ErrorContext(ctx, "a run of a fenced grant was not stopped, it ends at its own deadline",
@@ -201,7 +204,7 @@ func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blot
 	staged, err := backoff.Retry(ctx, func() (*blotterv1.StagedFile, error) {
 		staged, err := d.once(ctx, r, job)
 		var failure *transform.Failure
-		if errors.As(err, &failure) {
+		if errors.As(err, &failure) || errors.Is(err, errFenced) {
 			return nil, backoff.Permanent(err)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -210,7 +213,7 @@ func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blot
 		}
 		return staged, err
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errFenced) {
 		return staged, errors.Join(err, ctx.Err())
 	}
 	var failure *transform.Failure
@@ -243,6 +246,15 @@ type watcher struct {
 	r eventlog.Record
 }
 
+// Alive implements Watch.
+func (w watcher) Alive(ctx context.Context, token uint64) error {
+	fenced, err := w.d.fenced(ctx, w.r, token)
+	if err == nil && fenced {
+		return errFenced
+	}
+	return err
+}
+
 // Started implements Watch.
 func (w watcher) Started(ctx context.Context, file string, token uint64, run string) error {
 	return w.d.started(ctx, w.r, file, token, run)
@@ -254,15 +266,7 @@ func (w watcher) Ended(ctx context.Context, end RunEnd) error { return w.d.ended
 // stopWatcher says what it hears of runs that a fence stops, as answers to r. Whoever
 // started one may have been stopped, or have died, before he said so: its start is told
 // with its end.
-type stopWatcher struct {
-	d *Dispatcher
-	r eventlog.Record
-}
-
-// Started implements Watch.
-func (w stopWatcher) Started(ctx context.Context, file string, token uint64, run string) error {
-	return w.d.started(ctx, w.r, file, token, run)
-}
+type stopWatcher struct{ watcher }
 
 // Ended implements Watch.
 func (w stopWatcher) Ended(ctx context.Context, end RunEnd) error {

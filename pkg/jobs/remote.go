@@ -14,15 +14,32 @@ type Remote interface {
 	Runner
 	// Follow is Run, and tells watch of the runs. When ctx ends the run goes on.
 	Follow(ctx context.Context, job Job, watch Watch) (*blotterv1.StagedFile, error)
-	// Stop ends all runs of a token that are under way and tells watch how they
-	// ended, and those that had ended before; none is no error. A run that begins at the same moment may be missed:
-	// it ends at its own deadline, and the lake refuses its token.
-	Stop(ctx context.Context, table registry.Table, token uint64, watch Watch) error
+	// Stop ends all runs of a fenced grant that are under way and tells watch how they
+	// ended, and those that had ended before; none is no error. It is called when the
+	// fence stands in the log, so that whoever asks Watch.Alive from then on starts
+	// none; a start that was on its way is waited for. A run that is missed all the
+	// same ends at its own deadline, and the lake refuses its token.
+	Stop(ctx context.Context, grant FencedGrant, watch Watch) error
+}
+
+// FencedGrant is the work that a fence ends.
+type FencedGrant struct {
+	Table registry.Table // as of the grant, which names the job
+	Token uint64
+	// Files are the ids of the grant's files; none if the grant is not known.
+	Files []string
+	// Granted is when it was granted, by the log's clock: no run of it is older. Zero
+	// if that is not known.
+	Granted time.Time
 }
 
 // Watch hears of the runs of a Remote. It may hear of one run more than once.
 // What it cannot take it hears again with the next attempt.
 type Watch interface {
+	// Alive is asked before each start of a run, and before a start is promised: what
+	// it fails with ends the work, for a fence may come to another process than the one
+	// that waits for room.
+	Alive(ctx context.Context, token uint64) error
 	// Started: a run for a file and token is known.
 	Started(ctx context.Context, file string, token uint64, run string) error
 	// Ended: a run is over, or none could be started in time.

@@ -30,10 +30,12 @@ type fakeGlue struct {
 	runs    map[uint64]chan string // by token; gives the state of the end
 	started int
 	stops   int
-	job     string // of the last stop
+	stopped jobs.FencedGrant // of the last stop
 	noStop  error
 	woken   []string
 	quick   bool // runs end by themselves
+	full    bool // there is no room: a start is asked for again and again
+	asked   int  // how often that was
 }
 
 func (g *fakeGlue) Wake(run string) {
@@ -76,6 +78,11 @@ func end(file string, token uint64, state string) jobs.RunEnd {
 }
 
 func (g *fakeGlue) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (*blotterv1.StagedFile, error) {
+	for g.noRoom() {
+		if err := errors.Join(watch.Alive(ctx, job.Token), ctx.Err()); err != nil {
+			return nil, err
+		}
+	}
 	run := g.run(job.Token)
 	file := job.File.GetFileId()
 	if err := watch.Started(ctx, file, job.Token, "jr_1"); err != nil {
@@ -96,16 +103,24 @@ func (g *fakeGlue) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (
 	}
 }
 
-func (g *fakeGlue) stoppedJob() string {
+func (g *fakeGlue) noRoom() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.job
+	g.asked++
+	return g.full
 }
 
-func (g *fakeGlue) Stop(ctx context.Context, table registry.Table, token uint64, watch jobs.Watch) error {
+func (g *fakeGlue) lastStop() jobs.FencedGrant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stopped
+}
+
+func (g *fakeGlue) Stop(ctx context.Context, grant jobs.FencedGrant, watch jobs.Watch) error {
+	token := grant.Token
 	g.mu.Lock()
 	g.stops++
-	g.job = table.Job.Glue
+	g.stopped = grant
 	run, err := g.runs[token], g.noStop
 	g.mu.Unlock()
 	if run == nil || err != nil {
@@ -312,6 +327,36 @@ func TestAFenceStopsTheRunOfAnotherReplica(t *testing.T) {
 	s.said(t, "TransformStarted", "TransformRunEnded")
 }
 
+// TestWhoeverWaitsForRoomHearsOfTheFenceOfAnotherReplica: he finds it in the log.
+func TestWhoeverWaitsForRoomHearsOfTheFenceOfAnotherReplica(t *testing.T) {
+	s := newSite(t, &fakeGlue{full: true})
+	s.grant(t, 3)
+	l, _ := eventlogtest.Open(t, s.url)
+	other, err := New(config(), Deps{Log: l, Runner: &onceAway{}, Glue: s.glue, Specs: noSpecs("blotter"), Now: time.Now,
+		Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := eventlogtest.Read(t, s.log, eventlog.Filter{Table: reports, Event: "LockGranted"})
+	ended := make(chan error)
+	go func() { ended <- other.glue.Grant(t.Context(), records[0], records[0].Event.(*blotterv1.LockGranted)) }()
+	eventlogtest.Eventually(t, "it waits for room", func() bool {
+		s.glue.mu.Lock()
+		defer s.glue.mu.Unlock()
+		return s.glue.asked > 2
+	})
+	s.fence(t, 3)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n, _ := s.glue.count(); n != 0 {
+		t.Errorf("%d runs, expected none", n)
+	}
+	if said := eventlogtest.Read(t, s.log, eventlog.Filter{Table: reports, Service: ServiceName}); len(said) != 0 {
+		t.Errorf("it says %v", said)
+	}
+}
+
 // TestAFencedGrantStartsNothing: the fence was heard before a crash, and the grant
 // comes again.
 func TestAFencedGrantStartsNothing(t *testing.T) {
@@ -340,8 +385,8 @@ func TestAFenceStopsTheRunOfTheJobThatTheGrantNamed(t *testing.T) {
 	}
 	eventlogtest.Run(t, service.Run)
 	eventlogtest.Eventually(t, "the run is stopped", func() bool { _, stops := s.glue.count(); return stops == 1 })
-	if job := s.glue.stoppedJob(); job != "job-7" {
-		t.Errorf("runs of %s are stopped, the grant named job-7", job)
+	if got := s.glue.lastStop(); got.Table.Job.Glue != "job-7" || !slices.Equal(got.Files, []string{aFile}) || got.Granted.IsZero() {
+		t.Errorf("the runs of %+v are stopped, the grant named job-7 and a file", got)
 	}
 }
 

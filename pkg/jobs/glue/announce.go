@@ -21,11 +21,11 @@ type announcement struct {
 	Attempt int    `json:"attempt"`
 }
 
-// lastAnnounced gives the number of the last announced run and when the first was
-// announced, by the bucket's clock; 0 if none was.
-func (f *follower) lastAnnounced(ctx context.Context) (n int, first time.Time, err error) {
-	for n < f.r.cfg.announcements() {
-		info, err := f.r.deps.Staging.Stat(ctx, announcementKey(f.stage, n+1))
+// lastAnnounced gives the number of the last announced run of a stage and when the
+// first was announced, by the bucket's clock; 0 if none was.
+func (r *Runner) lastAnnounced(ctx context.Context, stage string) (n int, first time.Time, err error) {
+	for n < r.cfg.announcements() {
+		info, err := r.deps.Staging.Stat(ctx, announcementKey(stage, n+1))
 		if errors.Is(err, objects.ErrNotFound) {
 			break
 		}

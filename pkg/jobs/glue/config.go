@@ -22,8 +22,11 @@ type Config struct {
 	Pages int
 	// Misses is how many looks at a run may fail one after the other.
 	Misses int
-	// StopWait bounds the wait for the end of a run that was stopped.
+	// StopWait bounds the search for runs that are to be stopped and the wait for their
+	// ends.
 	StopWait time.Duration
+	// Call bounds one call of Glue, the client's retries included.
+	Call time.Duration
 }
 
 // DefaultConfig gives the defaults.
@@ -32,7 +35,7 @@ func DefaultConfig() Config {
 		Runs:    3,
 		PollMin: 2 * time.Second, PollMax: 30 * time.Second,
 		StartMin: 5 * time.Second, StartMax: time.Minute,
-		Settle: 30 * time.Second, Pages: 50, Misses: 20, StopWait: 10 * time.Minute,
+		Settle: 30 * time.Second, Pages: 50, Misses: 20, StopWait: 10 * time.Minute, Call: 30 * time.Second,
 	}
 }
 
@@ -51,6 +54,7 @@ func (c Config) Validate() error {
 	positive("Pages", c.Pages > 0)
 	positive("Misses", c.Misses > 0)
 	positive("StopWait", c.StopWait > 0)
+	positive("Call", c.Call > 0)
 	if c.PollMax < c.PollMin || c.StartMax < c.StartMin {
 		faults = append(faults, errors.New("PollMax and StartMax must not be less than PollMin and StartMin"))
 	}

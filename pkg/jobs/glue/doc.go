@@ -25,6 +25,15 @@
 // followed and told of, and both leave one result, since the manifest is
 // create-only.
 //
+// # Fences
+//
+// A fence stands in the log before anybody stops runs for it. Whoever is to start a run
+// asks the log (jobs.Watch.Alive) before he announces it and before every try to start
+// it, so that a fence ends his wait for room though another process heard it. Whoever
+// stops looks at the announcements of the grant's files: one whose run is not listed
+// may be on its way, and is looked for until no start that was allowed before the fence
+// could still be (Config.Call and Config.Settle).
+//
 // # Ends
 //
 // WAITING, STARTING, RUNNING and STOPPING are no ends: the run is asked for again,

@@ -51,7 +51,7 @@ func (f *follower) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
 }
 
 func (f *follower) untilEnd(ctx context.Context) (*blotterv1.StagedFile, error) {
-	n, first, err := f.lastAnnounced(ctx)
+	n, first, err := f.r.lastAnnounced(ctx, f.stage)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +178,9 @@ func (f *follower) next(ctx context.Context) error {
 		}
 		f.since = f.r.deps.Now()
 	}
+	if err := f.watch.Alive(ctx, f.job.Token); err != nil {
+		return err
+	}
 	n := f.announced + 1
 	mine, err := f.announce(ctx, n)
 	if err != nil {
@@ -195,11 +198,15 @@ func (f *follower) backOff(ctx context.Context) error {
 }
 
 // start starts the run that was announced here, once; while Glue has no room the
-// start is tried again.
+// start is tried again. Each time it is asked whether the token still lives: it may
+// have been fenced since, and whoever stops its runs counts on that.
 func (f *follower) start(ctx context.Context) error {
+	if err := f.watch.Alive(ctx, f.job.Token); err != nil {
+		return err
+	}
 	started := f.r.deps.Now()
 	// What is begun is brought to its answer, whatever ends in the meantime.
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.r.cfg.Call)
 	defer cancel()
 	out, err := f.r.deps.API.StartJobRun(call, f.input(), once)
 	f.full = ""
@@ -230,7 +237,7 @@ func (f *follower) noRoom(ctx context.Context, code string) error {
 	if err := f.backOff(ctx); err != nil {
 		return err
 	}
-	n, _, err := f.lastAnnounced(ctx)
+	n, _, err := f.r.lastAnnounced(ctx, f.stage)
 	if err != nil {
 		return err
 	}

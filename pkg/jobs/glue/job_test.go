@@ -92,7 +92,7 @@ func impatient() glue.Config {
 	ms := time.Millisecond
 	return glue.Config{
 		Runs: 3, PollMin: ms, PollMax: 10 * ms, StartMin: ms, StartMax: 10 * ms,
-		Settle: 100 * ms, Pages: 5, Misses: 5, StopWait: 10 * time.Second,
+		Settle: 100 * ms, Pages: 5, Misses: 5, StopWait: time.Minute, Call: 10 * time.Second,
 	}
 }
 
@@ -129,6 +129,20 @@ type heard struct {
 	started []string
 	ended   []jobs.RunEnd
 	fail    error
+	fenced  error // what Alive fails with
+}
+
+func (h *heard) Alive(context.Context, uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fenced
+}
+
+// fence has Alive fail from now on.
+func (h *heard) fence(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fenced = err
 }
 
 func (h *heard) Started(_ context.Context, _ string, _ uint64, run string) error {
@@ -185,6 +199,13 @@ func newBench(t *testing.T, cfg glue.Config, wrap func(gluetest.Script) gluetest
 
 func (b *bench) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
 	return b.runner.Follow(ctx, b.job, &b.heard)
+}
+
+// fencedGrant is the grant of the job, once it is fenced.
+func (b *bench) fencedGrant() jobs.FencedGrant {
+	return jobs.FencedGrant{
+		Table: b.job.Table, Token: b.job.Token, Files: []string{b.job.File.GetFileId()}, Granted: time.Now().Add(-time.Minute),
+	}
 }
 
 // mustStage runs the job to its good end and checks the number of runs behind it.

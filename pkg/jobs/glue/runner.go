@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/objects"
-	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -65,6 +62,7 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 // nobody hears of runs.
 type nobody struct{}
 
+func (nobody) Alive(context.Context, uint64) error                   { return nil }
 func (nobody) Started(context.Context, string, uint64, string) error { return nil }
 func (nobody) Ended(context.Context, jobs.RunEnd) error              { return nil }
 
@@ -105,58 +103,6 @@ func pause(ctx context.Context, d time.Duration, news <-chan struct{}) error {
 		return ctx.Err()
 	}
 	return nil
-}
-
-// Stop implements jobs.Remote.
-func (r *Runner) Stop(ctx context.Context, table registry.Table, token uint64, watch jobs.Watch) error {
-	if table.Job.Glue == "" {
-		return nil
-	}
-	name := jobName(table.Job.Glue)
-	runs, err := r.find(ctx, name, func(stage string) bool {
-		_, ok := fileOf(table.ID, token, stage)
-		return ok
-	}, time.Time{})
-	if err != nil && !errors.Is(err, errPages) { // what is so old has ended
-		return err
-	}
-	alive, ended := split(runs)
-	for _, run := range ended { // whoever followed it may have left before it ended
-		file, _ := fileOf(table.ID, token, run.stage)
-		if err := watch.Ended(ctx, run.end(file, token)); err != nil {
-			return err
-		}
-	}
-	stopped, err := r.stop(ctx, name, alive)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.StopWait)
-	defer cancel()
-	for _, run := range stopped {
-		ended, err := r.await(ctx, name, run)
-		if err != nil {
-			return fmt.Errorf("wait for the end of run %s: %w", run.id, err)
-		}
-		file, _ := fileOf(table.ID, token, run.stage)
-		if err := watch.Ended(ctx, ended.end(file, token)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fileOf reads the file of a stage of this table and token.
-func fileOf(table dms.TableID, token uint64, stage string) (string, bool) {
-	const some = "f"
-	after := "/" + strconv.FormatUint(token, 10) + "/"
-	before := strings.TrimSuffix(transform.StagePrefix(table, some, token), some+after)
-	rest, ok := strings.CutPrefix(stage, before)
-	if !ok {
-		return "", false
-	}
-	file, ok := strings.CutSuffix(rest, after)
-	return file, ok && file != ""
 }
 
 var _ jobs.Remote = (*Runner)(nil)

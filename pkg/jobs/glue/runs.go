@@ -18,8 +18,6 @@ const (
 	stopBatch = 25  // of BatchStopJobRun, its largest
 	// skew is by how much the clocks of Glue and of the bucket may differ.
 	skew = 5 * time.Minute
-	// callTimeout bounds one call, the client's retries included.
-	callTimeout = 30 * time.Second
 )
 
 // errPages: not all runs that could be meant were seen.
@@ -59,7 +57,7 @@ func (r *Runner) find(ctx context.Context, job string, meant func(stage string) 
 func (r *Runner) page(ctx context.Context, job string, token *string) (*glue.GetJobRunsOutput, error) {
 	wait := r.cfg.PollMin
 	for misses := 1; ; misses++ {
-		out, err := bounded(ctx, r.deps.API.GetJobRuns, &glue.GetJobRunsInput{
+		out, err := bounded(ctx, r.cfg.Call, r.deps.API.GetJobRuns, &glue.GetJobRunsInput{
 			JobName: aws.String(job), MaxResults: aws.Int32(pageSize), NextToken: token,
 		})
 		if what, _ := classify(err); err == nil || missing(err) || what == refused || misses >= r.cfg.Misses {
@@ -82,7 +80,7 @@ func allBefore(page []types.JobRun, since time.Time) bool {
 
 // get asks for one run; false if Glue does not know it.
 func (r *Runner) get(ctx context.Context, job, id string) (run, bool, error) {
-	out, err := bounded(ctx, r.deps.API.GetJobRun, &glue.GetJobRunInput{JobName: aws.String(job), RunId: aws.String(id)})
+	out, err := bounded(ctx, r.cfg.Call, r.deps.API.GetJobRun, &glue.GetJobRunInput{JobName: aws.String(job), RunId: aws.String(id)})
 	if missing(err) {
 		return run{}, false, nil
 	}
@@ -135,7 +133,7 @@ func (r *Runner) stop(ctx context.Context, job string, runs []run) ([]run, error
 		for i, one := range batch {
 			ids[i] = one.id
 		}
-		out, err := bounded(ctx, r.deps.API.BatchStopJobRun, &glue.BatchStopJobRunInput{JobName: aws.String(job), JobRunIds: ids})
+		out, err := bounded(ctx, r.cfg.Call, r.deps.API.BatchStopJobRun, &glue.BatchStopJobRunInput{JobName: aws.String(job), JobRunIds: ids})
 		if err != nil {
 			return stopped, fmt.Errorf("stop runs of Glue job %s: %w", job, err)
 		}
@@ -177,9 +175,9 @@ func stopError(errs []types.BatchStopJobRunError, id string) string {
 // jitter spreads the looks of many runs.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-// bounded makes one call within callTimeout.
-func bounded[In, Out any](ctx context.Context, call func(context.Context, In, ...func(*glue.Options)) (Out, error), in In) (Out, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// bounded makes one call within a time.
+func bounded[In, Out any](ctx context.Context, within time.Duration, call func(context.Context, In, ...func(*glue.Options)) (Out, error), in In) (Out, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return call(ctx, in)
 }

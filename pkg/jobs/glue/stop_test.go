@@ -35,7 +35,7 @@ func TestStopEndsTheRunsOfATokenAlone(t *testing.T) {
 	eventually(t, func() bool { return len(b.server.Runs()) == 2 })
 	again := newRunner(t, impatient(), b.server, b.staging)
 	for range 2 {
-		if err := again.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+		if err := again.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestStopTellsOfARunThatNobodySawEnd(t *testing.T) {
 	}
 	close(release)
 	eventually(t, func() bool { return slices.Equal(b.server.States(), []string{"SUCCEEDED"}) })
-	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+	if err := b.runner.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.heard.ended) != 1 || b.heard.ended[0].State != "SUCCEEDED" || b.heard.ended[0].DPUSeconds == 0 {
@@ -83,15 +83,15 @@ func TestStopTellsOfARunThatNobodySawEnd(t *testing.T) {
 
 func TestStopOfNothing(t *testing.T) {
 	b := newBench(t, impatient(), nil)
-	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+	if err := b.runner.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
 		t.Error(err)
 	}
 	b.job.Table.Job.Glue = "nobody-made-it"
-	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+	if err := b.runner.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
 		t.Errorf("a job that does not exist: %v", err)
 	}
 	b.job.Table.Job.Glue = ""
-	if err := b.runner.Stop(t.Context(), b.job.Table, b.job.Token, &b.heard); err != nil {
+	if err := b.runner.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
 		t.Errorf("a table without a job: %v", err)
 	}
 }

@@ -207,6 +207,8 @@ type heard struct {
 	ended   []jobs.RunEnd
 }
 
+func (*heard) Alive(context.Context, uint64) error { return nil }
+
 func (h *heard) Started(_ context.Context, _ string, _ uint64, run string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -18,7 +18,6 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/lambda/invocation"
 	"github.com/openblotter/blotter/pkg/objects"
-	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -64,12 +63,13 @@ func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 // nobody hears of runs.
 type nobody struct{}
 
+func (nobody) Alive(context.Context, uint64) error                   { return nil }
 func (nobody) Started(context.Context, string, uint64, string) error { return nil }
 func (nobody) Ended(context.Context, jobs.RunEnd) error              { return nil }
 
 // Stop implements jobs.Remote: nothing can stop an invocation. It ends at the
 // function's own timeout.
-func (*Runner) Stop(context.Context, registry.Table, uint64, jobs.Watch) error { return nil }
+func (*Runner) Stop(context.Context, jobs.FencedGrant, jobs.Watch) error { return nil }
 
 // Follow implements jobs.Remote. Past the deadline of the job it ends with
 // context.DeadlineExceeded; a zero deadline is none.
@@ -119,6 +119,9 @@ func (i *invoker) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
 			if err := i.backOff(ctx); err != nil {
 				return nil, err
 			}
+		}
+		if err := i.watch.Alive(ctx, i.job.Token); err != nil {
+			return nil, err
 		}
 		i.attempt++
 		if err := i.watch.Started(ctx, string(i.file.ID), i.job.Token, i.function); err != nil {
