@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -32,6 +33,7 @@ type batch struct {
 	claims     claims   // nil: the probes search
 	replaced   int64    // rows of the table that are replaced or removed
 	inserted   int64    // staged rows that become visible
+	rowsHash   knownRows
 	tombstones []Tombstone
 	strategy   string
 
@@ -86,8 +88,9 @@ func (b *batch) run(ctx context.Context) (Result, error) {
 func (b *batch) fold(ctx context.Context) (err error) {
 	f := b.lake.newFold(b.parts, b.evolve.spec)
 	defer func() { err = errors.Join(err, f.close()) }()
+	b.rowsHash = b.rowsBefore()
 	if len(b.key) == 0 {
-		if err := f.drain(ctx); err != nil {
+		if err := f.drain(ctx, b.rowsHash.Add); err != nil {
 			return err
 		}
 		b.countInserted()
@@ -118,9 +121,23 @@ func (b *batch) fold(ctx context.Context) (err error) {
 	for _, p := range b.probes {
 		p.finish()
 		b.replaced += int64(len(p.replaced))
+		b.rowsHash.minus(p.gone)
+		b.rowsHash.known = b.rowsHash.known && !p.twice
 	}
 	b.countInserted()
 	return nil
+}
+
+// rowsBefore gives the hash of the rows that the batch adds to; it is not known where
+// another engine has committed since.
+func (b *batch) rowsBefore() knownRows {
+	if b.req.Mode == Replace || len(b.before.files) == 0 {
+		return knownRows{known: true}
+	}
+	rows, current := b.state.rowsHash, b.tbl.CurrentSnapshot()
+	rows.known = rows.known && current.Summary != nil &&
+		current.Summary.Properties[PropertyToken] == strconv.FormatUint(b.state.token, 10)
+	return rows
 }
 
 func (b *batch) countInserted() {
@@ -159,6 +176,8 @@ func (b *batch) foldWindows(ctx context.Context, f *fold, out *tombstoneSink) er
 				if err := out.add(ctx, w, i); err != nil {
 					return err
 				}
+			default:
+				b.rowsHash.Add(file.part.manifest.FileID, w.rows[i])
 			}
 		}
 	}

@@ -104,7 +104,7 @@ func (b *batch) meetClaims(ctx context.Context, w *window, cols joinColumns) err
 		if p.loaded {
 			looked.hidden, looked.loaded = p.hidden, true
 		}
-		err := b.lake.searchFile(ctx, looked, rest, cols, func(i int, row int64, _ []byte, _ int64) error {
+		err := b.lake.searchFile(ctx, looked, rest, cols, func(i int, row int64, _ origin) error {
 			if looked.hidden.has(row) {
 				return nil
 			}
@@ -160,8 +160,8 @@ func (b *batch) meetClaim(ctx context.Context, p *probe, c *claim, w *window, co
 			return c.fault(c.at, "row %d of %s is deleted already", row, p.file.FilePath())
 		}
 		w.met[i], from = true, i
-		err = j.report(i, j.keys.at, func(i int, row int64, pos []byte, posRow int64) error {
-			p.meet(w, i, row, pos, posRow)
+		err = j.report(i, j.keys.at, func(i int, row int64, from origin) error {
+			p.meet(w, i, row, from)
 			return nil
 		})
 		if err != nil {

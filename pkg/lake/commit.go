@@ -19,14 +19,15 @@ func (b *batch) commit(ctx context.Context) (Result, error) {
 	if err := b.reshape(tx); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: b.req.Token, Strategy: b.strategy, TableRows: b.rowsAfter(), Named: b.claims != nil}
+	result := Result{Token: b.req.Token, Strategy: b.strategy, TableRows: b.rowsAfter(), Named: b.claims != nil, RowsHash: b.rowsHash.String()}
 	for _, p := range b.parts {
 		result.Files = append(result.Files, FileCount{FileID: p.manifest.FileID, Counts: p.manifest.Counts, Staged: p.manifest.Token, Superseded: p.superseded, Ties: p.ties})
 	}
 	if err := b.stage(ctx, tx); err != nil {
 		return Result{}, err
 	}
-	extra := iceberg.Properties{PropertySpec: strconv.FormatUint(b.req.Spec.Version, 10)}
+	extra := iceberg.Properties{
+		PropertySpec: strconv.FormatUint(b.req.Spec.Version, 10), PropertyRowsHash: result.RowsHash}
 	if b.req.Mode == Replace {
 		extra[PropertyGeneration] = strconv.FormatUint(b.req.Generation, 10)
 	}

@@ -126,7 +126,8 @@ func (f *Finder) Find(ctx context.Context, req FindRequest) (_ []transform.Posit
 // search collects the live rows of the probes' files that have the key of a change.
 func (f *Finder) search(ctx context.Context, changes *fold, probes map[int]*probe, key []registry.Column) error {
 	// Whose change is later is the curator's to tell.
-	join := joinColumns{key: key, position: registry.Column{ID: noField}, row: registry.Column{ID: noField}}
+	none := registry.Column{ID: noField}
+	join := joinColumns{key: key, origin: originColumns{file: none, row: none, position: none}}
 	w := &window{}
 	for {
 		more, err := w.fill(ctx, changes, f.lake.cfg.WindowRows)
@@ -134,7 +135,7 @@ func (f *Finder) search(ctx context.Context, changes *fold, probes map[int]*prob
 			return err
 		}
 		for _, p := range probes {
-			found := func(_ int, row int64, _ []byte, _ int64) error {
+			found := func(_ int, row int64, _ origin) error {
 				if !p.hidden.has(row) {
 					p.replaced = append(p.replaced, row)
 				}

@@ -102,7 +102,8 @@ func later(posA []byte, rowA int64, posB []byte, rowB int64) bool {
 }
 
 // drain audits staged files without a key: they are walked over, nothing is folded.
-func (f *fold) drain(ctx context.Context) error {
+// Each row is told.
+func (f *fold) drain(ctx context.Context, tell func(file dms.FileID, row int64)) error {
 	for _, c := range f.all {
 		for {
 			ok, err := c.next(ctx)
@@ -112,6 +113,8 @@ func (f *fold) drain(ctx context.Context) error {
 			if !ok {
 				break
 			}
+			change := c.place()
+			tell(change.from.part.manifest.FileID, change.row)
 		}
 	}
 	return nil

@@ -27,6 +27,9 @@ func TestFilesOfOtherEngines(t *testing.T) {
 	if r.Strategy != lake.StrategyRowDelta || r.TableRows != 3 || r.Files[0].Superseded != 1 {
 		t.Fatalf("got %+v", r)
 	}
+	if r.RowsHash != "" {
+		t.Error("a hash is given of rows that another engine brought")
+	}
 	expect(t, w.rows(t, spec.ID), "1|a|-49.00", "2|b|-48.00", "4|b|-46.00")
 }
 

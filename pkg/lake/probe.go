@@ -9,39 +9,50 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
 // probe finds the rows of one data file that a batch meets, window by window.
 type probe struct {
 	file     *dataFile
-	hidden   bitmap  // rows that position deletes hide already
-	loaded   bool    // hidden is read
-	replaced []int64 // rows that the batch replaces or removes, ascending once finished
-	from     int64   // rows before this one have been met by earlier windows
+	hidden   bitmap   // rows that position deletes hide already
+	loaded   bool     // hidden is read
+	replaced []int64  // rows that the batch replaces or removes, ascending once finished
+	from     int64    // rows before this one have been met by earlier windows
+	gone     RowsHash // of the replaced rows, each as often as it was met
+	twice    bool     // some row was met more than once: gone says nothing
 }
 
 // joinColumns are the places, by column, of what a probe reads of a file.
 type joinColumns struct {
-	key      []registry.Column
-	rawKey   bool // the key is one binary column that holds the encoded key
-	position registry.Column
-	row      registry.Column
+	key    []registry.Column
+	rawKey bool // the key is one binary column that holds the encoded key
+	origin originColumns
+}
+
+// originColumns say where a row came from.
+type originColumns struct{ file, row, position registry.Column }
+
+// origin is where a row came from: file, row there, and position.
+type origin struct {
+	file, pos []byte
+	row       int64
 }
 
 func tableJoin(key []registry.Column, prov registry.Provenance) joinColumns {
 	fields := provenanceFields(prov)
-	return joinColumns{key: key, row: fields[1], position: fields[2]}
+	return joinColumns{key: key, origin: originColumns{file: fields[0], row: fields[1], position: fields[2]}}
 }
 
 // match tells of a row with the key of change i of a window.
-type match func(i int, row int64, pos []byte, posRow int64) error
+type match func(i int, row int64, from origin) error
 
 // probeFile joins one window with one data file, and tells who of both is later.
 func (l *Lake) probeFile(ctx context.Context, p *probe, w *window, cols joinColumns) error {
-	return l.searchFile(ctx, p, w, cols, func(i int, row int64, pos []byte, posRow int64) error {
+	return l.searchFile(ctx, p, w, cols, func(i int, row int64, from origin) error {
 		if !p.hidden.has(row) {
-			p.meet(w, i, row, pos, posRow)
+			p.meet(w, i, row, from)
 		}
 		return nil
 	})
@@ -49,13 +60,14 @@ func (l *Lake) probeFile(ctx context.Context, p *probe, w *window, cols joinColu
 
 // meet takes up that a live row has the key of change i of a window: the later one
 // of both stays.
-func (p *probe) meet(w *window, i int, row int64, pos []byte, posRow int64) {
+func (p *probe) meet(w *window, i int, row int64, from origin) {
 	switch {
 	case w.dead[i]:
-	case w.overtaken(i, pos, posRow):
+	case w.overtaken(i, from.pos, from.row):
 		w.dead[i] = true
 	default:
 		p.replaced = append(p.replaced, row)
+		p.gone.Add(dms.FileID(from.file), from.row)
 	}
 }
 
@@ -101,13 +113,15 @@ func (l *Lake) searchFile(ctx context.Context, p *probe, w *window, cols joinCol
 // is not sorted may yield them.
 func (p *probe) finish() {
 	slices.Sort(p.replaced)
+	met := len(p.replaced)
 	p.replaced = slices.Compact(p.replaced)
+	p.twice = len(p.replaced) < met
 }
 
 // join reads the keys of a file and, of matching rows only, their place.
 type join struct {
 	keys  *keyedReader
-	place *rowReader // position, row
+	place *rowReader // as originColumns
 	raw   bool
 	key   []byte
 }
@@ -117,7 +131,7 @@ func newJoin(file *parquet.File, cols joinColumns) (*join, error) {
 	if err != nil {
 		return nil, err
 	}
-	place, err := newRowReader(file, []registry.Column{cols.position, cols.row})
+	place, err := newRowReader(file, []registry.Column{cols.origin.file, cols.origin.row, cols.origin.position})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +158,7 @@ func (j *join) report(i, at int, found match) error {
 	if err := j.place.seek(row); err != nil {
 		return err
 	}
-	return found(i, row, j.place.value(0).ByteArray(), j.place.value(1).Int64())
+	return found(i, row, origin{file: j.place.value(0).ByteArray(), row: j.place.value(1).Int64(), pos: j.place.value(2).ByteArray()})
 }
 
 // sorted joins with a file that is sorted by key, from row *from on, and leaves

@@ -23,6 +23,7 @@ const (
 	PropertyTable      = "blotter.table"
 	PropertySpec       = "blotter.spec"
 	PropertyOrphans    = "blotter.orphans"
+	PropertyRowsHash   = "blotter.rows-hash"
 )
 
 // The keys that snapshots carry in their summary, beside PropertyToken.
@@ -52,6 +53,9 @@ type Result struct {
 	// Named: the rows of the table that it met were named by position deletes of the
 	// engine, not searched.
 	Named bool `json:"named,omitempty"`
+	// RowsHash is the RowsHash of the table's rows after the commit of a publication, in
+	// hex; empty where it is not known.
+	RowsHash string `json:"rows_hash,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
 }
@@ -94,6 +98,7 @@ type tableState struct {
 	tombstones []Tombstone
 	key        string
 	orphans    orphanRecord
+	rowsHash   knownRows
 }
 
 func readState(props iceberg.Properties) (tableState, error) {
@@ -118,6 +123,13 @@ func readState(props iceberg.Properties) (tableState, error) {
 		if err = json.Unmarshal([]byte(v), &s.orphans); err != nil {
 			return s, fmt.Errorf("read property %s: %w", PropertyOrphans, err)
 		}
+	}
+	if v := props[PropertyRowsHash]; v != "" {
+		h, err := ParseRowsHash(v)
+		if err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyRowsHash, err)
+		}
+		s.rowsHash = knownRows{RowsHash: h, known: true}
 	}
 	s.key = props[PropertyKey]
 	return s, nil

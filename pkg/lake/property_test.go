@@ -234,6 +234,7 @@ func (r *foldRun) publishSome(rt *rapid.T, n int) {
 		rt.Fatal(err)
 	}
 	r.reached[result.Strategy]++
+	r.checkRowsHash(rt, r.spec.ID, result)
 	if result.Named {
 		r.reached["named"]++
 		r.reached["named, "+result.Strategy]++

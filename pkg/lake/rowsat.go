@@ -56,20 +56,32 @@ func (l *Lake) rowSetAt(ctx context.Context, tbl *table.Table, id int64) (*RowSe
 // Live counts the rows, as far as the metadata tells.
 func (s *RowSet) Live() int64 { return s.snap.rows }
 
-// Files counts the live rows by the file that they came from. It reads that one column,
-// and holds one entry for each file.
+// Files counts the live rows by the file that they came from. It holds one entry for
+// each file.
 func (s *RowSet) Files(ctx context.Context) (map[dms.FileID]int64, error) {
 	files := map[dms.FileID]int64{}
-	want := s.cols[len(s.Columns) : len(s.Columns)+1]
-	for _, f := range s.snap.files {
-		if err := s.countFiles(ctx, f, want, files); err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.FilePath(), err)
-		}
-	}
-	return files, nil
+	err := s.origins(ctx, func(file []byte, _ int64) { files[dms.FileID(file)]++ })
+	return files, err
 }
 
-func (s *RowSet) countFiles(ctx context.Context, f *dataFile, want []registry.Column, files map[dms.FileID]int64) (err error) {
+// Hash is the RowsHash of the live rows.
+func (s *RowSet) Hash(ctx context.Context) (h RowsHash, err error) {
+	err = s.origins(ctx, func(file []byte, row int64) { h.Add(dms.FileID(file), row) })
+	return h, err
+}
+
+// origins tells of each live row where it came from. It reads these two columns alone.
+func (s *RowSet) origins(ctx context.Context, tell func(file []byte, row int64)) error {
+	want := s.cols[len(s.Columns) : len(s.Columns)+2]
+	for _, f := range s.snap.files {
+		if err := s.originsIn(ctx, f, want, tell); err != nil {
+			return fmt.Errorf("read %s: %w", f.FilePath(), err)
+		}
+	}
+	return nil
+}
+
+func (s *RowSet) originsIn(ctx context.Context, f *dataFile, want []registry.Column, tell func(file []byte, row int64)) (err error) {
 	file, closer, err := s.lake.openParquet(ctx, f.FilePath())
 	if err != nil {
 		return err
@@ -93,7 +105,7 @@ func (s *RowSet) countFiles(ctx context.Context, f *dataFile, want []registry.Co
 			return err
 		}
 		if !hidden.has(r.row) {
-			files[dms.FileID(r.value(0).ByteArray())]++
+			tell(r.value(0).ByteArray(), r.value(1).Int64())
 		}
 	}
 }

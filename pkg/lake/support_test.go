@@ -344,5 +344,24 @@ func (w *world) publish(t tester, spec registry.Table, token uint64, mode lake.M
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.RowsHash != "" {
+		w.checkRowsHash(t, spec.ID, r)
+	}
 	return r
+}
+
+// checkRowsHash compares the hash that a commit gives with that of the rows.
+func (w *world) checkRowsHash(t tester, id dms.TableID, r lake.Result) {
+	t.Helper()
+	set, err := w.lake.RowsAt(context.Background(), id, r.SnapshotID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := set.Hash(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.RowsHash != hash.String() {
+		t.Fatalf("the commit of token %d (%s) gives another hash than that of its %d rows", r.Token, r.Strategy, r.TableRows)
+	}
 }

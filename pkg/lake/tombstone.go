@@ -28,7 +28,8 @@ var (
 )
 
 func tombstoneJoin() joinColumns {
-	return joinColumns{key: []registry.Column{tombstoneKey}, rawKey: true, position: tombstonePosition, row: tombstoneRow}
+	return joinColumns{key: []registry.Column{tombstoneKey}, rawKey: true,
+		origin: originColumns{file: tombstoneFile, row: tombstoneRow, position: tombstonePosition}}
 }
 
 // tombstoneSchema stands in the order of the names, as parquet.Group has it.
@@ -161,8 +162,8 @@ func (l *Lake) probeTombstone(ctx context.Context, t Tombstone, from *int64, w *
 	if err != nil {
 		return fmt.Errorf("read remembered deletes %s: %w", t.Key, err)
 	}
-	err = j.sorted(ctx, w, from, func(i int, _ int64, pos []byte, row int64) error {
-		if w.overtaken(i, pos, row) {
+	err = j.sorted(ctx, w, from, func(i int, _ int64, from origin) error {
+		if w.overtaken(i, from.pos, from.row) {
 			w.dead[i] = true
 		}
 		return nil

@@ -26,7 +26,7 @@ func requestOf(spec registry.Table, e *blotterv1.PublishRequested) lake.Request 
 
 func publishedAnswer(token uint64, r lake.Result) answer {
 	event := &blotterv1.FilesPublished{
-		Token: token, SnapshotId: r.SnapshotID, TableRows: r.TableRows, Strategy: r.Strategy,
+		Token: token, SnapshotId: r.SnapshotID, TableRows: r.TableRows, Strategy: r.Strategy, RowsHash: r.RowsHash,
 	}
 	for _, f := range r.Files {
 		event.Files = append(event.Files, &blotterv1.PublishedFile{

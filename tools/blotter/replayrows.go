@@ -42,8 +42,10 @@ type replayedRows struct {
 	RebuiltRows int64               `json:"rebuilt_rows"`
 	Rebuilt     *rebuild.Rebuilt    `json:"rebuilt,omitempty"`
 	Comparison  *rebuild.Comparison `json:"comparison,omitempty"`
-	Verdict     string              `json:"verdict"`
-	Equal       bool                `json:"equal"`
+	// RowsHash is the hash of the rebuilt rows, where it was compared with that in the log.
+	RowsHash string `json:"rows_hash,omitempty"`
+	Verdict  string `json:"verdict"`
+	Equal    bool   `json:"equal"`
 }
 
 // errRowsDiffer ends a replay of rows that did not give what the lake has.
@@ -182,7 +184,7 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 		}
 	}
 	if there == nil {
-		return r.compareExpired(h)
+		return r.compareExpired(ctx, h, made)
 	}
 	r.Comparison, err = rebuild.Compare(ctx, rebuild.CompareConfig{
 		Key: h.Spec().PrimaryKey, Limit: o.limit, ShowValues: o.showValues, Memory: sorterMemory, ScratchDir: into.Scratch,
@@ -201,13 +203,29 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 	return nil
 }
 
-// compareExpired judges by what the log holds of a snapshot that has expired.
-func (r *replayedRows) compareExpired(*rebuild.History) error {
+// compareExpired judges by what the log holds of a snapshot that has expired: its number
+// of rows, and a hash of where they came from. Which rows differ, nothing can tell then.
+func (r *replayedRows) compareExpired(ctx context.Context, h *rebuild.History, made *lake.RowSet) error {
+	if r.RebuiltRows != r.Published {
+		r.Verdict = fmt.Sprintf("rows differ: the snapshot has expired, and had %d rows by the log", r.Published)
+		return nil
+	}
+	if h.RowsHash == "" {
+		r.Verdict = "the snapshot has expired, and the log holds no hash of its rows: only their number could be compared, and it is the same"
+		return nil
+	}
+	hash, err := made.Hash(ctx)
+	if err != nil {
+		return err
+	}
+	r.RowsHash = hash.String()
 	switch {
-	case r.RebuiltRows != r.Published:
-		r.Verdict = fmt.Sprintf("the snapshot has expired, and had %d rows by the log", r.Published)
+	case r.RowsHash != h.RowsHash:
+		r.Verdict = "rows differ: the snapshot has expired, and the log holds another hash of its rows"
+	case !r.Rebuilt.Faultless():
+		r.Verdict = "the snapshot has expired; the log holds the hash of the same rows, but not every file is as the log says"
 	default:
-		r.Verdict = "the snapshot has expired: only the number of rows could be compared, and it is the same"
+		r.Verdict, r.Equal = "equal to the hash of the rows in the log; the snapshot has expired", true
 	}
 	return nil
 }

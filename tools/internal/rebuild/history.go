@@ -32,6 +32,8 @@ type History struct {
 	Snapshots []Snapshot
 	// Rows are the table's live rows after the last publication, by the curator's count.
 	Rows int64
+	// RowsHash is their lake.RowsHash, in hex; empty where it was not known.
+	RowsHash string
 	// Last is the sequence in the log of the last event of the table that counts.
 	Last uint64
 
@@ -159,6 +161,6 @@ func (h *History) published(seq uint64, at time.Time, e *blotterv1.FilesPublishe
 	}
 	h.Publications = append(h.Publications, p)
 	h.Snapshots = []Snapshot{{ID: p.Snapshot, Time: at}}
-	h.Rows = e.GetTableRows()
+	h.Rows, h.RowsHash = e.GetTableRows(), e.GetRowsHash()
 	return nil
 }

@@ -31,7 +31,12 @@ type FilesPublished struct {
 	// Live rows of the table after the commit.
 	TableRows int64 `protobuf:"varint,4,opt,name=table_rows,json=tableRows,proto3" json:"table_rows,omitempty"`
 	// How the rows were merged: "append", "row-delta", "copy-on-write", "replace".
-	Strategy      string `protobuf:"bytes,5,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	Strategy string `protobuf:"bytes,5,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	// A hash of the table's rows after the commit, in hex (128 digits): the sum modulo
+	// 2^512 of the SHA-512 of each, by file and row number, so that it can be compared
+	// when the snapshot has expired. Empty where it is not known: of tables that a version
+	// without it filled, until all their rows are replaced.
+	RowsHash      string `protobuf:"bytes,6,opt,name=rows_hash,json=rowsHash,proto3" json:"rows_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +102,13 @@ func (x *FilesPublished) GetTableRows() int64 {
 func (x *FilesPublished) GetStrategy() string {
 	if x != nil {
 		return x.Strategy
+	}
+	return ""
+}
+
+func (x *FilesPublished) GetRowsHash() string {
+	if x != nil {
+		return x.RowsHash
 	}
 	return ""
 }
@@ -548,7 +560,7 @@ var File_blotter_v1_curator_proto protoreflect.FileDescriptor
 const file_blotter_v1_curator_proto_rawDesc = "" +
 	"\n" +
 	"\x18blotter/v1/curator.proto\x12\n" +
-	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n" +
+	"blotter.v1\x1a\x15blotter/v1/file.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x01\n" +
 	"\x0eFilesPublished\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x1f\n" +
 	"\vsnapshot_id\x18\x02 \x01(\x03R\n" +
@@ -556,7 +568,8 @@ const file_blotter_v1_curator_proto_rawDesc = "" +
 	"\x05files\x18\x03 \x03(\v2\x19.blotter.v1.PublishedFileR\x05files\x12\x1d\n" +
 	"\n" +
 	"table_rows\x18\x04 \x01(\x03R\ttableRows\x12\x1a\n" +
-	"\bstrategy\x18\x05 \x01(\tR\bstrategy\"m\n" +
+	"\bstrategy\x18\x05 \x01(\tR\bstrategy\x12\x1b\n" +
+	"\trows_hash\x18\x06 \x01(\tR\browsHash\"m\n" +
 	"\rPublishFailed\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x17\n" +
 	"\afile_id\x18\x02 \x01(\tR\x06fileId\x12-\n" +
