@@ -30,7 +30,11 @@ type Option func(*options)
 
 type options struct {
 	answerTimeout time.Duration
+	region        string
 }
+
+// Region replaces the region of the environment; empty leaves that.
+func Region(name string) Option { return func(o *options) { o.region = name } }
 
 // AnswerTimeout replaces DefaultAnswerTimeout.
 func AnswerTimeout(d time.Duration) Option { return func(o *options) { o.answerTimeout = d } }
@@ -47,7 +51,7 @@ func Load(ctx context.Context, opts ...Option) (aws.Config, error) {
 		t.ResponseHeaderTimeout = o.answerTimeout
 		t.MaxIdleConnsPerHost = idleConnections
 	})
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithRegion(o.region))
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("read the AWS environment: %w", err)
 	}

@@ -48,6 +48,8 @@ type Place struct {
 	Name string `json:"name"` // as file identities and reports use it
 	// URI is file:///FOLDER or s3://BUCKET[/PREFIX].
 	URI string `json:"uri"`
+	// Region is that of S3; empty: whoever opens the place knows it.
+	Region string `json:"region,omitempty"`
 }
 
 // Object gives the address of an object there, every byte of its key escaped that

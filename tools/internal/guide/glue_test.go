@@ -9,12 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
 	"github.com/openblotter/blotter/pkg/jobs/glue"
 	"github.com/openblotter/blotter/pkg/lake"
+	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
 	"github.com/openblotter/blotter/services/glue-dispatcher/job"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/spark"
 )
 
@@ -29,18 +32,29 @@ func TestGluePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, runs := lake.DefaultConfig(), glue.DefaultConfig()
+	tables, runs, grants := lake.DefaultConfig(), glue.DefaultConfig(), lockmanager.DefaultConfig()
 	want := []string{
 		fmt.Sprintf("another run, %s in all", map[int]string{3: "three"}[runs.Runs]),
 		fmt.Sprintf("of %s rows and more", grouped(tables.PositionDeleteRows)),
 		fmt.Sprintf("at most %s data files", grouped(int64(tables.PositionDeleteFiles))),
 		"`" + lake.CodePositionDeletes + "`", "`" + spark.PythonVariable + "`", "`" + spark.RowsVariable + "`",
 		fmt.Sprintf("more than %s MiB is spread", constant(t, script, "SHUFFLE_BYTES", 20)),
-		fmt.Sprintf("waves of %s GiB", constant(t, script, "WAVE_BYTES", 30)),
+		fmt.Sprintf("up to %d files of a load, or %d files of changes", grants.LoadFiles, grants.BatchFiles),
+		fmt.Sprintf("follows up to %d runs", gluedispatcher.DefaultConfig().Glue.Parallel),
+		"| maximum concurrency | files that", "The catalog is a SQLite file",
+		fmt.Sprintf("looked for %s long", map[time.Duration]string{time.Minute: "a minute"}[runs.Call+runs.Settle]),
 	}
-	// Every call that the dispatcher makes needs a right, and every end has a line.
+	// Every call that the dispatcher makes needs a right, no other does, and every end
+	// has a line.
+	var calls []string
 	for method := range reflect.TypeFor[glue.API]().Methods() {
-		want = append(want, "`glue:"+method.Name+"`")
+		calls = append(calls, "`glue:"+method.Name+"`")
+	}
+	want = append(want, calls...)
+	for _, right := range regexp.MustCompile("`glue:[A-Za-z]+`").FindAllString(page, -1) {
+		if !slices.Contains(calls, right) {
+			t.Errorf("nobody makes the call %s", right)
+		}
 	}
 	for _, state := range types.JobRunState("").Values() {
 		if !slices.Contains([]types.JobRunState{"STARTING", "RUNNING", "STOPPING", "WAITING"}, state) {

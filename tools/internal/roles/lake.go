@@ -126,12 +126,12 @@ func (p *Process) tables() (plan.Tables, error) {
 	if err != nil {
 		return plan.Tables{}, fmt.Errorf("--lake: %w", err)
 	}
-	name := bucketNames["lake"]
+	at := plan.Place{Name: bucketNames["lake"], URI: base}
 	if a.scheme == schemeS3 {
-		name = a.name
+		at.Name, at.Region = a.name, p.open.aws.Region
 	}
 	return plan.Tables{
-		Place: plan.Place{Name: name, URI: base},
+		Place: at,
 		Snapshot: func(ctx context.Context, id dms.TableID) (*transform.Snapshot, error) {
 			s, err := p.Lake.Snapshot(ctx, id)
 			if err != nil {

@@ -89,7 +89,7 @@ func (o *opener) bucket(ctx context.Context, name string, readOnly bool, options
 		if err != nil {
 			return place{}, fmt.Errorf("--%s: %w", name, err)
 		}
-		return place{bucket: b, at: plan.Place{Name: b.Name(), URI: a.uri()}, onAWS: true, close: func() error { return nil }}, nil
+		return place{bucket: b, at: plan.Place{Name: b.Name(), URI: a.uri(), Region: o.aws.Region}, onAWS: true, close: func() error { return nil }}, nil
 	}
 	if readOnly {
 		options = append(options, local.ReadOnly())
@@ -175,7 +175,7 @@ func (o *opener) rawOnS3(ctx context.Context, a address) (Raw, place, error) {
 	if err != nil {
 		return nil, place{}, fmt.Errorf("watch the raw bucket: %w", err)
 	}
-	return rawOnS3{b, w}, place{bucket: b, at: plan.Place{Name: b.Name(), URI: a.uri()}, onAWS: true, close: w.Close}, nil
+	return rawOnS3{b, w}, place{bucket: b, at: plan.Place{Name: b.Name(), URI: a.uri(), Region: o.aws.Region}, onAWS: true, close: w.Close}, nil
 }
 
 // store opens the control store, for looking only where that is enough.

@@ -13,7 +13,8 @@ import (
 )
 
 // Open opens a bucket by the scheme of its address: a folder (file) or S3 (s3), as
-// the AWS environment says; in a run of Glue that is its role.
+// the AWS environment says; in a run of Glue that is its role. The region is that of
+// the place, if it names one: nobody promises a worker one.
 func Open(ctx context.Context, p plan.Place, readOnly bool) (objects.Bucket, func() error, error) {
 	rest, ok := strings.CutPrefix(p.URI, "s3://")
 	if !ok {
@@ -26,7 +27,7 @@ func Open(ctx context.Context, p plan.Place, readOnly bool) (objects.Bucket, fun
 	if prefix != "" && !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
-	cfg, err := awsconfig.Load(ctx)
+	cfg, err := awsconfig.Load(ctx, awsconfig.Region(p.Region))
 	if err != nil {
 		return nil, nil, err
 	}

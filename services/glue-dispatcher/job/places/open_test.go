@@ -46,6 +46,22 @@ func onS3(t *testing.T, c *awss3.Client, skips ...jobstest.Skip) {
 	}, skips...)
 }
 
+// TestTheRegionIsThatOfThePlace: a worker may have none.
+func TestTheRegionIsThatOfThePlace(t *testing.T) {
+	s3.NewClient(awstest.S3InProcess(t))
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(name, "")
+	}
+	at := plan.Place{Name: "raw", URI: "s3://raw"}
+	if _, _, err := Open(t.Context(), at, true); err == nil || !strings.Contains(err.Error(), "region") {
+		t.Errorf("without any region: %v", err)
+	}
+	at.Region = "eu-central-1"
+	if _, _, err := Open(t.Context(), at, true); err != nil {
+		t.Errorf("in a region that the place names: %v", err)
+	}
+}
+
 // TestRawIsOnlyRead: whatever goes wrong, no object of DMS is changed.
 func TestRawIsOnlyRead(t *testing.T) {
 	s3.NewClient(awstest.S3InProcess(t))
