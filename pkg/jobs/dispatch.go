@@ -199,7 +199,8 @@ func (d *Dispatcher) started(ctx context.Context, r eventlog.Record, file string
 }
 
 // run tries a job until it ends, bounded; a fault that does not pass is told as
-// the file's, so that its table pauses and an operator looks.
+// the file's, so that its table pauses and an operator looks. That of a machine is
+// not: the grant comes again, until its deadline.
 func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blotterv1.StagedFile, error) {
 	staged, err := backoff.Retry(ctx, func() (*blotterv1.StagedFile, error) {
 		staged, err := d.once(ctx, r, job)
@@ -213,7 +214,7 @@ func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blot
 		}
 		return staged, err
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
-	if err == nil || ctx.Err() != nil || errors.Is(err, errFenced) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errFenced) || errors.Is(err, ErrMachine) {
 		return staged, errors.Join(err, ctx.Err())
 	}
 	var failure *transform.Failure

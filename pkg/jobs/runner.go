@@ -2,11 +2,17 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
+
+// ErrMachine tells that the fault is of where a job was to run, and of no file: a
+// Dispatcher runs the job again until the deadline of its grant, and never says that
+// the file failed.
+var ErrMachine = errors.New("the machine cannot run the job")
 
 // Job is the transform of one file under one token.
 type Job struct {

@@ -3,6 +3,7 @@ package gluedispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -31,6 +32,34 @@ func (r *onceAway) Run(_ context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 		return nil, errors.New("too many jobs run at once")
 	}
 	return &blotterv1.StagedFile{FileId: job.File.GetFileId(), Token: job.Token}, nil
+}
+
+// machineAway cannot run anything for some runs.
+type machineAway struct{ runs int }
+
+func (*machineAway) Name() string { return "fake" }
+
+func (r *machineAway) Run(_ context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
+	if r.runs++; r.runs <= 2*int(config().InProcess.Attempts) {
+		return nil, fmt.Errorf("start: %w", jobs.ErrMachine)
+	}
+	return &blotterv1.StagedFile{FileId: job.File.GetFileId(), Token: job.Token}, nil
+}
+
+// TestAFaultOfTheMachineIsNoFiles: the file is tried again, however often it takes,
+// until the deadline of its grant.
+func TestAFaultOfTheMachineIsNoFiles(t *testing.T) {
+	s := newSite(t, nil)
+	s.grant(t, 3)
+	l, _ := eventlogtest.Open(t, s.url)
+	service, err := New(config(), Deps{
+		Log: l, Runner: &machineAway{}, Specs: noSpecs(""), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventlogtest.Run(t, service.Run)
+	s.said(t, "TransformStarted", "FileTransformed")
 }
 
 // noSpecs gives a registration whose Glue job has this name.

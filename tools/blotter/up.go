@@ -151,6 +151,9 @@ func (r *runner) work(ctx context.Context) error {
 	if r.options.at.places.NATS == "" {
 		fmt.Fprintf(r.out, "events: nats --server %s stream ls\n", r.process.URL())
 	}
+	if r.options.spark {
+		fmt.Fprintln(r.out, "Spark starts with the first file of a table with flag G, which takes up to a minute")
+	}
 	if !r.options.untilIdle {
 		return r.process.Watch(ctx)
 	}

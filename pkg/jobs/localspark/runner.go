@@ -81,7 +81,7 @@ func (s *Session) RunPlan(ctx context.Context, uri, stage string) error {
 	defer s.slots.Release(1)
 	session, err := s.alive(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", jobs.ErrMachine, err)
 	}
 	return session.run(ctx, uri, stage)
 }

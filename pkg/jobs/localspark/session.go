@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/openblotter/blotter/pkg/jobs"
 )
 
 // errDied: the session ended before it answered.
@@ -34,6 +36,8 @@ type answer struct {
 	Ready bool   `json:"ready"`
 	Run   int64  `json:"run"`
 	Error string `json:"error"`
+	// Machine: the fault is of this machine, and of no file.
+	Machine bool `json:"machine"`
 }
 
 // session is one child process with Spark.
@@ -158,10 +162,13 @@ func (s *session) run(ctx context.Context, uri, stage string) error {
 }
 
 func (a answer) fault() error {
-	if a.Error != "" {
-		return fmt.Errorf("spark: %s", a.Error)
+	switch {
+	case a.Error == "":
+		return nil
+	case a.Machine:
+		return fmt.Errorf("spark: %w: %s", jobs.ErrMachine, a.Error)
 	}
-	return nil
+	return fmt.Errorf("spark: %s", a.Error)
 }
 
 // send writes one request; a session that takes none is of no more use.

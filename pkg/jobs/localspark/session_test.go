@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	waits     runs until it is cancelled
 //	babbles   answers with what is no answer
 //	broken    ends before it is ready
+//	cannot    answers that this machine cannot run a plan
 //	forgets   says that it ran a plan, and did not
 func stub(script string) {
 	behaviour := nextLine(script)
@@ -68,6 +69,8 @@ func stub(script string) {
 		case behaviour == "babbles":
 			fmt.Println("Hello from the JVM")
 		case behaviour == "hangs", behaviour == "waits" && r.Cancel == 0:
+		case behaviour == "cannot":
+			say(map[string]any{"run": r.Run, "error": "the program /rows does not start", "machine": true})
 		case behaviour == "forgets":
 			say(map[string]any{"run": r.Run})
 		case r.Cancel != 0:
@@ -200,6 +203,17 @@ func TestSessionThatDoesNotStart(t *testing.T) {
 	}
 	if _, err := h.Run(t.Context(), job); err != nil {
 		t.Errorf("the next session gave %v", err)
+	}
+}
+
+// TestFaultsOfTheMachineAreNoFiles: they are told apart from those of a run.
+func TestFaultsOfTheMachineAreNoFiles(t *testing.T) {
+	for behaviour, machine := range map[string]bool{"broken": true, "cannot": true, "dies": false} {
+		h := newHarness(t, behaviour)
+		_, err := h.Run(t.Context(), jobstest.LoadJob(t, h.raw))
+		if err == nil || errors.Is(err, jobs.ErrMachine) != machine {
+			t.Errorf("a session that is %q gave %v", behaviour, err)
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // Engine names the engine in manifests. It changes with transform.Engine.
 const Engine = "spark/1"
 
+// NoCommand is what the program says when it is started without a command.
+const NoCommand = "name a command: read, stage or seal"
+
 // Summary is what came of reading one file: its changes are to be staged (Reading),
 // the file is refused (Failure), or it was staged before.
 type Summary struct {
@@ -76,7 +79,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 func (p Program) run(ctx context.Context, args []string) (err error) {
 	in := bufio.NewReaderSize(p.In, 256<<10)
 	if len(args) == 0 {
-		return errors.New("name a command: read, stage or seal")
+		return errors.New(NoCommand)
 	}
 	data, err := ReadDocument(in)
 	if err != nil {

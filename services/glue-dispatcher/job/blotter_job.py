@@ -55,6 +55,10 @@ class RowsError(RuntimeError):
     """The program for rows failed; its message says why. The fault may pass."""
 
 
+class StartError(RowsError):
+    """A program did not start: the fault is of the machine, and of no file."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """How tasks start the program for rows, and the plan that they tell it."""
@@ -151,9 +155,13 @@ class Process(contextlib.AbstractContextManager):
 
     def __init__(self, command: list[str]):
         self._errors = tempfile.TemporaryFile()
-        self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-        )
+        try:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            )
+        except OSError as fault:
+            self._errors.close()
+            raise StartError(f"the program {command[0]} does not start: {fault.strerror}") from None
 
     def __exit__(self, *_):
         self._child.kill()

@@ -7,7 +7,8 @@ positions. Requests come on standard input, one
 JSON object a line; answers go to standard output likewise, in any order:
 
     {"run": 7, "plan": URI, "stage": FOLDER}  ->  {"run": 7} once it is at its end,
-                                                  {"run": 7, "error": TEXT} if it failed
+                                                  {"run": 7, "error": TEXT} if it failed,
+                                                  with "machine": true if no file is at fault
     {"cancel": 7}                             ->  the run's own answer comes early
 
 {"ready": true} is the first answer. The end of the input ends the session.
@@ -16,6 +17,7 @@ JSON object a line; answers go to standard output likewise, in any order:
 import argparse
 import json
 import os
+import re
 import sys
 import threading
 
@@ -61,20 +63,39 @@ class Session:
             rows = blotter_job.Rows(data, command=self._rows, positions=self._positions)
             blotter_job.stage_plan(self._spark, plan, rows, self._shuffle_bytes)
         except Exception as fault:  # whatever it is, its run ends and says so
-            self.answer(run=number, error=_last_line(fault))
+            text, machine = told(fault)
+            self.answer(run=number, error=text, machine=machine)
         else:
             self.answer(run=number)
         finally:
             self._cancelled.discard(number)
 
 
-def _last_line(fault: Exception) -> str:
-    """What a person wants to know of a fault: Spark tells it with a page of traces."""
-    text = str(fault)
-    for line in text.splitlines():
-        if "RowsError: " in line:
-            return line.split("RowsError: ", 1)[1].strip()
-    return f"{type(fault).__name__}: {text.strip().splitlines()[0] if text.strip() else ''}"
+# How a trace of Python ends: the type of what was raised, and the number of an OSError.
+_RAISED = re.compile(r"([A-Za-z_][\w.]*)(?:$|: (?:\[Errno (\d+)\])?)")
+
+
+def told(fault: Exception) -> tuple[str, bool]:
+    """What a person wants to know of a fault, which Spark tells with a page of traces, and
+    whether it is the machine's. What a task raised is told by its type alone: its text
+    may quote a row.
+    """
+    lines = str(fault).splitlines()
+    for line in lines:
+        for name, machine in (("StartError: ", True), ("RowsError: ", False)):
+            if name in line:
+                return line.split(name, 1)[1].strip(), machine
+    raised = None
+    for line in lines:
+        if line.rstrip().endswith("Traceback (most recent call last):"):
+            raised = ""
+        elif raised == "" and line.strip() and not line[0].isspace():
+            raised = line.strip()
+    if raised and (match := _RAISED.match(raised)):
+        why = f": {os.strerror(int(match[2]))}" if match[2] else ""
+        return f"a task raised {match[1]}{why}", False
+    first = next((line.strip() for line in lines if line.strip()), "")
+    return f"{type(fault).__name__}: {first}", False
 
 
 def build(arguments: argparse.Namespace) -> SparkSession:

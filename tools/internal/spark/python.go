@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/services/glue-dispatcher/job"
 )
@@ -66,6 +67,22 @@ func checkPython(ctx context.Context, path string) error {
 		return fmt.Errorf("%s names %s, which is no Python with the packages of services/glue-dispatcher/job/requirements.txt: %w: %s", PythonVariable, path, err, out)
 	}
 	return nil
+}
+
+// checkRows checks that the program of RowsVariable is there, runs on this machine and is
+// the one for rows: it says which commands it has.
+func checkRows(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path).CombinedOutput()
+	if exited := (*exec.ExitError)(nil); errors.As(err, &exited) && bytes.Contains(out, []byte(rows.NoCommand)) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("it ended well without having anything to do")
+	}
+	return fmt.Errorf("%s names %s, which is no program for rows that runs here (%w): build services/glue-dispatcher/job/rows for this machine, or unset %s",
+		RowsVariable, path, err, RowsVariable)
 }
 
 // environment makes the environment unless it is whole.

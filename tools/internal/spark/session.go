@@ -12,6 +12,7 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs/positions"
 	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/services/glue-dispatcher/job"
 )
@@ -47,7 +48,8 @@ func RowsIfAsked() {
 // Session is a local Spark with the job's scripts in a folder of its own.
 type Session struct {
 	*localspark.Session
-	dir string
+	dir  string
+	lock *lifecycle.FolderLock // which tells others that the folder is in use
 }
 
 // Open makes a session; change may change its configuration. Spark itself starts
@@ -61,13 +63,20 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
+	rowsProgram := os.Getenv(RowsVariable)
+	if rowsProgram != "" {
+		if err := checkRows(ctx, rowsProgram); err != nil {
+			return nil, err
+		}
+	}
+	removeDead(ctx, os.TempDir(), logger)
 	s := &Session{}
-	if s.dir, err = os.MkdirTemp("", "blotter-spark-"); err != nil {
-		return nil, fmt.Errorf("make a folder for Spark: %w", err)
+	if s.dir, s.lock, err = makeFolder(os.TempDir()); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(s.dir))
+			err = errors.Join(err, s.removeFolder())
 		}
 	}()
 	scripts := filepath.Join(s.dir, "job")
@@ -77,8 +86,8 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 	cfg := localspark.DefaultConfig()
 	cfg.Command = []string{python, filepath.Join(scripts, "session.py")}
 	cfg.Rows, cfg.Positions = []string{exe, rowsCommand}, []string{exe, positionsCommand}
-	if path := os.Getenv(RowsVariable); path != "" {
-		cfg.Rows = []string{path}
+	if rowsProgram != "" {
+		cfg.Rows = []string{rowsProgram}
 	}
 	cfg.Scratch = s.dir
 	if change != nil {
@@ -90,5 +99,7 @@ func Open(ctx context.Context, logger *slog.Logger, change func(*localspark.Conf
 
 // Close ends Spark and removes what it left.
 func (s *Session) Close() error {
-	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
+	return errors.Join(s.Session.Close(), s.removeFolder())
 }
+
+func (s *Session) removeFolder() error { return errors.Join(os.RemoveAll(s.dir), s.lock.Unlock()) }

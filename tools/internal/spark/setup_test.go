@@ -57,6 +57,29 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 	}
 }
 
+// TestTheProgramForRowsIsTried: a wrong one is no fault of the first file.
+func TestTheProgramForRowsIsTried(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct{ script, says string }{
+		"good":    {"#!/bin/sh\necho 'rows: name a command: read, stage or seal' >&2; exit 1\n", ""},
+		"other":   {"#!/bin/sh\necho hello\n", "no program for rows"},
+		"wrong":   {"#!/bin/sh\necho usage >&2; exit 2\n", "no program for rows"},
+		"foreign": {"\x7fELF of another machine", "build services/glue-dispatcher/job/rows"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(tt.script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := checkRows(t.Context(), path)
+		if (err == nil) != (tt.says == "") || err != nil && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), RowsVariable)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := checkRows(t.Context(), filepath.Join(dir, "nowhere")); err == nil {
+		t.Error("a program that is not there was taken")
+	}
+}
+
 // TestJavaOfJavaHome: Spark prefers it to the path.
 func TestJavaOfJavaHome(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
