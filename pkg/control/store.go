@@ -84,6 +84,9 @@ type Store interface {
 	// Files loads the rows of a table in the given states (all if none), newest
 	// order first, at most limit (which is positive). For people, not for decisions.
 	Files(ctx context.Context, table dms.TableID, states []string, limit int) ([]FileRow, error)
+	// FilesByID loads the rows of a table whose file id begins so, by id, at most limit
+	// (which is positive), however many files the table has.
+	FilesByID(ctx context.Context, table dms.TableID, begin string, limit int) ([]FileRow, error)
 
 	// Spec loads one version of a table's registration; version 0 is the newest.
 	// ErrNotFound if there is none.
@@ -127,4 +130,7 @@ type Objects interface {
 	// time, by the clocks of those who put them. Told objects are history, which a
 	// store need not list.
 	ObjectsIn(ctx context.Context, state ObjectState, limit int) ([]ObjectRow, error)
+	// CountObjects counts the objects in a state that ObjectsIn lists, without reading
+	// them; it stops at most (which is positive).
+	CountObjects(ctx context.Context, state ObjectState, most int) (int, error)
 }

@@ -84,7 +84,8 @@ func (s *State) acceptMended(ref *blotterv1.FileRef, f *File) []proto.Message {
 }
 
 // maxMendings bounds how often rows of one file are brought in: all are named in the
-// file's row of history, which has a limit in the control store.
+// file's row of history, which has a limit in the control store. Those that were
+// refused are not among them.
 const maxMendings = 1000
 
 func (s *State) refusesMended(f *File) string {

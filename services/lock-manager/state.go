@@ -78,7 +78,7 @@ type File struct {
 	// Part is set for the rows of this table in a transaction file.
 	Part dms.Part `json:"part,omitzero"`
 	// Mending is set for rows that an operator mended, Mended names the files with
-	// mended rows of this one.
+	// mended rows of this one, without those that were refused.
 	Mending dms.Mending  `json:"mending,omitzero"`
 	Mended  []dms.FileID `json:"mended,omitempty"`
 	Status  Status       `json:"status"`

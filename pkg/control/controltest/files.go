@@ -83,4 +83,24 @@ func fileQueries(t *testing.T, s Store) {
 	files, err = s.Files(ctx, reports, []string{"nonsense"}, 2)
 	must(t, err)
 	checkFiles(t, "an unknown state", files)
+	fileIDs(t, s)
+}
+
+// fileIDs asks for the files of fileQueries by the beginnings of their ids.
+func fileIDs(t *testing.T, s Store) {
+	ctx := t.Context()
+	files, err := s.FilesByID(ctx, reports, "00000000000000000000000000000002", 10)
+	must(t, err)
+	checkFiles(t, "a whole id", files, file(2, "waiting", true))
+	files, err = s.FilesByID(ctx, reports, "0000000000000000000000000000000", 3)
+	must(t, err)
+	checkFiles(t, "the beginning of several, limited", files, file(2, "waiting", true), file(3, "published", false), file(4, "waiting", true))
+	files, err = s.FilesByID(ctx, persons, "", 10)
+	must(t, err)
+	checkFiles(t, "all of a table", files, file(1, "published", true))
+	for _, none := range []string{"1", "000000000000000000000000000000020"} {
+		files, err = s.FilesByID(ctx, reports, none, 10)
+		must(t, err)
+		checkFiles(t, "no id begins with "+none, files)
+	}
 }

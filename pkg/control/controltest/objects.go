@@ -125,4 +125,12 @@ func objectsInOrder(t *testing.T, s Store) {
 	check(control.ObjectPending, 10, id(5), id(9), id(1), id(7))
 	check(control.ObjectPending, 2, id(5), id(9))
 	check(control.ObjectHeld, 10)
+	for most, want := range map[int]int{1: 1, 4: 4, 5: 4} {
+		if n, err := s.CountObjects(ctx, control.ObjectPending, most); err != nil || n != want {
+			t.Errorf("%d objects are counted up to %d, want %d (%v)", n, most, want, err)
+		}
+	}
+	if n, err := s.CountObjects(ctx, control.ObjectHeld, 10); err != nil || n != 0 {
+		t.Errorf("%d held objects are counted (%v)", n, err)
+	}
 }

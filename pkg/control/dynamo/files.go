@@ -79,6 +79,15 @@ func (s *Store) Files(ctx context.Context, table dms.TableID, states []string, l
 	return rows[:min(limit, len(rows))], nil
 }
 
+// FilesByID implements control.Store.
+func (s *Store) FilesByID(ctx context.Context, table dms.TableID, begin string, limit int) ([]control.FileRow, error) {
+	rows, err := s.files(ctx, table, ranged{key: attrSK, from: fileSK(dms.FileID(begin)), to: fileSK(dms.FileID(begin)) + last, limit: limit})
+	if err != nil {
+		return nil, fmt.Errorf("list files of table %s by id: %w", table, err)
+	}
+	return rows, nil
+}
+
 func byOrder(a, b control.FileRow) int {
 	return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.FileID, b.FileID))
 }
@@ -95,7 +104,7 @@ func (s *Store) files(ctx context.Context, table dms.TableID, r ranged) ([]contr
 		keys, items = append(keys, itemKey{f.text(attrPK), f.text(attrSK)}), append(items, item)
 		return f.err
 	})
-	if err == nil && r.index != indexLive { // the others hold keys only
+	if err == nil && r.index != "" && r.index != indexLive { // the others hold keys only
 		items, err = s.batch(ctx, keys)
 	}
 	if err != nil {

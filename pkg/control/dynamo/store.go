@@ -191,20 +191,8 @@ type ranged struct {
 
 // query reads a range consistently and page by page.
 func (s *Store) query(ctx context.Context, r ranged, each func(map[string]types.AttributeValue) error) error {
-	in := &dynamodb.QueryInput{
-		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(!r.down),
-		KeyConditionExpression:    aws.String("#p = :p AND #k BETWEEN :from AND :to"),
-		ExpressionAttributeNames:  map[string]string{"#p": attrPK, "#k": r.key},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":p": text(r.pk), ":from": text(r.from), ":to": text(r.to)},
-	}
-	if r.index != "" {
-		in.IndexName = &r.index
-	}
-	if r.limit > 0 {
-		in.Limit = aws.Int32(int32(min(r.limit, 1000)))
-	}
 	left := r.limit
-	pages := dynamodb.NewQueryPaginator(s.client, in)
+	pages := dynamodb.NewQueryPaginator(s.client, s.asks(r, min(r.limit, 1000)))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -220,6 +208,38 @@ func (s *Store) query(ctx context.Context, r ranged, each func(map[string]types.
 		}
 	}
 	return nil
+}
+
+// count counts a range consistently, up to its limit, which is positive.
+func (s *Store) count(ctx context.Context, r ranged) (int, error) {
+	in := s.asks(r, r.limit)
+	in.Select = types.SelectCount
+	n := 0
+	for pages := dynamodb.NewQueryPaginator(s.client, in); n < r.limit && pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n += int(page.Count)
+	}
+	return min(n, r.limit), nil
+}
+
+// asks is the request for a range in pages of at most so many items; 0: as they come.
+func (s *Store) asks(r ranged, page int) *dynamodb.QueryInput {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(!r.down),
+		KeyConditionExpression:    aws.String("#p = :p AND #k BETWEEN :from AND :to"),
+		ExpressionAttributeNames:  map[string]string{"#p": attrPK, "#k": r.key},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":p": text(r.pk), ":from": text(r.from), ":to": text(r.to)},
+	}
+	if r.index != "" {
+		in.IndexName = &r.index
+	}
+	if page > 0 {
+		in.Limit = aws.Int32(int32(page))
+	}
+	return in
 }
 
 // last is behind every sort key that begins with what stands before it.

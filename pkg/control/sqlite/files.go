@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	liveFiles        = ` AND f.live = 1 ORDER BY f.file_order, f.file_id`
 	publishedChanges = ` AND f.state = 'published' AND f.kind = 2 AND f.last_modified >= ?
 		ORDER BY f.file_order, f.file_id`
+	filesByID   = filesOfTable + ` AND f.file_id >= ? AND f.file_id < ? ORDER BY f.file_id LIMIT ?`
 	newestFirst = ` ORDER BY f.file_order DESC, f.file_id DESC LIMIT ?`
 )
 
@@ -75,6 +77,15 @@ func (s *Store) Files(ctx context.Context, table dms.TableID, states []string, l
 	query.WriteString(`) f` + newestFirst)
 	return s.files(ctx, doing, query.String(), append(args, limit)...)
 }
+
+// FilesByID implements control.Store.
+func (s *Store) FilesByID(ctx context.Context, table dms.TableID, begin string, limit int) ([]control.FileRow, error) {
+	return s.files(ctx, fmt.Sprintf("list files of table %s by id", table), filesByID,
+		table.DB, table.Table, begin, begin+behindAll, limit)
+}
+
+// behindAll is behind every text that begins with what stands before it.
+const behindAll = "\U0010ffff"
 
 func (s *Store) files(ctx context.Context, doing, query string, args ...any) ([]control.FileRow, error) {
 	rows, err := s.db.Reads().QueryContext(ctx, query, args...)

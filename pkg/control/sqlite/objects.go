@@ -14,6 +14,8 @@ const selectObjects = `SELECT file_id, bucket, key, version_id, etag, size, last
 
 const objectsIn = ` WHERE state = ? ORDER BY id LIMIT ?`
 
+const countObjects = `SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = ? LIMIT ?)`
+
 // Object implements control.Objects.
 func (s *Store) Object(ctx context.Context, id dms.FileID) (control.ObjectRow, error) {
 	row, err := scanObject(s.db.Reads().QueryRowContext(ctx, selectObjects+` WHERE file_id = ?`, string(id)))
@@ -40,6 +42,12 @@ func (s *Store) ObjectsIn(ctx context.Context, state control.ObjectState, limit 
 		list = append(list, row)
 	}
 	return list, s.db.Explain(doing, rows.Err())
+}
+
+// CountObjects implements control.Objects.
+func (s *Store) CountObjects(ctx context.Context, state control.ObjectState, most int) (n int, err error) {
+	err = s.db.Reads().QueryRowContext(ctx, countObjects, string(state), most).Scan(&n)
+	return n, s.db.Explain("count "+string(state)+" objects", err)
 }
 
 // PutObject implements control.Objects.
