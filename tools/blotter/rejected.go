@@ -78,18 +78,19 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 			if err != nil {
 				return err
 			}
-			files, err := rejectedFiles(cmd.Context(), siteOf(cmd), table)
-			switch {
-			case err != nil:
-				return err
-			case id == "":
-				files = slices.DeleteFunc(files, func(f *rejectedFile) bool { return f.replaced })
-			default:
-				f, err := pickRejected(files, id)
+			if id != "" {
+				f, err := pickRejected(cmd.Context(), siteOf(cmd), table, id)
 				if err != nil {
 					return err
 				}
 				return listRejectedRows(cmd.Context(), siteOf(cmd), table, f, asJSON, cmd.OutOrStdout())
+			}
+			files, all, err := rejectedFiles(cmd.Context(), siteOf(cmd), table)
+			if err != nil {
+				return err
+			}
+			if !all {
+				fmt.Fprintf(cmd.ErrOrStderr(), "only the newest %d files of %s are looked at; an older one is found by its id: --file ID\n", maxListed, table)
 			}
 			switch {
 			case asJSON:
@@ -107,38 +108,48 @@ shown; ` + "`blotter rejected export`" + ` has the rows themselves.`,
 	return cmd
 }
 
-// rejectedFiles reads which files of a table have rows that were set aside,
-// newest order first, replaced ones among them.
-func rejectedFiles(ctx context.Context, at site, id dms.TableID) (found []*rejectedFile, err error) {
+// rejectedFiles reads which files of a table have rows that were set aside, newest
+// order first, without those that were replaced. It looks at the newest files; all
+// tells that these are all.
+func rejectedFiles(ctx context.Context, at site, id dms.TableID) (found []*rejectedFile, all bool, err error) {
 	store, err := readStore(ctx, at)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	state, err := readState(ctx, store, id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	files, err := filesIn(ctx, store, id, maxListed, lockmanager.Published, lockmanager.Staged)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	found = []*rejectedFile{}
 	for _, f := range files {
-		if f.Counts.GetRejected() == 0 || f.Staged == nil || f.Ended.IsZero() {
+		r := rejectedOf(state, f)
+		if r == nil || r.replaced {
 			continue
 		}
-		r := &rejectedFile{
-			FileID: f.ID, Key: f.Object.Key, Rejected: f.Counts.GetRejected(), Ended: f.Ended,
-			Report: curator.RejectedFolder(id, f.ID, f.Staged.Token) + "/report.json", file: f,
-			replaced: replaced(f, state.Generation),
-		}
 		if err := r.readMended(ctx, store, id); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		found = append(found, r)
 	}
-	return found, nil
+	return found, len(files) < maxListed, nil
+}
+
+// rejectedOf gives a file of a table by its rows that were set aside; nil if it has none.
+func rejectedOf(s *lockmanager.State, f *lockmanager.File) *rejectedFile {
+	isOut := f.Status == lockmanager.Published || f.Status == lockmanager.Staged
+	if !isOut || f.Counts.GetRejected() == 0 || f.Staged == nil || f.Ended.IsZero() {
+		return nil
+	}
+	return &rejectedFile{
+		FileID: f.ID, Key: f.Object.Key, Rejected: f.Counts.GetRejected(), Ended: f.Ended,
+		Report: curator.RejectedFolder(s.Table, f.ID, f.Staged.Token) + "/report.json", file: f,
+		replaced: replaced(f, s.Generation),
+	}
 }
 
 // readMended reads what became of the file's rows that were mended or dropped.
@@ -165,18 +176,14 @@ func (f *rejectedFile) readMended(ctx context.Context, store control.Store, tabl
 }
 
 // broughtBy finds the mended file of this name by which rows came in, or are on
-// their way, and counts those of the name that came to nothing.
-func (f *rejectedFile) broughtBy(name string) (before *lockmanager.File, tries int) {
+// their way; nil if there is none.
+func (f *rejectedFile) broughtBy(name string) *lockmanager.File {
 	for _, m := range f.mended {
-		switch {
-		case !strings.HasPrefix(path.Base(m.Object.Key), name):
-		case f.file.MendedBy(m):
-			before = m
-		default:
-			tries++
+		if strings.HasPrefix(path.Base(m.Object.Key), name) && f.file.MendedBy(m) {
+			return m
 		}
 	}
-	return before, tries
+	return nil
 }
 
 // open counts the rows of which nothing has become yet.
@@ -203,24 +210,51 @@ func stateOf(states map[int64]string, row int64) string {
 	return "open"
 }
 
-// pickRejected finds the one file whose id begins so.
-func pickRejected(files []*rejectedFile, id string) (*rejectedFile, error) {
+// maxBegun bounds the files that are looked at for one whose id begins so.
+const maxBegun = 1000
+
+// pickRejected finds the one file with rows that were set aside whose id begins so,
+// however many files came after it.
+func pickRejected(ctx context.Context, at site, table dms.TableID, id string) (_ *rejectedFile, err error) {
+	none := fmt.Errorf("--file %q: no published file of this id has rows that were set aside; see `blotter rejected list`", id)
+	if id == "" {
+		return nil, none
+	}
+	store, err := readStore(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	state, err := readState(ctx, store, table)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := store.FilesByID(ctx, table, id, maxBegun)
+	if err != nil {
+		return nil, fmt.Errorf("look for file %s: %w", id, err)
+	}
 	var found []*rejectedFile
-	for _, f := range files {
-		if strings.HasPrefix(string(f.FileID), id) {
-			found = append(found, f)
+	for _, row := range rows {
+		f, err := lockmanager.DecodeFile(row.Body)
+		if err != nil {
+			return nil, err
+		}
+		if r := rejectedOf(state, f); r != nil {
+			found = append(found, r)
 		}
 	}
 	switch {
-	case id == "" || len(found) == 0:
-		return nil, fmt.Errorf("--file %q: no published file of this id has rows that were set aside; see `blotter rejected list`", id)
+	case len(rows) == maxBegun:
+		return nil, fmt.Errorf("--file %q: %d files or more begin so; give more of the id", id, maxBegun)
+	case len(found) == 0:
+		return nil, none
 	case len(found) > 1:
 		return nil, fmt.Errorf("--file %q: %d files begin so; give more of the id", id, len(found))
 	case found[0].replaced:
 		return nil, fmt.Errorf("--file %q: a full load has replaced this file of generation %d, and the rows that were set aside with it; mend nothing of it",
 			id, found[0].file.Generation)
 	}
-	return found[0], nil
+	return found[0], found[0].readMended(ctx, store, table)
 }
 
 func printRejectedFiles(out io.Writer, files []*rejectedFile) {

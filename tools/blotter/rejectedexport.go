@@ -42,11 +42,7 @@ The file holds values of rows: keep it as the data themselves are kept.`,
 			if err != nil {
 				return err
 			}
-			files, err := rejectedFiles(cmd.Context(), siteOf(cmd), table)
-			if err != nil {
-				return err
-			}
-			f, err := pickRejected(files, id)
+			f, err := pickRejected(cmd.Context(), siteOf(cmd), table, id)
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -99,11 +100,7 @@ func replayRejected(ctx context.Context, at site, table dms.TableID, o mendOptio
 	if err != nil {
 		return err
 	}
-	files, err := rejectedFiles(ctx, at, table)
-	if err != nil {
-		return err
-	}
-	f, err := pickRejected(files, o.id)
+	f, err := pickRejected(ctx, at, table, o.id)
 	if err != nil {
 		return err
 	}
@@ -117,19 +114,15 @@ func replayRejected(ctx context.Context, at site, table dms.TableID, o mendOptio
 		return err
 	}
 	name := "mended-" + hex.EncodeToString(hash.Sum(nil)[:16])
-	before, tries := f.broughtBy(name)
-	if before != nil {
+	if before := f.broughtBy(name); before != nil {
 		fmt.Fprintf(out, "these rows came in before, as file %s, which is %s\n", shortID(string(before.ID)), before.Status)
 		return nil
-	}
-	if tries > 0 { // it came to nothing: the same rows again are another file
-		name += fmt.Sprintf("-%d", tries+1)
 	}
 	said := f.Mended.With(f.Dropped).With(f.Waiting)
 	if twice := m.rows.Set().With(dropped).Both(said); twice != "" {
 		return fmt.Errorf("row(s) %s: mended or dropped already, or on the way; see `blotter rejected list '%s' --file %s%s`, and leave them out", twice, table, shortID(string(f.FileID)), at.flags())
 	}
-	key, err := keepMended(ctx, at, path.Join(curator.RejectedFolder(table, f.FileID, h.Token), name+".jsonl"), m)
+	key, err := keepMended(ctx, at, table, path.Join(curator.RejectedFolder(table, f.FileID, h.Token), name), m)
 	if err != nil {
 		return err
 	}
@@ -242,13 +235,21 @@ func faultLines(faults []ingestrouter.RowFault) string {
 	return b.String()
 }
 
-// keepMended writes the mended file into the failed folder, unless it is there.
-func keepMended(ctx context.Context, at site, key string, m *mendedRows) (_ string, err error) {
+// endOfMended ends the names of mended files.
+const endOfMended = ".jsonl"
+
+// keepMended writes the mended file into the failed folder, unless it is there; name
+// is its key without the end. It gives the key.
+func keepMended(ctx context.Context, at site, table dms.TableID, name string, m *mendedRows) (_ string, err error) {
 	failed, closer, err := openFailed(ctx, at, false)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
+	key, err := keyOfMended(ctx, at, table, failed, name)
+	if err != nil {
+		return "", err
+	}
 	w, err := failed.Create(ctx, key)
 	if errors.Is(err, objects.ErrExists) {
 		return key, nil
@@ -264,6 +265,46 @@ func keepMended(ctx context.Context, at site, key string, m *mendedRows) (_ stri
 		return "", fmt.Errorf("keep the mended rows: %w", err)
 	}
 	return key, nil
+}
+
+// keyOfMended gives the key for mended rows of this name: that of the last attempt, if
+// nothing is known of it yet, which is the same file then; the next one, if that came
+// to nothing: the same rows again are another file.
+func keyOfMended(ctx context.Context, at site, table dms.TableID, failed objects.Bucket, name string) (string, error) {
+	key := func(try int) string {
+		if try < 2 {
+			return name + endOfMended
+		}
+		return fmt.Sprintf("%s-%d%s", name, try, endOfMended)
+	}
+	tries := 0
+	for info, err := range failed.List(ctx, name) {
+		if err != nil {
+			return "", fmt.Errorf("look for earlier attempts to bring in these rows: %w", err)
+		}
+		n, try := 1, strings.TrimSuffix(strings.TrimPrefix(info.Key, name), endOfMended)
+		if try != "" {
+			if n, err = strconv.Atoi(strings.TrimPrefix(try, "-")); err != nil {
+				continue // no mended file
+			}
+		}
+		tries = max(tries, n)
+	}
+	if tries == 0 {
+		return key(1), nil
+	}
+	info, err := failed.Stat(ctx, key(tries))
+	if err != nil {
+		return "", fmt.Errorf("look at the last attempt to bring in these rows: %w", err)
+	}
+	id := dms.NewFileID(dms.Object{Bucket: failed.Name(), Key: info.Key, VersionID: info.VersionID, ETag: info.ETag}, dms.KindChange)
+	switch _, err := storedFile(ctx, at, table, id); {
+	case errors.Is(err, control.ErrNotFound):
+		return key(tries), nil
+	case err != nil:
+		return "", err
+	}
+	return key(tries + 1), nil
 }
 
 // mendedRows turns a file as it was exported into a mended file.
