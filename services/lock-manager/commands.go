@@ -75,7 +75,7 @@ type Resume struct {
 	Mode ResumeMode
 }
 
-// LoadComplete seals the open load. With Confirm it accepts what the load is held
+// LoadComplete seals the open load; one without any file is given up. With Confirm it accepts what the load is held
 // for; what is found later is asked about by itself. A load that is not held yet is
 // accepted whatever is found. With WithoutOlder it leaves out the load files that are
 // older than one with a lower number, and from then on all change files that are older
@@ -303,11 +303,31 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 		detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, l.HeldDetail, s.goOnWithLoad(l.HeldReason))
 	}
 	for _, e := range sealed {
-		if held, ok := e.(*blotterv1.LoadHeld); ok {
-			detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, held.GetDetail(), s.goOnWithLoad(held.GetReason()))
+		switch e := e.(type) {
+		case *blotterv1.LoadHeld:
+			detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, e.GetDetail(), s.goOnWithLoad(e.GetReason()))
+		case *blotterv1.LoadAbandoned:
+			detail = s.tellAbandoned()
 		}
 	}
 	return append(events, sealed...), detail, nil
+}
+
+// tellAbandoned says what it means that the open load is given up.
+func (s *State) tellAbandoned() string {
+	why := "no load file has come"
+	if len(s.files(ofLoad)) > 0 {
+		why = "all its load files were skipped or refused"
+	}
+	detail := fmt.Sprintf("the load of %s is given up: %s; the table stays as it is", s.Table, why)
+	waiting := len(s.files(func(f *File) bool { return f.Kind == dms.KindChange && f.Status == Waiting }))
+	switch {
+	case waiting > 0 && s.Pause != nil:
+		detail += fmt.Sprintf("; change files that go on once it is resumed: %d", waiting)
+	case waiting > 0:
+		detail += fmt.Sprintf("; change files that go on: %d", waiting)
+	}
+	return detail
 }
 
 // goOnWithLoad says how a load goes on that is held for a reason.

@@ -19,6 +19,11 @@ type Config struct {
 	BatchBytes int64
 	// LoadFiles bounds the load files of one grant.
 	LoadFiles int
+	// LoadWait is how long an open load to which no file has come may hold the change
+	// files of its table, where no quiet period ends it sooner. It is then given up: the
+	// load files open a load by themselves when they come. Make it longer than DMS needs
+	// from the start of a task to the first file of its last table.
+	LoadWait time.Duration
 	// MaxExpired is how often a grant of one file may run out of time before the
 	// table is paused.
 	MaxExpired int
@@ -48,6 +53,7 @@ func DefaultConfig() Config {
 		BatchFiles:    32,
 		BatchBytes:    64 << 20,
 		LoadFiles:     8,
+		LoadWait:      24 * time.Hour,
 		MaxExpired:    3,
 		MaintainAfter: 32, MaintainAge: 24 * time.Hour, MaintainAtLatest: 96, MaintainBetween: 4,
 		MaintainTimeout: time.Hour, MaintainRetry: 10 * time.Minute,
@@ -68,6 +74,7 @@ func (c Config) Validate() error {
 	positive("BatchFiles", c.BatchFiles > 0)
 	positive("BatchBytes", c.BatchBytes > 0)
 	positive("LoadFiles", c.LoadFiles > 0)
+	positive("LoadWait", c.LoadWait > 0)
 	positive("MaxExpired", c.MaxExpired > 0)
 	positive("MaintainAfter", c.MaintainAfter > 0)
 	positive("MaintainAge", c.MaintainAge > 0)

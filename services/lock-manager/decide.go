@@ -39,6 +39,13 @@ const (
 // brought about.
 const deletedByRequest = "deleted"
 
+// Why a load is given up that nothing sealed: its files were all skipped or refused,
+// or none has come for too long.
+const (
+	abandonedSkipped = "skipped"
+	abandonedNoFile  = "no_file"
+)
+
 // ReasonSuperseded is why a file of a replaced generation is ignored.
 const ReasonSuperseded = "superseded"
 
@@ -300,15 +307,23 @@ func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message
 }
 
 // decideTick looks at the clock: a grant past its deadline is stopped, a load
-// that was quiet long enough is sealed. Where nobody says since when he has been
-// looking, nothing is known to have been quiet.
+// that was quiet long enough is sealed, one that no file has come to for too long is
+// given up: it may have been opened for a table of which DMS loads nothing, and would
+// hold the changes for ever. Where nobody says since when he has been looking, nothing
+// is known to have been quiet.
 func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
 		return s.stop(cfg, fenceDeadline)
 	}
-	if l := s.Load; l != nil && !l.Sealed && l.HeldReason == "" &&
-		s.QuietPeriod > 0 && !since.IsZero() && now.Sub(later(l.LastFile, since)) >= s.QuietPeriod {
+	l := s.Load
+	if l == nil || l.Sealed || since.IsZero() {
+		return nil
+	}
+	switch quiet := now.Sub(later(l.LastFile, since)); {
+	case s.QuietPeriod > 0 && quiet >= s.QuietPeriod && l.HeldReason == "":
 		return s.seal(sealing{cause: "quiet_period"})
+	case quiet >= cfg.LoadWait && s.LoadLacksFiles():
+		return []proto.Message{&blotterv1.LoadAbandoned{Generation: l.Base + 1, Cause: abandonedNoFile}}
 	}
 	return nil
 }

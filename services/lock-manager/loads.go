@@ -140,7 +140,7 @@ func (how sealing) accepts(l *Load, reason string) bool {
 func (s *State) seal(how sealing) []proto.Message {
 	candidates := s.files(ofLoad)
 	if !slices.ContainsFunc(candidates, loadCandidate) {
-		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1}}
+		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1, Cause: how.cause}}
 	}
 	loads := make([]dms.LoadFile, len(candidates))
 	for i, f := range candidates {
@@ -175,6 +175,12 @@ func (s *State) seal(how sealing) []proto.Message {
 	}
 	sealed.FirstModified = timestamppb.New(first)
 	return []proto.Message{sealed}
+}
+
+// LoadLacksFiles reports whether a load is open to which no file has come that it
+// could publish: none at all, or only such as were skipped or refused.
+func (s *State) LoadLacksFiles() bool {
+	return s.Load != nil && !s.Load.Sealed && len(s.files(loadCandidate)) == 0
 }
 
 // openDoubts gives what an operator must say before an open load is sealed.

@@ -119,7 +119,7 @@ func (s *State) abandon(Config, time.Time) []proto.Message {
 	if s.Load == nil || !s.Load.Sealed || s.Grant != nil || len(s.sealedFiles()) > 0 {
 		return nil
 	}
-	return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Generation}}
+	return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Generation, Cause: abandonedSkipped}}
 }
 
 // grantNext begins the next transaction if none runs and the table may run one.

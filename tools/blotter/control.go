@@ -153,7 +153,11 @@ until --confirm says that it is right: for each of these by itself.
 So is one among files that are older than it by more than ten minutes: load files
 with a higher number, or change files of a table that had no load before. An earlier
 load may have left them in the bucket. --without-older goes on without them, and
-ignores older change files that come later; --confirm takes them into the load.`,
+ignores older change files that come later; --confirm takes them into the load.
+
+A load of which no file has come, such as one that a DMS event opened, is given up: the
+table stays as it is, its change files go on, and load files that come later open a load
+by themselves. A day after its opening that happens by itself.`,
 		Example: `  blotter load complete rms.reports
   blotter load complete rms.reports --confirm --reason "half of the table was archived"
   blotter load complete rms.reports --without-older --reason "left behind by the load of January"`,

@@ -95,6 +95,8 @@ func (v *tableView) printLoad(out io.Writer, limit int) {
 		state = fmt.Sprintf("held (%s): %s\n%s", l.HeldReason, l.HeldDetail, strings.Join(goOnWithLoad(l, v.Table, v.at.flags()), "\n"))
 	case l.Sealed:
 		state = fmt.Sprintf("sealed as generation %d with %s", l.Generation, count(len(l.Files), "file"))
+	case v.LoadLacksFiles:
+		state = "open, and no file of it has come: " + v.endOfLoad(v.at)
 	}
 	fmt.Fprintf(out, "\nfull load, since %s, %s\n", longTime(l.Opened), state)
 	v.printFiles(out, "files of the load", len(v.LoadFiles), v.LoadFiles)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -33,5 +35,45 @@ func TestPrintFilesTellsWhatIsRare(t *testing.T) {
 				t.Errorf("%s: %q is in\n%s", name, not, &out)
 			}
 		}
+	}
+}
+
+// A load of which no file comes is told, with its end, where change files wait for it.
+func TestLoadWithoutFileIsTold(t *testing.T) {
+	opened := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		quiet         time.Duration
+		status        lockmanager.Status // of a load file; empty: there is none
+		waiting       bool
+		inTables      bool
+		shows, notYet string
+	}{
+		"changes wait":     {waiting: true, inTables: true, shows: "no file of it has come: without one it is given up 24h0m0s after it was opened, or now by: blotter load complete 'rms.reports' --dir d"},
+		"nothing waits":    {shows: "no file of it has come"},
+		"a quiet period":   {quiet: time.Hour, waiting: true, shows: "given up after the quiet period of 1h0m0s"},
+		"a file has come":  {status: lockmanager.Staged, waiting: true, shows: "open: it takes load files", notYet: "no file of it"},
+		"its file skipped": {status: lockmanager.Skipped, waiting: true, inTables: true, shows: "no file of it has come"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := lockmanager.NewState(dms.TableID{DB: "rms", Table: "reports"})
+			s.QuietPeriod = test.quiet
+			s.Load = &lockmanager.Load{Opened: opened, LastFile: opened}
+			if test.status != "" {
+				s.Files["l"] = &lockmanager.File{ID: "l", Kind: dms.KindLoad, Status: test.status}
+			}
+			if test.waiting {
+				s.Files["c"] = &lockmanager.File{ID: "c", Kind: dms.KindChange, Status: lockmanager.Waiting}
+			}
+			at := inDir("d")
+			var tables, show bytes.Buffer
+			printTables(&tables, at, []tableLine{lineOf(s)}, opened)
+			viewState(s, at, 20).print(&show, 20)
+			if told := strings.Contains(tables.String(), "rms.reports: 1 file waits for a full load of which no file has come; without one"); told != test.inTables {
+				t.Errorf("tables says\n%s", &tables)
+			}
+			if !strings.Contains(show.String(), test.shows) || test.notYet != "" && strings.Contains(show.String(), test.notYet) {
+				t.Errorf("show says\n%s", &show)
+			}
+		})
 	}
 }

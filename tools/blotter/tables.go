@@ -33,12 +33,22 @@ type tableLine struct {
 	Quarantined   int                      `json:"quarantined"`
 	Rows          int64                    `json:"rows"`
 	Rejected      int64                    `json:"rejected"` // rows set aside
+	// LoadLacksFiles: a full load was opened, and no file of it has come; LoadWaits is
+	// since when.
+	LoadLacksFiles bool       `json:"load_lacks_files,omitempty"`
+	LoadWaits      *time.Time `json:"load_waits_since,omitempty"`
+
+	quiet time.Duration // the quiet period that ends a load
 }
 
 func lineOf(s *lockmanager.State) tableLine {
 	l := tableLine{
 		Table: s.Table, Flag: s.Flag(), Phase: s.Phase(), Generation: s.Generation, Token: s.Token,
 		Lock: s.Grant, Pause: s.Pause, LastProcessed: s.LastProcessed, LastFailed: s.LastFailed, Rows: s.Rows, Rejected: s.Rejected,
+		LoadLacksFiles: s.LoadLacksFiles(), quiet: s.QuietPeriod,
+	}
+	if l.LoadLacksFiles {
+		l.LoadWaits = &s.Load.LastFile
 	}
 	for _, f := range s.Files {
 		switch f.Status {
@@ -65,8 +75,9 @@ func newTables() *cobra.Command {
   last processed  the file that was published last, and when (UTC)
   held            files that wait, for their turn or for an operator
 
-What waits for an operator is told below: failures, rows that are set aside, and
-objects of no registered table.`,
+What waits for an operator is told below: failures, rows that are set aside, change
+files that wait for a full load of which nothing has come, and objects of no
+registered table.`,
 		Example: `  blotter tables
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
 		Args: cobra.NoArgs,
@@ -140,10 +151,34 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 		if l.Rejected > 0 {
 			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, at.flags())
 		}
+		if l.LoadLacksFiles && l.quiet == 0 && l.Held > 0 {
+			fmt.Fprintf(out, "%s: %s for a full load of which no file has come; %s\n", l.Table, waitFor(l.Held), l.endOfLoad(at))
+		}
 		if l.Pause != nil {
 			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, at.flags())
 		}
 	}
+}
+
+// waitFor gives "1 file waits", "2 files wait".
+func waitFor(files int) string {
+	if files == 1 {
+		return "1 file waits"
+	}
+	return fmt.Sprintf("%d files wait", files)
+}
+
+// endOfLoad says how a load ends to which no file comes.
+func (l tableLine) endOfLoad(at site) string {
+	rule := "no quiet period ends it"
+	if cfg, err := at.config(); err == nil {
+		wait := cfg.LockManager.LoadWait
+		rule = fmt.Sprintf("without one it is given up %s after it was opened", wait)
+		if l.quiet > 0 && l.quiet < wait {
+			rule = fmt.Sprintf("without one it is given up after the quiet period of %s", l.quiet)
+		}
+	}
+	return fmt.Sprintf("%s, or now by: blotter load complete '%s'%s", rule, l.Table, at.flags())
 }
 
 // failedStill reports whether what failed last waits for an operator.

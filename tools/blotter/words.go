@@ -286,11 +286,24 @@ func sayLoad(event proto.Message) string {
 	case *blotterv1.LoadConfirmed:
 		return parts(generation(e.GetGeneration()), e.GetReason())
 	case *blotterv1.LoadAbandoned:
-		return generation(e.GetGeneration())
+		return parts(generation(e.GetGeneration()), abandonedFor(e.GetCause()))
 	case *blotterv1.LoadReopened:
 		return parts(generation(e.GetGeneration()), e.GetReason())
 	}
 	return ""
+}
+
+// abandonedFor says why a load is given up.
+func abandonedFor(cause string) string {
+	switch cause {
+	case "":
+		return ""
+	case "skipped":
+		return "all its files were skipped or refused"
+	case "no_file":
+		return "no load file came for too long"
+	}
+	return "without a load file, by " + cause
 }
 
 // sayRepair tells of what an operator had mended, and of what he had removed.

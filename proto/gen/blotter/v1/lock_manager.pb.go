@@ -1697,11 +1697,16 @@ func (x *LoadConfirmed) GetReason() string {
 	return ""
 }
 
-// LoadAbandoned: no load file is left, since all were skipped or refused; the
-// table stays as it is.
+// LoadAbandoned: no load file is left, since all were skipped or refused, or none came;
+// the table stays as it is, and change files go on. A load file that comes later opens
+// a load by itself.
 type LoadAbandoned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// What ended it: "skipped" where a sealed load lost its last file; "no_file" where
+	// none had come for as long as a load may wait; else what sealed it, as in
+	// LoadSealed. Empty in events of older versions.
+	Cause         string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1741,6 +1746,13 @@ func (x *LoadAbandoned) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *LoadAbandoned) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 // LoadReopened: a sealed load takes in a late load file.
@@ -1996,11 +2008,12 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"E\n" +
 	"\rLoadAbandoned\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"F\n" +
+	"generation\x12\x14\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"F\n" +
 	"\fLoadReopened\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
