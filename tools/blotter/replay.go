@@ -188,11 +188,16 @@ func viewFolded(ctx context.Context, s *lockmanager.State, at site, limit int) *
 	all := inOrder(s)
 	slices.Reverse(all)
 	for _, f := range all {
-		if f.Status == lockmanager.Skipped && len(v.Gaps) < limit {
+		if f.Status == lockmanager.Skipped && s.InForce(f) && len(v.Gaps) < limit {
 			v.Gaps = append(v.Gaps, f)
 		}
 	}
 	v.History = all[:min(len(all), limit)]
+	if e := s.LastFailed; e != nil {
+		if f, known := s.Files[e.FileID]; known && f.Status != lockmanager.Quarantined {
+			v.failedSince = string(f.Status)
+		}
+	}
 	return v
 }
 

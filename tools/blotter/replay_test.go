@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/control"
 	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
@@ -57,6 +59,40 @@ func TestReplay(t *testing.T) {
 		if out, err := s.blotter(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v\n%s", args, err, out)
 		}
+	}
+}
+
+// The past shows the gaps that were there then, as the present shows its own: not those
+// that a newer load has closed.
+func TestReplayTellsTheGapsInForce(t *testing.T) {
+	first := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
+	s := lockmanager.NewState(reportsID)
+	s.Generation, s.FirstModified = 2, first
+	add := func(id dms.FileID, f lockmanager.File, modified time.Duration) {
+		f.ID, f.Status, f.Object.Key, f.Object.LastModified = id, lockmanager.Skipped, string(id), first.Add(modified)
+		s.Files[id] = &f
+	}
+	add("load of this generation", lockmanager.File{Kind: dms.KindLoad, Generation: 2}, 0)
+	add("load that was replaced", lockmanager.File{Kind: dms.KindLoad, Generation: 1}, -time.Hour)
+	add("load given up since", lockmanager.File{Kind: dms.KindLoad, Superseded: true, Abandoned: true}, time.Hour)
+	add("load given up before", lockmanager.File{Kind: dms.KindLoad, Superseded: true, Abandoned: true}, -time.Hour)
+	add("change of this generation", lockmanager.File{Kind: dms.KindChange}, time.Hour)
+	add("change before it", lockmanager.File{Kind: dms.KindChange}, -time.Hour)
+	s.LastFailed = &lockmanager.FileEvent{FileID: "change before it"}
+	v := viewFolded(t.Context(), s, inDir("d"), 20)
+	var gaps []string
+	for _, f := range v.Gaps {
+		gaps = append(gaps, string(f.ID))
+	}
+	slices.Sort(gaps)
+	if want := []string{"change of this generation", "load given up since", "load of this generation"}; !slices.Equal(gaps, want) {
+		t.Errorf("the gaps are %q", gaps)
+	}
+	if v.failedSince != "skipped" || len(v.History) != 6 {
+		t.Errorf("what failed is now %q, the history has %d files", v.failedSince, len(v.History))
+	}
+	if v := viewFolded(t.Context(), s, inDir("d"), 1); len(v.Gaps) != 1 || len(v.History) != 1 {
+		t.Errorf("%d gaps and %d files are listed", len(v.Gaps), len(v.History))
 	}
 }
 
