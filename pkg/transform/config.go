@@ -36,9 +36,15 @@ type Config struct {
 
 	// MaxFieldBytes is the largest CSV field that is taken. While rows are as long,
 	// up to some 25 times as much is in use, beside MemoryBytes: batches in flight,
-	// and the buffers that grew to hold them.
+	// and the buffers that grew to hold them. It is at most 128 MiB: a row may have
+	// twice as much, which is what a row of a Parquet file may have, and a longer one
+	// is refused (csv.record_size).
 	MaxFieldBytes int
 }
+
+// maxFieldBytes bounds MaxFieldBytes. A record tells lengths in 32 bits: a row of
+// maxWideRow, and its values once more in its key, are far below that.
+const maxFieldBytes = maxWideRow / 2
 
 // DefaultConfig gives the limits that production uses.
 func DefaultConfig() Config {
@@ -69,6 +75,9 @@ func (c Config) Validate() error {
 	positive("max_group_bytes", c.MaxGroupBytes)
 	positive("max_group_rows", c.MaxGroupRows)
 	positive("max_field_bytes", int64(c.MaxFieldBytes))
+	if c.MaxFieldBytes > maxFieldBytes {
+		faults = append(faults, fmt.Errorf("max_field_bytes is %d: must be at most %d", c.MaxFieldBytes, int64(maxFieldBytes)))
+	}
 	if c.FanIn < 2 {
 		faults = append(faults, fmt.Errorf("fan_in is %d: must be at least 2", c.FanIn))
 	}
