@@ -1,9 +1,13 @@
 package registry
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // DiscoveredNameFault tells why a column that a file names, and nobody
-// registered, cannot become a column of the table; empty if it can.
+// registered, cannot become a column of the table; empty if it can. It does not
+// repeat the name, which may be a value.
 func DiscoveredNameFault(name string) string {
 	var c checker
 	c.name("column", name)
@@ -13,5 +17,5 @@ func DiscoveredNameFault(name string) string {
 	if len(c.faults) == 0 {
 		return ""
 	}
-	return c.faults[0].Text
+	return strings.Replace(c.faults[0].Text, fmt.Sprintf("the name %q", name), "the name", 1)
 }

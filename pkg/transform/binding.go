@@ -24,18 +24,15 @@ type binding struct {
 //
 // Of the table's columns the first so many are registered, the others the file brought.
 //
-// A failure shows names of the file only if one of them is known. If none is, what
-// was taken for a header is a row, and its words are nobody's to show.
+// A failure shows no word of a first line that is not registered: what was taken for
+// a header may be a row, and its words are nobody's to show. It names columns by
+// their place instead.
 func bind(t registry.Table, registered int, kind dms.FileKind, src source) (*binding, *Failure) {
 	v := newVocabulary(t, src.columns())
+	v.registered = registered
 	b := &binding{table: t, names: v.names, op: -1, order: -1, fields: make([]int, len(t.Columns)), before: make([]int, len(t.PrimaryKey))}
-	if t.DMS.Format == registry.FormatCSV && t.DMS.Header && !v.knowsAny() {
-		f := &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
-			Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
-		if hint := v.misread(); hint != "" {
-			f.Hint = hint
-		}
-		return nil, f
+	if v.isHeader() && !v.knowsEnough() {
+		return nil, v.hardlyHeader()
 	}
 	find := v.find
 	for i, c := range t.Columns {
@@ -60,7 +57,7 @@ func bind(t registry.Table, registered int, kind dms.FileKind, src source) (*bin
 		}
 	}
 	// First of all what every file has: without it the first line is hardly a header.
-	if f := b.missing(registered, kind, v); f != nil {
+	if f := b.missing(kind, v); f != nil {
 		return nil, f
 	}
 	if f := repeatedColumn(v); f != nil {
@@ -81,14 +78,14 @@ func repeatedColumn(v *vocabulary) *Failure {
 }
 
 // missing refuses a file that lacks a column which its rows need.
-func (b *binding) missing(registered int, kind dms.FileKind, v *vocabulary) *Failure {
+func (b *binding) missing(kind dms.FileKind, v *vocabulary) *Failure {
 	t := b.table
 	lacks := func(column, message, hint string) *Failure {
-		if near := v.near(column, registered); near != "" {
+		if near := v.near(column); near != "" {
 			hint = fmt.Sprintf("is it %s? Then register that name; else %s", near, hint)
 		}
 		return &Failure{Code: CodeColumnMissing, Column: column, Message: message, Hint: hint,
-			Expected: fmt.Sprintf("a column %s among %s", column, v.shows(registered))}
+			Expected: fmt.Sprintf("a column %s among %s", column, v.shows())}
 	}
 	for _, name := range t.PrimaryKey {
 		if v.find(name) < 0 {
@@ -129,7 +126,7 @@ func unknownColumn(v *vocabulary, src source) *Failure {
 			why = fmt.Sprintf("a table gets no more than %d columns", maxColumns)
 		}
 		f := &Failure{Code: CodeColumnUnknown, Column: v.shown(name), Message: fmt.Sprintf("column %d of %d is not registered", i+1, len(v.names)),
-			Expected: "columns " + registry.ShowColumns(v.table.Columns), Hint: "add the column to the registration, apply it and retry the file"}
+			Expected: "columns " + registry.ShowColumns(v.table.Columns[:v.registered]), Hint: "add the column to the registration, apply it and retry the file"}
 		if why != "" {
 			f.Message += ": " + why
 		}

@@ -64,56 +64,67 @@ func (v *vocabulary) misread() string {
 	return ""
 }
 
+// hardlyHeader refuses a first line of which too little is known.
+func (v *vocabulary) hardlyHeader() *Failure {
+	f := &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
+		Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
+	if known := len(v.knownNames()); known > 0 {
+		f.Message = fmt.Sprintf("of the %d columns of the first line only %d may be of the table, which has no key to tell a header by", len(v.names), known)
+		f.Expected = "a line of names, most of them registered, or all that are"
+		f.Hint += ". If it has one, register more of its columns"
+	} else if hint := v.misread(); hint != "" {
+		f.Hint = hint
+	}
+	return f
+}
+
 // maxNamed bounds the columns of a file that are named when one is missing.
 const maxNamed = 40
 
-// shows tells what columns the file has, for one that it lacks. Where most of them
-// are not registered, the first line may be a row: then its words are nobody's to
-// show. The first so many columns of the table are registered, the others the file
-// brought.
-func (v *vocabulary) shows(registered int) string {
-	known := 0
+// shows tells what columns the file has, for one that it lacks.
+func (v *vocabulary) shows() string {
+	count := fmt.Sprintf("the %d of the file", len(v.names))
+	var shown []string
 	for _, name := range v.names {
-		if i, ok := v.columns[registry.FoldName(name)]; ok && i < registered || v.settings[registry.FoldName(name)] {
-			known++
+		if name = v.shown(name); name != "" {
+			shown = append(shown, name)
 		}
 	}
-	count := fmt.Sprintf("the %d of the file", len(v.names))
-	if known < 2 || 2*known < len(v.names) {
+	said := ": "
+	switch {
+	case len(shown) == 0:
 		return count
-	}
-	shown := make([]string, 0, maxNamed)
-	for _, name := range v.names[:min(len(v.names), maxNamed)] {
-		shown = append(shown, shownName(name))
+	case len(shown) < len(v.names):
+		said = ", of which these are known: "
 	}
 	more := ""
-	if len(v.names) > maxNamed {
-		more = ", …"
+	if len(shown) > maxNamed {
+		shown, more = shown[:maxNamed], ", …"
 	}
-	return count + ": " + strings.Join(shown, ", ") + more
+	return count + said + strings.Join(shown, ", ") + more
 }
 
-// near gives the column of the file that is perhaps the one that is missing: one that
+// near tells which column of the file is perhaps the one that is missing: one that
 // nothing explains, and that is written almost like it, or is called as DMS calls it.
-// The first so many columns of the table are registered, the others the file brought.
-// It is empty where the names of the file are not to be shown.
-func (v *vocabulary) near(missing string, registered int) string {
-	if !strings.Contains(v.shows(registered), ": ") {
+// It is empty where too little of the file is known to guess.
+func (v *vocabulary) near(missing string) string {
+	if v.isHeader() && len(v.knownNames()) < 2 {
 		return ""
 	}
 	folded := registry.FoldName(missing)
-	for _, name := range v.names {
-		if len(name) > maxShownName {
+	for i, name := range v.names {
+		if len(name) > maxShownName || v.isKnown(name) || v.explains(name) {
 			continue
 		}
 		other := registry.FoldName(name)
 		isOp := v.table.DMS.OpColumn != nil && sameName(*v.table.DMS.OpColumn, missing) && sameName(name, defaultOp)
-		if i, known := v.columns[other]; v.explains(name) || known && i < registered {
+		if !isOp && letters(other) != letters(folded) && distance(other, folded) > 2 {
 			continue
 		}
-		if isOp || letters(other) == letters(folded) || distance(other, folded) <= 2 {
-			return name
+		if name = v.shown(name); name == "" {
+			return fmt.Sprintf("column %d of the file", i+1)
 		}
+		return name
 	}
 	return ""
 }

@@ -53,10 +53,12 @@ type vocabulary struct {
 	file    map[string]int // of the file, with the place of the first of a name
 	// settings are the columns that DMS adds.
 	settings map[string]bool
+	// registered is how many of the table's columns are; the file brought the others.
+	registered int
 }
 
 func newVocabulary(t registry.Table, names []string) *vocabulary {
-	v := &vocabulary{table: t, names: names, columns: make(map[string]int, len(t.Columns)), file: make(map[string]int, len(names)), settings: map[string]bool{}}
+	v := &vocabulary{table: t, names: names, columns: make(map[string]int, len(t.Columns)), file: make(map[string]int, len(names)), settings: map[string]bool{}, registered: len(t.Columns)}
 	for i, c := range t.Columns {
 		v.columns[registry.FoldName(c.Name)] = i
 	}
@@ -86,12 +88,58 @@ func (v *vocabulary) isColumn(name string) bool {
 	return ok
 }
 
+// isHeader reports whether the names are those of a first line, which may be a row.
+func (v *vocabulary) isHeader() bool {
+	return v.table.DMS.Format == registry.FormatCSV && v.table.DMS.Header
+}
+
+// isKnown reports whether a name stands in the registration: that of a column, or of
+// its before-image, or of a column that DMS adds. That it is a column of the table
+// says nothing: the file may have made it one.
+func (v *vocabulary) isKnown(name string) bool {
+	folded := registry.FoldName(name)
+	if prefix := v.table.DMS.BeforeImagePrefix; prefix != nil {
+		folded = strings.TrimPrefix(folded, registry.FoldName(*prefix))
+	}
+	for _, name := range []string{registry.FoldName(name), folded} {
+		if i, ok := v.columns[name]; ok && i < v.registered {
+			return true
+		}
+	}
+	return v.settings[registry.FoldName(name)]
+}
+
+// knownNames gives the names of the file that stand in the registration, each once.
+func (v *vocabulary) knownNames() []string {
+	var known []string
+	for i, name := range v.names {
+		if v.find(name) == i && v.isKnown(name) {
+			known = append(known, name)
+		}
+	}
+	return known
+}
+
+// knowsEnough reports whether enough of a first line is known to take it for a
+// header. Its key tells one, which is asked for afterwards. Without a key one known
+// word is none, since a row may hold it: either all names must be known, or two and
+// more that are most of them, or all that are registered.
+func (v *vocabulary) knowsEnough() bool {
+	known := len(v.knownNames())
+	if len(v.table.PrimaryKey) > 0 || known == len(v.names) {
+		return known > 0 || len(v.names) == 0
+	}
+	all := true
+	for _, c := range v.table.Columns[:v.registered] {
+		all = all && v.find(c.Name) >= 0
+	}
+	return known >= 2 && (2*known > len(v.names) || all)
+}
+
 // shown gives a name for a failure to show. It is empty if it may be the value of a
-// row: in a first line that has no key by which it is a header. That it is a column
-// of the table says nothing: the file may have made it one.
+// row: in a first line, unless it is registered, or as DMS calls its own.
 func (v *vocabulary) shown(name string) string {
-	ofFile := v.table.DMS.Format == registry.FormatCSV && v.table.DMS.Header
-	if ofFile && len(v.table.PrimaryKey) == 0 && !v.settings[registry.FoldName(name)] {
+	if v.isHeader() && !v.isKnown(name) && !sameName(name, defaultOp) {
 		return ""
 	}
 	return shownName(name)
