@@ -101,6 +101,9 @@ const (
 	ObjectPending ObjectState = "pending" // decided, its event not yet known to be in the log
 	ObjectTold    ObjectState = "told"    // its event is in the log
 	ObjectHeld    ObjectState = "held"    // told as held: its table is not registered
+	// ObjectDismissed: told as ignored, since an operator gave up a held object. It can be
+	// taken back.
+	ObjectDismissed ObjectState = "dismissed"
 )
 
 // ObjectRow is what ingest-router knows of one version of one object, or of one
@@ -125,7 +128,7 @@ type Objects interface {
 	// ErrConflict; revision 0 expects that there is none. The stored revision
 	// becomes row.Revision+1. It is durable when PutObject returns.
 	PutObject(ctx context.Context, row ObjectRow) error
-	// ObjectsIn loads the rows in one state, pending or held, at most limit (which
+	// ObjectsIn loads the rows in one state, pending, held or dismissed, at most limit (which
 	// is positive), oldest first: in the order in which each was put for the first
 	// time, by the clocks of those who put them. Told objects are history, which a
 	// store need not list.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/control"
@@ -13,82 +13,171 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// reasonDismissed is why an object is ignored that an operator does not want.
-const reasonDismissed = "dismissed"
+// reasonDismissed is why an object is ignored that an operator does not want,
+// reasonTakenBack why one is held again.
+const (
+	reasonDismissed = "dismissed"
+	reasonTakenBack = "taken_back"
+)
 
-// dismissTimeout bounds the work on one request.
-const dismissTimeout = time.Minute
+const (
+	// dismissTimeout bounds the work on one request.
+	dismissTimeout = time.Minute
+	// dismissBatch bounds the objects of one request.
+	dismissBatch = 500
+)
 
-// DismissRequest has held objects ignored for good.
+// DismissRequest has held objects ignored, or takes that back.
 type DismissRequest struct {
 	Actor  string `json:"actor"`  // who: "operator:<name>"
 	Reason string `json:"reason"` // why; it stands in the log, and must be given
-	// Objects names them: a key, a folder that ends in a slash, or <schema>.<table>
-	// for parts of transaction files.
+	// Objects names them: a key, a folder that ends in a slash, or <schema>.<table> for
+	// the rows that one table has in transaction files.
 	Objects string `json:"objects"`
+	// Database and Schema tell tables apart that have the same <schema>.<table>; empty:
+	// there is one.
+	Database string `json:"database,omitempty"`
+	Schema   string `json:"schema,omitempty"`
+	// TakeBack has objects that were ignored in this way be held again.
+	TakeBack bool `json:"take_back,omitempty"`
 }
 
 // Dismissed is the answer.
 type Dismissed struct {
-	Objects int64  `json:"objects"`           // how many are ignored from now on
+	// Objects counts what is ignored from now on, or held again; of the latter Arrived
+	// came in at once, since their tables are registered by now.
+	Objects int64 `json:"objects"`
+	Arrived int64 `json:"arrived,omitempty"`
+	// Changed counts what was meant, but was decided about otherwise in between: its
+	// table was registered, or another operator was faster.
+	Changed int64 `json:"changed,omitempty"`
+	// More: there are more of them; ask again.
+	More    bool   `json:"more,omitempty"`
 	Refused string `json:"refused,omitempty"` // why nothing was done, and what to do
 }
 
-// Dismiss says of held objects that they are ignored. They stay so when their
-// table is registered later; other versions of them are objects of their own.
+// Dismiss says of held objects that they are ignored, or takes it back, of so many at
+// once. They stay ignored when their table is registered later; other versions of them
+// are objects of their own. A name that may mean several tables is refused with all of
+// them, and so is that of a transaction file: what is held of one are rows of tables.
 func (s *Service) Dismiss(ctx context.Context, r DismissRequest) (Dismissed, error) {
 	switch {
 	case r.Reason == "":
-		return Dismissed{Refused: "say with --reason why nobody wants them: it stands in the log"}, nil
+		return Dismissed{Refused: "say why with --reason: it stands in the log"}, nil
 	case r.Objects == "":
 		return Dismissed{Refused: "name a key, a folder with a slash at its end, or <schema>.<table>"}, nil
 	}
+	state := control.ObjectHeld
+	if r.TakeBack {
+		state = control.ObjectDismissed
+	}
+	rows, err := s.allIn(ctx, state)
+	if err != nil {
+		return Dismissed{}, err
+	}
+	named, err := s.inDatabases(ctx, rows, r)
+	if err != nil {
+		return Dismissed{}, err
+	}
+	meant, why := r.meant(named)
+	if why != "" {
+		return Dismissed{Refused: why}, nil
+	}
 	var done Dismissed
-	// Rows that stay held stay in the result: the batch grows until it holds them all.
-	for limit := resumeBatch; ; limit *= 2 {
-		rows, err := s.deps.Objects.ObjectsIn(ctx, control.ObjectHeld, limit)
-		if err != nil {
-			return done, fmt.Errorf("list held objects: %w", err)
-		}
-		for _, row := range rows {
-			if !isMeant(row, r.Objects) {
-				continue
-			}
-			err := s.tell(ctx, row, dismissed(row, r))
-			if errors.Is(err, control.ErrConflict) {
-				continue // its table was registered meanwhile, or another has dismissed it
-			}
-			if err != nil {
-				return done, fmt.Errorf("dismiss %s: %w", row.Object.Key, err)
-			}
-			done.Objects++
-		}
-		if len(rows) < limit {
-			break
+	for _, row := range meant[:min(len(meant), dismissBatch)] {
+		if err := s.dismissOne(ctx, row.ObjectRow, r, state, &done); err != nil {
+			return done, fmt.Errorf("decide about %s: %w", row.Object.Key, err)
 		}
 	}
-	if done.Objects == 0 {
-		done.Refused = fmt.Sprintf("no held object is named by %q; see `blotter held list`", r.Objects)
+	done.More = len(meant) > dismissBatch
+	if done.Objects == 0 && !done.More {
+		done.Refused = fmt.Sprintf("of what %q names, all %d changed in the meantime: their table was registered, or another operator "+
+			"decided about them; see `blotter held list` and `blotter log %s`", r.Objects, done.Changed, dms.RawTable)
 	}
 	return done, nil
 }
 
-// isMeant reports whether a name that an operator gave is one of a held object.
-func isMeant(row control.ObjectRow, name string) bool {
-	switch {
-	case !row.Part.IsZero() && row.Part.String() == name:
-		return true
-	case strings.HasSuffix(name, "/"):
-		return strings.HasPrefix(row.Object.Key, name)
+// allIn lists all objects in a state: the batch grows until it holds them all.
+func (s *Service) allIn(ctx context.Context, state control.ObjectState) ([]control.ObjectRow, error) {
+	for limit := resumeBatch; ; limit *= 2 {
+		rows, err := s.deps.Objects.ObjectsIn(ctx, state, limit)
+		if err != nil {
+			return nil, fmt.Errorf("list %s objects: %w", state, err)
+		}
+		if len(rows) < limit {
+			return rows, nil
+		}
 	}
-	return row.Object.Key == name
 }
 
+// dismissOne decides about one object. A conflict is a repeated delivery, which changes
+// nothing, or a decision of somebody else, which stands.
+func (s *Service) dismissOne(ctx context.Context, row control.ObjectRow, r DismissRequest, state control.ObjectState, done *Dismissed) error {
+	for range maxConflicts {
+		v := dismissed(row, r)
+		if r.TakeBack {
+			v = takenBack(row, r)
+		}
+		err := s.tell(ctx, row, v)
+		if err == nil {
+			done.Objects++
+			if r.TakeBack {
+				return s.takeIn(ctx, row.FileID, done)
+			}
+			return nil
+		}
+		if !errors.Is(err, control.ErrConflict) {
+			return err
+		}
+		if row, err = s.deps.Objects.Object(ctx, row.FileID); err != nil {
+			return fmt.Errorf("read what is known of the object: %w", err)
+		}
+		if row.State != state {
+			done.Changed++
+			return nil
+		}
+	}
+	return fmt.Errorf("%w %d times in a row", control.ErrConflict, maxConflicts)
+}
+
+// takeIn takes in an object that is held again, if its table is registered by now.
+func (s *Service) takeIn(ctx context.Context, id dms.FileID, done *Dismissed) error {
+	row, err := s.deps.Objects.Object(ctx, id)
+	if err == nil {
+		err = s.takeUp(ctx, row)
+	}
+	if err == nil {
+		row, err = s.deps.Objects.Object(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("take in what is held again: %w", err)
+	}
+	if row.State != control.ObjectHeld {
+		done.Arrived++
+	}
+	return nil
+}
+
+// dismissed and takenBack are named by the revision of the row: an object may be given
+// up, taken back and given up again.
 func dismissed(row control.ObjectRow, r DismissRequest) verdict {
 	v := ignored(row.FileID, row.Object, dms.NotData{Reason: reasonDismissed, Detail: r.Reason})
-	v.actor = r.Actor
+	v.name, v.parts, v.actor = "dismissed", revisionOf(row), r.Actor
+	v.state = control.ObjectDismissed
 	if !row.Part.IsZero() {
 		v.event.(*blotterv1.ObjectIgnored).Part = wire.Part(row.Part)
 	}
 	return v
+}
+
+func takenBack(row control.ObjectRow, r DismissRequest) verdict {
+	held := &blotterv1.ObjectHeld{FileId: string(row.FileID), Object: wire.Object(row.Object), Reason: reasonTakenBack, Detail: r.Reason}
+	if !row.Part.IsZero() {
+		held.Part = wire.Part(row.Part)
+	}
+	return verdict{table: dms.RawTable, name: "taken-back", parts: revisionOf(row), event: held, state: control.ObjectHeld, actor: r.Actor}
+}
+
+func revisionOf(row control.ObjectRow) []string {
+	return []string{string(row.FileID), strconv.FormatUint(row.Revision, 10)}
 }

@@ -1,6 +1,8 @@
 package ingestrouter
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/control"
@@ -56,4 +58,176 @@ func TestDismissedObjectsStayIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.says(persons)
+	// The same delivery again is counted, and brings nothing back.
+	b.offer(s, "dms/rms/scratch/LOAD00000001.csv", FromEvent)
+	b.offer(s, "dms/rms/scratch/LOAD00000001.csv", FromListing)
+	if given, err := b.store.ObjectsIn(t.Context(), control.ObjectDismissed, 10); err != nil || len(given) != 3 {
+		t.Errorf("%d objects are dismissed still (%v)", len(given), err)
+	}
+}
+
+// TestAnIgnoreIsTakenBack: what was ignored is held again, or comes in where its table
+// is registered by now; each step stands in the log, however often.
+func TestAnIgnoreIsTakenBack(t *testing.T) {
+	b := newBench(t)
+	b.registerTxn("reports", dms.TransactionTable)
+	s := b.started()
+	const key = "dms/rms/scratch/LOAD00000001.csv"
+	b.offer(s, key, FromEvent)
+	b.splitFile(s, splitOf([2]string{"rms", "persons"}, [2]string{"hr", "others"}))
+	dismiss := func(objects string, takeBack bool) Dismissed {
+		t.Helper()
+		done, err := s.Dismiss(t.Context(), DismissRequest{Actor: "operator:me", Reason: "a test", Objects: objects, TakeBack: takeBack})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	for range 2 {
+		if done := dismiss(key, false); done.Objects != 1 || done.Refused != "" {
+			t.Fatalf("ignoring says %+v", done)
+		}
+		if done := dismiss(key, false); !strings.Contains(done.Refused, "no held object is named by") {
+			t.Errorf("ignoring again says %+v", done)
+		}
+		if done := dismiss(key, true); done.Objects != 1 || done.Arrived != 0 || done.Refused != "" {
+			t.Fatalf("taking back says %+v", done)
+		}
+		if done := dismiss(key, true); !strings.Contains(done.Refused, "no ignored object is named by") {
+			t.Errorf("taking back again says %+v", done)
+		}
+	}
+	dismiss("rms.persons", false)
+	b.registerTxn("persons")
+	if err := s.Learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.says(persons)
+	if done := dismiss("rms.persons", true); done.Objects != 1 || done.Arrived != 1 {
+		t.Errorf("taking back the rows of a table that is registered by now says %+v", done)
+	}
+	b.says(persons, "ObjectArrived")
+	b.says(dms.RawTable, "ObjectHeld", "ObjectHeld", "ObjectHeld", // at first
+		"ObjectIgnored", "ObjectHeld", "ObjectIgnored", "ObjectHeld", "ObjectIgnored", "ObjectHeld")
+	records := eventlogtest.Read(t, b.log, eventlog.Filter{Table: dms.RawTable, Event: "ObjectHeld"})
+	last := records[len(records)-1]
+	if e := last.Event.(*blotterv1.ObjectHeld); e.GetReason() != "taken_back" || e.GetDetail() != "a test" || e.GetPart().GetTable() != "persons" || last.Envelope.GetActor() != "operator:me" {
+		t.Errorf("the log says %v by %s", e, last.Envelope.GetActor())
+	}
+}
+
+// TestDecisionsThatCross: a repeated delivery in between changes nothing; a table that
+// is registered in between, or another operator's word, stands, and is told.
+func TestDecisionsThatCross(t *testing.T) {
+	for name, tt := range map[string]struct {
+		between func(b *bench, s *Service)
+		want    Dismissed
+		refused string
+	}{
+		"a repeated delivery": {func(b *bench, s *Service) { b.offer(s, loadKey, FromEvent) }, Dismissed{Objects: 1}, ""},
+		"a registration": {func(b *bench, s *Service) {
+			b.register()
+			if err := s.Learn(b.t.Context()); err != nil {
+				b.t.Fatal(err)
+			}
+		}, Dismissed{Changed: 1}, "all 1 changed in the meantime: their table was registered"},
+		"another operator": {func(b *bench, s *Service) {
+			if _, err := s.Dismiss(b.t.Context(), DismissRequest{Actor: "operator:you", Reason: "too", Objects: loadKey}); err != nil {
+				b.t.Fatal(err)
+			}
+		}, Dismissed{Changed: 1}, "or another operator decided"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			s := b.started()
+			b.offer(s, loadKey, FromEvent)
+			crossed := false
+			b.fail = func(at string) error {
+				if at == "put pending" && !crossed {
+					crossed = true
+					tt.between(b, b.started())
+				}
+				return nil
+			}
+			done, err := s.Dismiss(t.Context(), DismissRequest{Actor: "operator:me", Reason: "a test", Objects: loadKey})
+			if err != nil || !crossed {
+				t.Fatalf("crossed: %v, %v", crossed, err)
+			}
+			if !strings.Contains(done.Refused, tt.refused) {
+				t.Errorf("it says %q", done.Refused)
+			}
+			if done.Refused = ""; done != tt.want {
+				t.Errorf("it says %+v, expected %+v", done, tt.want)
+			}
+		})
+	}
+}
+
+// TestWhatIsMeant: a name means whole objects by key or folder, or the rows of one
+// table; what may be several tables is refused with all of them.
+func TestWhatIsMeant(t *testing.T) {
+	whole := func(key string) namedRow {
+		return namedRow{ObjectRow: control.ObjectRow{FileID: dms.FileID(key), Object: dms.Object{Key: key}}}
+	}
+	part := func(key, db, schema, table string) namedRow {
+		return namedRow{db: db, ObjectRow: control.ObjectRow{FileID: dms.FileID(key + db + schema + table), Object: dms.Object{Key: key},
+			Part: dms.Part{FileID: dms.FileID(key), Schema: schema, Table: table}}}
+	}
+	rows := []namedRow{
+		whole("dms/a/LOAD1.csv"), whole("dms/a/LOAD2.csv"), whole("dms/ab/LOAD1.csv"),
+		part("dms/tx/1", "rms", "pub", "audit"), part("dms/tx/2", "rms", "pub", "audit"), part("dms/tx/1", "rms", "pub", "log"),
+		part("hr/tx/1", "hr", "pub", "audit"), part("dms/tx/1", "rms", "a", "b.c"), part("dms/tx/1", "rms", "a.b", "c"),
+	}
+	for _, tt := range []struct {
+		r    DismissRequest
+		want int
+		why  []string
+	}{
+		{DismissRequest{Objects: "dms/a/LOAD1.csv"}, 1, nil},
+		{DismissRequest{Objects: "dms/a/"}, 2, nil},
+		{DismissRequest{Objects: "dms/a"}, 0, []string{"no held object is named by \"dms/a\"; see `blotter held list`"}},
+		{DismissRequest{Objects: "dms/"}, 3, nil}, // not what is held of the transaction files below it
+		{DismissRequest{Objects: "dms/tx/"}, 0, []string{"by table", "a.b.c (--database rms --schema a), a.b.c (--database rms --schema a.b), pub.audit (--database rms --schema pub), pub.log"}},
+		{DismissRequest{Objects: "dms/tx/2"}, 0, []string{"by table; name one of them: pub.audit (--database rms --schema pub)"}},
+		{DismissRequest{Objects: "pub.log"}, 1, nil},
+		{DismissRequest{Objects: "pub.audit"}, 0, []string{"one of several tables: pub.audit (--database hr --schema pub), pub.audit (--database rms --schema pub); say which"}},
+		{DismissRequest{Objects: "pub.audit", Database: "rms"}, 2, nil},
+		{DismissRequest{Objects: "pub.audit", Database: "hr"}, 1, nil},
+		{DismissRequest{Objects: "pub.audit", Database: "none"}, 0, []string{"no held object", "in database none"}},
+		{DismissRequest{Objects: "a.b.c"}, 0, []string{"a.b.c (--database rms --schema a), a.b.c (--database rms --schema a.b)"}},
+		{DismissRequest{Objects: "a.b.c", Schema: "a.b"}, 1, nil},
+		{DismissRequest{Objects: "PUB.log", TakeBack: true}, 0, []string{"no ignored object", "--ignored"}},
+	} {
+		var named []namedRow
+		for _, row := range rows {
+			if tt.r.names(row.ObjectRow) || !row.Part.IsZero() && row.Part.String() == tt.r.Objects {
+				named = append(named, row)
+			}
+		}
+		meant, why := tt.r.meant(named)
+		if len(meant) != tt.want || (why == "") != (tt.why == nil) {
+			t.Errorf("%+v: %d are meant, %q", tt.r, len(meant), why)
+		}
+		for _, text := range tt.why {
+			if !strings.Contains(why, text) {
+				t.Errorf("%+v: %q lacks %q", tt.r, why, text)
+			}
+		}
+	}
+}
+
+// TestManyAreDismissedInBatches: one request does a bounded part of the work.
+func TestManyAreDismissedInBatches(t *testing.T) {
+	b := newBench(t)
+	s := b.started()
+	const n = dismissBatch + 1
+	for i := range n {
+		b.offer(s, fmt.Sprintf("dms/rms/scratch/LOAD%08X.csv", i+1), FromListing)
+	}
+	r := DismissRequest{Actor: "operator:me", Reason: "a test", Objects: "dms/rms/scratch/"}
+	for _, want := range []Dismissed{{Objects: dismissBatch, More: true}, {Objects: 1}} {
+		if done, err := s.Dismiss(t.Context(), r); err != nil || done != want {
+			t.Errorf("it says %+v, %v; expected %+v", done, err, want)
+		}
+	}
 }

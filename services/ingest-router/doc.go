@@ -4,7 +4,7 @@
 //
 // In: objects, told by a watcher, an ingress queue or a listing; deletions, told
 // by notifications; rows that an operator mended, and held objects that nobody
-// wants, by request (Replay, Dismiss);
+// wants, or wants again, by request (Replay, Dismiss);
 // TableRegistered and TransactionSplit of lock-manager. Out:
 // ObjectArrived, ObjectIgnored, ObjectHeld, ObjectDeleted, DeliveryRepeated,
 // ListingCompleted, ExecutionFailed, SourceTaskChanged. What belongs to no table is told

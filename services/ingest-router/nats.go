@@ -26,7 +26,8 @@ const notifyTimeout = time.Minute
 // the answer is a Replayed.
 const ReplaySubject = "command.ingest-router.replay"
 
-// DismissSubject is where held objects are given up, with a DismissRequest as JSON;
+// DismissSubject is where held objects are given up or taken back, with a DismissRequest
+// as JSON;
 // the answer is a Dismissed.
 const DismissSubject = "command.ingest-router.dismiss"
 
@@ -79,7 +80,7 @@ func (s *Service) serveDismissals(ctx context.Context, svc micro.Service) error 
 	err := svc.AddEndpoint("dismiss", micro.HandlerFunc(func(r micro.Request) { s.answerDismissal(ctx, r) }),
 		micro.WithEndpointSubject(DismissSubject),
 		micro.WithEndpointMetadata(map[string]string{
-			"effect": "ignores held objects of tables that nobody wants",
+			"effect": "ignores held objects of tables that nobody wants, or takes that back",
 			"sample": `{"actor":"operator:me","reason":"scratch tables","objects":"dms/rms/scratch/"}`,
 		}))
 	if err != nil {

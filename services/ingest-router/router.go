@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -59,16 +61,18 @@ func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
 	if source == FromEvent {
 		row.Deliveries++
 	}
-	if row.State == control.ObjectHeld {
+	switch {
+	case row.State == control.ObjectDismissed && source == FromEvent:
+		return s.tellAgain(ctx, row)
+	case row.State == control.ObjectHeld:
 		if v := decideNew(s.matcher.Load(), it, source); v.state != control.ObjectHeld {
 			return s.tell(ctx, row, v)
 		}
 		if source == FromEvent {
-			return s.tellHeldAgain(ctx, row)
+			return s.tellAgain(ctx, row)
 		}
 		return nil
-	}
-	if source != FromEvent {
+	case source != FromEvent:
 		return nil
 	}
 	return s.tell(ctx, row, decideAgain(row, row.Deliveries))
@@ -109,10 +113,10 @@ func (s *Service) envelope(v verdict, after uint64) (*blotterv1.Envelope, error)
 	return event.Envelope()
 }
 
-// tellHeldAgain says that a held object was delivered again, and counts it. The
-// row never stops being held, so the event comes first: should the count not
-// follow, the same delivery is told under the same name, which adds nothing.
-func (s *Service) tellHeldAgain(ctx context.Context, row control.ObjectRow) error {
+// tellAgain says that an object was delivered again that is held or dismissed, and
+// counts it. The row never stops being that, so the event comes first: should the count
+// not follow, the same delivery is told under the same name, which adds nothing.
+func (s *Service) tellAgain(ctx context.Context, row control.ObjectRow) error {
 	envelope, err := s.envelope(decideAgain(row, row.Deliveries), row.After)
 	if err != nil {
 		return err
@@ -121,7 +125,7 @@ func (s *Service) tellHeldAgain(ctx context.Context, row control.ObjectRow) erro
 		return fmt.Errorf("publish %s: %w", envelope.GetId(), err)
 	}
 	if err := s.deps.Objects.PutObject(ctx, row); err != nil {
-		return fmt.Errorf("count the delivery of a held object: %w", err)
+		return fmt.Errorf("count the delivery of %s: %w", row.Object.Key, err)
 	}
 	return nil
 }
@@ -135,15 +139,30 @@ func (s *Service) publish(ctx context.Context, row control.ObjectRow) (control.O
 	if _, err := s.deps.Log.PublishEnvelope(ctx, ServiceName, row.After, envelope); err != nil {
 		return row, fmt.Errorf("publish %s: %w", envelope.GetId(), err)
 	}
-	row.State, row.Event = control.ObjectTold, nil
-	if envelope.GetEvent().MessageIs(&blotterv1.ObjectHeld{}) {
-		row.State = control.ObjectHeld
+	event, err := envelope.GetEvent().UnmarshalNew()
+	if err != nil {
+		return row, fmt.Errorf("read the pending event of %s: %w", row.Object.Key, err)
 	}
+	row.State, row.Event = StateAfter(event), nil
 	if err := s.deps.Objects.PutObject(ctx, row); err != nil {
 		return row, fmt.Errorf("note that the object is told: %w", err)
 	}
 	row.Revision++
 	return row, nil
+}
+
+// StateAfter is the state of an object once the event that ingest-router said of it
+// last is told.
+func StateAfter(event proto.Message) control.ObjectState {
+	switch e := event.(type) {
+	case *blotterv1.ObjectHeld:
+		return control.ObjectHeld
+	case *blotterv1.ObjectIgnored:
+		if e.GetReason() == reasonDismissed {
+			return control.ObjectDismissed
+		}
+	}
+	return control.ObjectTold
 }
 
 // resume publishes what a crash left pending, and takes in held objects whose
@@ -209,7 +228,7 @@ func (s *Service) offerListed(ctx context.Context, o dms.Object) (isNew bool, er
 		return false, fmt.Errorf("read what is known of %s: %w", o.Key, err)
 	}
 	known := err == nil && row.State != control.ObjectPending
-	if known && row.State == control.ObjectTold {
+	if known && row.State != control.ObjectHeld {
 		return false, nil
 	}
 	_, err = s.Offer(ctx, o, FromListing)

@@ -125,6 +125,15 @@ func objectsInOrder(t *testing.T, s Store) {
 	check(control.ObjectPending, 10, id(5), id(9), id(1), id(7))
 	check(control.ObjectPending, 2, id(5), id(9))
 	check(control.ObjectHeld, 10)
+	given := object(9, control.ObjectDismissed)
+	given.Revision = 1
+	must(t, s.PutObject(ctx, given))
+	check(control.ObjectDismissed, 10, id(9))
+	check(control.ObjectPending, 10, id(5), id(1), id(7))
+	back := object(9, control.ObjectPending)
+	back.Revision = 2
+	must(t, s.PutObject(ctx, back))
+	check(control.ObjectDismissed, 10)
 	for most, want := range map[int]int{1: 1, 4: 4, 5: 4} {
 		if n, err := s.CountObjects(ctx, control.ObjectPending, most); err != nil || n != want {
 			t.Errorf("%d objects are counted up to %d, want %d (%v)", n, most, want, err)

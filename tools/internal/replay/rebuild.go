@@ -154,9 +154,10 @@ func rebuildObject(ctx context.Context, into control.Objects, r eventlog.Record)
 		}
 	case *blotterv1.ObjectIgnored:
 		told(e.GetFileId(), e.GetObject(), e.GetPart())
+		row.State = ingestrouter.StateAfter(e)
 	case *blotterv1.ObjectHeld:
 		told(e.GetFileId(), e.GetObject(), e.GetPart())
-		row.State = control.ObjectHeld
+		row.State = ingestrouter.StateAfter(e)
 	case *blotterv1.ObjectDeleted:
 		told(e.GetDeletionId(), e.GetObject(), nil)
 		deliveries = 1

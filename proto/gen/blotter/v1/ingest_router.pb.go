@@ -113,7 +113,8 @@ func (x *ObjectArrived) GetReason() string {
 	return ""
 }
 
-// ObjectIgnored: an object that is no data file of any table.
+// ObjectIgnored: an object that is no data file of any table, or that an operator does
+// not want; such an ignore can be taken back (ObjectHeld).
 type ObjectIgnored struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
@@ -197,11 +198,14 @@ func (x *ObjectIgnored) GetPart() *PartOf {
 // ObjectHeld: an object below the prefix whose table is not registered. It
 // arrives once its table is.
 type ObjectHeld struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
-	Object        *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	Part          *PartOf                `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Object *ObjectRef             `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// "unregistered"; or "taken_back" where an operator took back that it was ignored:
+	// detail then says why, the envelope's actor who.
+	Reason        string  `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Part          *PartOf `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	Detail        string  `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +266,13 @@ func (x *ObjectHeld) GetPart() *PartOf {
 		return x.Part
 	}
 	return nil
+}
+
+func (x *ObjectHeld) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
 }
 
 // ObjectDeleted: a notification told that an object was deleted from the raw
@@ -686,13 +697,14 @@ const file_blotter_v1_ingest_router_proto_rawDesc = "" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x04 \x01(\tR\x06detail\x12&\n" +
-	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\x94\x01\n" +
+	"\x04part\x18\x05 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\xac\x01\n" +
 	"\n" +
 	"ObjectHeld\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12&\n" +
-	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\"\xa8\x01\n" +
+	"\x04part\x18\x04 \x01(\v2\x12.blotter.v1.PartOfR\x04part\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xa8\x01\n" +
 	"\rObjectDeleted\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06object\x18\x02 \x01(\v2\x15.blotter.v1.ObjectRefR\x06object\x12\x16\n" +

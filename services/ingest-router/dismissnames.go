@@ -1,0 +1,124 @@
+package ingestrouter
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// namedRow is an object that an operator may mean.
+type namedRow struct {
+	control.ObjectRow
+	db string // of a part: the database of its transaction file
+}
+
+// sourceTable is a table whose rows transaction files hold.
+type sourceTable struct{ db, schema, table string }
+
+// String names the table for an operator, with what tells it from others.
+func (t sourceTable) String() string {
+	return fmt.Sprintf("%s.%s (--database %s --schema %s)", t.schema, t.table, t.db, t.schema)
+}
+
+func (r namedRow) source() sourceTable { return sourceTable{r.db, r.Part.Schema, r.Part.Table} }
+
+// maxCandidates bounds the tables that a refusal names.
+const maxCandidates = 20
+
+// inDatabases keeps what the name of a request may mean, and finds the databases of the
+// parts among it.
+func (s *Service) inDatabases(ctx context.Context, rows []control.ObjectRow, r DismissRequest) ([]namedRow, error) {
+	var named []namedRow
+	databases := map[dms.FileID]string{}
+	for _, row := range rows {
+		isPart := !row.Part.IsZero()
+		if !r.names(row) && !(isPart && row.Part.String() == r.Objects) {
+			continue
+		}
+		n := namedRow{ObjectRow: row}
+		if isPart {
+			db, known := databases[row.Part.FileID]
+			if !known {
+				whole, err := s.deps.Objects.Object(ctx, row.Part.FileID)
+				if err != nil {
+					return nil, fmt.Errorf("find the transaction file of part %s in %s: %w", row.Part, row.Object.Key, err)
+				}
+				db = whole.Table.DB
+				databases[row.Part.FileID] = db
+			}
+			n.db = db
+		}
+		named = append(named, n)
+	}
+	return named, nil
+}
+
+// names reports whether a request names an object by its key, or by a folder.
+func (r DismissRequest) names(row control.ObjectRow) bool {
+	if strings.HasSuffix(r.Objects, "/") {
+		return strings.HasPrefix(row.Object.Key, r.Objects)
+	}
+	return row.Object.Key == r.Objects
+}
+
+// meant gives the objects that a request means: whole ones by key or folder, parts by
+// the one table whose rows they are. why tells why nothing is meant, and what to name.
+func (r DismissRequest) meant(named []namedRow) (meant []namedRow, why string) {
+	var whole, parts, inside []namedRow
+	tables := map[sourceTable]bool{}
+	for _, row := range named {
+		isTable := !row.Part.IsZero() && row.Part.String() == r.Objects &&
+			(r.Database == "" || r.Database == row.db) && (r.Schema == "" || r.Schema == row.Part.Schema)
+		switch {
+		case isTable:
+			parts = append(parts, row)
+			tables[row.source()] = true
+		case row.Part.IsZero():
+			whole = append(whole, row)
+		case r.names(row.ObjectRow):
+			inside = append(inside, row)
+		}
+	}
+	switch {
+	case len(tables) > 1:
+		return nil, fmt.Sprintf("%q may be one of several tables: %s; say which", r.Objects, list(tables))
+	case len(parts) > 0:
+		return parts, ""
+	case len(whole) > 0:
+		return whole, ""
+	case len(inside) > 0:
+		for _, row := range inside {
+			tables[row.source()] = true
+		}
+		return nil, fmt.Sprintf("%q holds rows of tables in transaction files, which are decided about by table; name one of them: %s", r.Objects, list(tables))
+	}
+	what, see := "held", "blotter held list"
+	if r.TakeBack {
+		what, see = "ignored", "blotter held list --ignored"
+	}
+	of := ""
+	if r.Database != "" {
+		of += " in database " + r.Database
+	}
+	if r.Schema != "" {
+		of += " in schema " + r.Schema
+	}
+	return nil, fmt.Sprintf("no %s object is named by %q%s; see `%s`", what, r.Objects, of, see)
+}
+
+func list(tables map[sourceTable]bool) string {
+	var names []string
+	for t := range maps.Keys(tables) {
+		names = append(names, t.String())
+	}
+	slices.Sort(names)
+	if more := len(names) - maxCandidates; more > 0 {
+		names = append(names[:maxCandidates], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
