@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -59,7 +61,7 @@ service.`,
 	flags.StringVar(&o.event, "event", "", "only this event, such as FilesPublished")
 	flags.StringVar(&o.since, "since", "", "from this time on: 2h (ago), 2024-03-04, 2024-03-04T06:00:00Z")
 	flags.StringVar(&o.until, "until", "", "up to this time, in the same forms")
-	flags.StringVar(&o.file, "file", "", "only what belongs to this file, and to rows of it that were mended: its id, or the beginning of it")
+	flags.StringVar(&o.file, "file", "", "only what belongs to this file, to rows of it that were mended, and of mended rows to their own file: its id, or the beginning of it")
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with what happens next, on a running system")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per event")
 	return cmd
@@ -128,6 +130,9 @@ func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out
 	}
 	found, way := false, wayOf(o.file)
 	if o.file != "" { // an event that is not shown may tell of mended rows
+		if err := way.learn(ctx, c.log, f.Table); err != nil {
+			return err
+		}
 		f.Service, f.Event = "", ""
 	}
 	for r, err := range c.log.Read(ctx, f) {
@@ -193,21 +198,56 @@ func recordLine(r eventlog.Record, withTable bool) string {
 }
 
 // way is what happens to a file, and to rows of it that an operator mended: those
-// come in as files of their own.
-type way struct{ files []string } // the beginnings of their ids
+// come in as files of their own. The way of such a file is that of its own file, too.
+type way struct {
+	file  string   // the beginning of the id that is asked for
+	files []string // it, and the ids of the others
+}
 
-func wayOf(file string) *way { return &way{files: []string{file}} }
+func wayOf(file string) *way { return &way{file: file, files: []string{file}} }
 
-// has reports whether an event belongs to the way. Events are asked in their order.
-func (w *way) has(r eventlog.Record) bool {
-	if !slices.ContainsFunc(w.files, func(file string) bool { return concerns(r, file) }) {
-		return false
+// logReader is the log as far as a way needs it.
+type logReader interface {
+	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
+}
+
+// learn reads which files belong to the way: the rows may have been mended before the
+// events that are asked for, and their own file always came before them.
+func (w *way) learn(ctx context.Context, log logReader, table dms.TableID) error {
+	for r, err := range log.Read(ctx, eventlog.Filter{Table: table, Service: ingestrouter.ServiceName, Event: "ObjectArrived"}) {
+		if err != nil {
+			return fmt.Errorf("look for mended rows of the file: %w", err)
+		}
+		w.link(r)
 	}
-	id := r.Envelope.GetCorrelation()
-	if e, ok := r.Event.(*blotterv1.ObjectArrived); ok && e.GetMending() != nil && !slices.Contains(w.files, id) {
+	return nil
+}
+
+// link takes the files into the way that an event ties together.
+func (w *way) link(r eventlog.Record) {
+	e, ok := r.Event.(*blotterv1.ObjectArrived)
+	if !ok || e.GetMending() == nil {
+		return
+	}
+	own, of := e.GetFileId(), e.GetMending().GetFileId()
+	switch {
+	case strings.HasPrefix(of, w.file):
+		w.add(own)
+	case strings.HasPrefix(own, w.file):
+		w.add(of)
+	}
+}
+
+func (w *way) add(id string) {
+	if !slices.Contains(w.files, id) {
 		w.files = append(w.files, id)
 	}
-	return true
+}
+
+// has reports whether an event belongs to the way.
+func (w *way) has(r eventlog.Record) bool {
+	w.link(r) // while the log is followed, rows may be mended
+	return slices.ContainsFunc(w.files, func(file string) bool { return concerns(r, file) })
 }
 
 // concerns reports whether an event belongs to the file whose id begins so.
