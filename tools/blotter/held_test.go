@@ -45,18 +45,72 @@ func TestHeldObjects(t *testing.T) {
 	if out := s.must("held", "list"); out != "no object is held\n" {
 		t.Errorf("list says\n%s", out)
 	}
+	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") || !strings.Contains(out, "blotter held take-back KEY") {
+		t.Errorf("the list of the ignored says\n%s", out)
+	}
+	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held again\n" {
+		t.Errorf("take-back says %s", out)
+	}
+	if out := s.must("held", "list", "--limit", "1"); !strings.Contains(out, "held, of no registered table: 2 objects\n") || !strings.Contains(out, "there are more") {
+		t.Errorf("list says\n%s", out)
+	}
+	if out := s.must("log", "_.raw", "--event", "ObjectHeld"); strings.Count(out, "taken_back, asked for by ") != 2 {
+		t.Errorf("the log says\n%s", out)
+	}
+	for _, wrong := range []string{"dms/rms/a", "rms.a"} {
+		if _, err := s.blotter("held", "ignore", wrong, "--reason", "a test"); err == nil || !strings.Contains(err.Error(), "no held object is named by") {
+			t.Errorf("%s is ignored: %v", wrong, err)
+		}
+	}
+	s.must("held", "ignore", "dms/rms/a/", "--reason", "a test")
 	if out := s.must("tables"); strings.Contains(out, "held, of no") {
 		t.Errorf("tables says\n%s", out)
 	}
-	if out := s.must("log", "_.raw", "--event", "ObjectIgnored"); strings.Count(out, "dismissed, a test by ") != 3 {
+	s.lose("control.db")
+	s.lose("hold.db")
+	s.must("replay", "--rebuild")
+	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") {
+		t.Errorf("rebuilt from the log, the list of the ignored says\n%s", out)
+	}
+	if out := s.must("log", "_.raw", "--event", "ObjectIgnored"); strings.Count(out, "dismissed, a test by ") != 5 {
 		t.Errorf("the log says\n%s", out)
+	}
+}
+
+// Objects below another prefix than the registered one are held, and it is told what is
+// wrong: in the list, and at the end of a run.
+func TestHeldBelowAnotherPrefix(t *testing.T) {
+	s := startSystem(t)
+	path := filepath.Join(s.dir, roles.RawDir, "dms/prod/rms/reports/LOAD00000001.csv")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("id,status,amount\n1,open,1.00\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.sealed()
+	const hint = `rms.reports is registered at "dms/rms/reports/", these objects lie at "dms/prod/rms/reports/": if they are its own, set source.prefix to "dms/prod/"`
+	if out := s.must("held", "list"); !strings.Contains(out, hint) {
+		t.Errorf("list says\n%s", out)
+	}
+	s.halt()
+	if out, err := s.blotter("up", "--until-idle"); err == nil || !strings.Contains(out, hint) {
+		t.Errorf("up ends with %v and says\n%s", err, out)
+	}
+	// As it is told, so it helps.
+	moved := s.write("tables.yaml", strings.Replace(testTables, "prefix: dms/", "prefix: dms/prod/", 1))
+	if out := s.must("up", "--until-idle", "--tables", moved); strings.Contains(out, "held, of no") {
+		t.Errorf("up says\n%s", out)
+	}
+	if out := s.must("cat", "rms.reports"); out != "id,status,amount\n1,open,1.00\n" {
+		t.Errorf("the table holds\n%s", out)
 	}
 }
 
 // Rows of a transaction file are looked for in its own database.
 func TestHeldPartsNameTheirDatabase(t *testing.T) {
 	var out bytes.Buffer
-	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, " --dir d")
+	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, nil, " --dir d")
 	if !strings.Contains(out.String(), "register pub.licenses in database rms") {
 		t.Errorf("it says\n%s", &out)
 	}

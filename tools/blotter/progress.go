@@ -26,13 +26,15 @@ const maxReason = 120
 // display shows how far the tables are.
 type display interface {
 	show(tables []tally.Table)
+	say(note string)
 	close()
 }
 
 // progressView shows a tally at intervals until it is stopped.
 type progressView struct {
-	quit chan struct{}
-	done chan struct{}
+	quit  chan struct{}
+	done  chan struct{}
+	notes chan string
 }
 
 func newProgress(out io.Writer, t *tally.Tally) *progressView {
@@ -45,7 +47,7 @@ func newProgress(out io.Writer, t *tally.Tally) *progressView {
 	} else {
 		d, every = &lines{out: out, shown: map[dms.TableID]string{}}, linesEvery
 	}
-	v := &progressView{quit: make(chan struct{}), done: make(chan struct{})}
+	v := &progressView{quit: make(chan struct{}), done: make(chan struct{}), notes: make(chan string)}
 	go v.run(d, every, t)
 	return v
 }
@@ -58,11 +60,21 @@ func (v *progressView) run(d display, every time.Duration, t *tally.Tally) {
 		select {
 		case <-ticker.C:
 			d.show(t.Tables())
+		case note := <-v.notes:
+			d.say(note)
 		case <-v.quit:
 			d.show(t.Tables())
 			d.close()
 			return
 		}
+	}
+}
+
+// say shows a note among the progress; an empty one is none. It must not be called
+// after stop.
+func (v *progressView) say(note string) {
+	if note != "" {
+		v.notes <- note
 	}
 }
 
@@ -104,6 +116,8 @@ func (l *lines) show(tables []tally.Table) {
 		}
 	}
 }
+
+func (l *lines) say(note string) { fmt.Fprintln(l.out, note) }
 
 func (l *lines) close() {}
 
@@ -182,6 +196,8 @@ func (b *bars) showTable(t tally.Table) {
 		current.tracker, current.base = nil, t.Arrived
 	}
 }
+
+func (b *bars) say(note string) { b.writer.Log("%s", note) }
 
 func (b *bars) close() {
 	b.writer.Stop()

@@ -36,9 +36,11 @@ type outcome struct {
 
 // summary is how all tables stand, and what the run did.
 type summary struct {
-	tables  []outcome
-	unknown []heldObject // objects whose table is not registered
-	at      site
+	tables []outcome
+	held   heldCount    // objects whose table is not registered
+	named  []heldObject // some of them
+	hints  []string     // how some may come in
+	at     site
 }
 
 // summarize joins what the tally counted with what the control store holds.
@@ -72,7 +74,13 @@ func summarize(ctx context.Context, store interface {
 		}
 		s.tables = append(s.tables, o)
 	}
-	s.unknown, err = heldObjects(ctx, store)
+	if s.held, err = countHeld(ctx, store, control.ObjectHeld); err != nil {
+		return nil, err
+	}
+	if s.named, err = heldObjects(ctx, store, control.ObjectHeld, maxNamed); err != nil {
+		return nil, err
+	}
+	s.hints, err = elsewhere(ctx, store, s.named)
 	return s, err
 }
 
@@ -103,7 +111,7 @@ func (s *summary) unsettled() bool {
 			return true
 		}
 	}
-	return len(s.unknown) > 0
+	return s.held > 0
 }
 
 func (s *summary) print(out io.Writer, took time.Duration) {
@@ -162,15 +170,15 @@ func (s *summary) printOpen(out io.Writer) {
 				id, o.load.HeldDetail, strings.Join(goOnWithLoad(o.load, id, dir), "\n  "))
 		}
 	}
-	if n := len(s.unknown); n > 0 {
-		fmt.Fprintf(out, "\nheld, of no registered table: %s\n", count(n, "object"))
-		for _, h := range s.unknown[:min(n, maxNamed)] {
+	if s.held > 0 {
+		fmt.Fprintf(out, "\nheld, of no registered table: %s\n", s.held)
+		for _, h := range s.named {
 			fmt.Fprintf(out, "  %s\n", h.name())
 		}
-		if n > maxNamed {
-			fmt.Fprintf(out, "  and %d more; see: blotter held list%s\n", n-maxNamed, dir)
+		if int(s.held) > len(s.named) {
+			fmt.Fprintf(out, "  and more; see: blotter held list%s\n", dir)
 		}
-		printWaysOfHeld(out, s.unknown, dir)
+		printWaysOfHeld(out, s.named, s.hints, dir)
 	}
 }
 

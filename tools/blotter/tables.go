@@ -94,7 +94,7 @@ registered table.`,
 			case asJSON:
 				return printJSON(cmd.OutOrStdout(), lines)
 			}
-			held, err := heldObjects(cmd.Context(), store)
+			held, err := countHeld(cmd.Context(), store, control.ObjectHeld)
 			if err != nil {
 				return err
 			}
@@ -187,9 +187,9 @@ func (l tableLine) failedStill() bool {
 }
 
 // printHeldToo tells below the tables of objects that belong to none.
-func printHeldToo(out io.Writer, held []heldObject, at site) {
-	if len(held) > 0 {
-		fmt.Fprintf(out, "%s held, of no registered table; see: blotter held list%s\n", areHeld(len(held)), at.flags())
+func printHeldToo(out io.Writer, held heldCount, at site) {
+	if held > 0 {
+		fmt.Fprintf(out, "%s held, of no registered table; see: blotter held list%s\n", held.are(), at.flags())
 	}
 }
 

@@ -37,7 +37,8 @@ func newUp() *cobra.Command {
 		Long: `Run all services in this process on an embedded NATS server, with folders for
 buckets and SQLite for control store and catalog, unless it is said that they are
 elsewhere: see ` + "`blotter places --help`" + `. It takes what lies in the raw folder and what
-arrives. It may be killed at any moment and started again.
+arrives. It may be killed at any moment and started again. Once for each folder it tells
+of objects that are held since no registered table has them.
 
 With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
@@ -197,11 +198,27 @@ func (r *runner) register(ctx context.Context) error {
 func (r *runner) follow(ctx context.Context, from uint64) error {
 	show := newProgress(r.out, r.tally)
 	defer show.stop()
+	notes := newHeldNotes(r.process.Store, r.options.at)
+	if !r.options.untilIdle { // else the closing table tells
+		note, err := notes.before(ctx, r.process.Store)
+		if err != nil {
+			return err
+		}
+		show.say(note)
+	}
 	for record, err := range r.process.Log.Read(ctx, eventlog.Filter{FromSeq: from, Follow: true}) {
 		if err != nil {
 			return err
 		}
 		r.tally.Add(record.Table, record.Event)
+		if r.options.untilIdle {
+			continue
+		}
+		note, err := notes.of(ctx, record.Event)
+		if err != nil {
+			return err
+		}
+		show.say(note)
 	}
 	return ctx.Err()
 }

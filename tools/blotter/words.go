@@ -71,7 +71,7 @@ func sayObject(event proto.Message) string {
 	case *blotterv1.ObjectIgnored:
 		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason(), e.GetDetail())
 	case *blotterv1.ObjectHeld:
-		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason())
+		return parts(object(e.GetFileId(), e.GetObject())+part(e.GetPart()), e.GetReason(), e.GetDetail())
 	case *blotterv1.ObjectDeleted:
 		by := "by request"
 		if e.GetReason() == "expired" {

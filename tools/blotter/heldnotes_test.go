@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/registry"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// What is held is told once for each folder, however many objects come, and of so many
+// folders at most.
+func TestHeldIsToldOnce(t *testing.T) {
+	specs, err := registry.Parse([]byte(testTables), "tables.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &heldNotes{specs: func(context.Context) ([]registry.Table, error) { return specs, nil }, flags: " --dir d", told: map[string]bool{}}
+	held := func(key, schema, table string) *blotterv1.ObjectHeld {
+		e := &blotterv1.ObjectHeld{Object: &blotterv1.ObjectRef{Key: key}}
+		if table != "" {
+			e.Part = &blotterv1.PartOf{FileId: "f", Schema: schema, Table: table}
+		}
+		return e
+	}
+	of := func(e proto.Message) string {
+		t.Helper()
+		note, err := n.of(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return note
+	}
+	for _, tt := range []struct {
+		event proto.Message
+		want  string
+	}{
+		{&blotterv1.ObjectArrived{}, ""},
+		{held("dms/rms/scratch/LOAD00000001.csv", "", ""), "held: objects in dms/rms/scratch/, of no registered table; see: blotter held list --dir d"},
+		{held("dms/rms/scratch/LOAD00000002.csv", "", ""), ""},
+		{held("dms/rms/scratch/2024/03/04/20240304-060000000.csv", "", ""), ""},
+		{held("dms/tx/CDC_TXN-1.csv", "pub", "audit"), "held: rows of pub.audit in transaction files, of no registered table; see: blotter held list --dir d"},
+		{held("dms/tx/CDC_TXN-2.csv", "pub", "audit"), ""},
+		{held("LOAD00000001.csv", "", ""), "held: objects in the root, of no registered table; see: blotter held list --dir d"},
+		{held("dms/prod/rms/reports/LOAD00000001.csv", "", ""), "held: objects in dms/prod/rms/reports/, of no registered table; see: blotter held list --dir d\n" +
+			`  rms.reports is registered at "dms/rms/reports/", these objects lie at "dms/prod/rms/reports/": if they are its own, set source.prefix to "dms/prod/" (it is "dms/") and apply`},
+	} {
+		if note := of(tt.event); note != tt.want {
+			t.Errorf("%v:\n%s\nwant\n%s", tt.event, note, tt.want)
+		}
+	}
+	told := 0
+	for i := range 2 * maxHeldNotes {
+		if of(held(fmt.Sprintf("dms/rms/t%d/LOAD00000001.csv", i), "", "")) != "" {
+			told++
+		}
+	}
+	if want := maxHeldNotes - 4 + 1; told != want { // the last says that there are more
+		t.Errorf("%d more notes, expected %d", told, want)
+	}
+}
+
+// Folders of registered tables below another prefix are named, each once.
+func TestWrongPrefixes(t *testing.T) {
+	specs, err := registry.Parse([]byte(testTables), "tables.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hints := wrongPrefixes(specs, []heldObject{
+		{Key: "rms/reports/LOAD00000001.csv"}, {Key: "rms/reports/LOAD00000002.csv"}, {Key: "dms/rms/scratch/LOAD00000001.csv"},
+		{Key: "x/rms/reports/LOAD00000001.csv", Part: "rms.reports"},
+	})
+	if len(hints) != 1 || !strings.Contains(hints[0], `set source.prefix to "" (it is "dms/")`) {
+		t.Errorf("the hints are %q", hints)
+	}
+}
