@@ -91,16 +91,7 @@ With --ignored list those that an operator has given up; the log tells who and w
 				return err
 			}
 			printHeld(cmd.OutOrStdout(), held, what, n)
-			if ignored {
-				fmt.Fprintf(cmd.OutOrStdout(), "  if somebody wants them: blotter held take-back KEY|FOLDER/|SCHEMA.TABLE --reason WHY%s\n", siteOf(cmd).flags())
-				return nil
-			}
-			hints, err := elsewhere(cmd.Context(), store, held)
-			if err != nil {
-				return err
-			}
-			printWaysOfHeld(cmd.OutOrStdout(), held, hints, siteOf(cmd).flags())
-			return nil
+			return printWays(cmd.Context(), store, held, ignored, siteOf(cmd).flags(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&ignored, "ignored", false, "list those that were given up")
@@ -203,6 +194,20 @@ func printHeld(out io.Writer, held []heldObject, what string, n heldCount) {
 	if int(n) > len(held) {
 		fmt.Fprintln(out, "there are more; --limit N lists more of them")
 	}
+}
+
+// printWays says what may become of listed objects.
+func printWays(ctx context.Context, store control.Store, held []heldObject, ignored bool, flags string, out io.Writer) error {
+	if ignored {
+		fmt.Fprintf(out, "  if somebody wants them: blotter held take-back KEY|FOLDER/|SCHEMA.TABLE --reason WHY%s\n", flags)
+		return nil
+	}
+	hints, err := elsewhere(ctx, store, held)
+	if err != nil {
+		return err
+	}
+	printWaysOfHeld(out, held, hints, flags)
+	return nil
 }
 
 // printWaysOfHeld says what takes held objects in, and what does away with them.
