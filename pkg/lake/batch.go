@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -128,16 +127,12 @@ func (b *batch) fold(ctx context.Context) (err error) {
 	return nil
 }
 
-// rowsBefore gives the hash of the rows that the batch adds to; it is not known where
-// another engine has committed since.
+// rowsBefore gives the hash of the rows that the batch adds to.
 func (b *batch) rowsBefore() knownRows {
 	if b.req.Mode == Replace || len(b.before.files) == 0 {
 		return knownRows{known: true}
 	}
-	rows, current := b.state.rowsHash, b.tbl.CurrentSnapshot()
-	rows.known = rows.known && current.Summary != nil &&
-		current.Summary.Properties[PropertyToken] == strconv.FormatUint(b.state.token, 10)
-	return rows
+	return b.state.rowsNow(b.tbl)
 }
 
 func (b *batch) countInserted() {

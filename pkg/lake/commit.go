@@ -26,8 +26,7 @@ func (b *batch) commit(ctx context.Context) (Result, error) {
 	if err := b.stage(ctx, tx); err != nil {
 		return Result{}, err
 	}
-	extra := iceberg.Properties{
-		PropertySpec: strconv.FormatUint(b.req.Spec.Version, 10), PropertyRowsHash: result.RowsHash}
+	extra := iceberg.Properties{PropertySpec: strconv.FormatUint(b.req.Spec.Version, 10)}
 	if b.req.Mode == Replace {
 		extra[PropertyGeneration] = strconv.FormatUint(b.req.Generation, 10)
 	}

@@ -59,7 +59,6 @@
 //	blotter.tombstones  the remembered deletes: Parquet files with hash, rows and key bounds, as JSON
 //	blotter.table       the table's name at its source, <db>.<table>
 //	blotter.spec        the version of the registration that the schema follows
-//	blotter.rows-hash   the RowsHash of the table's rows, in hex; empty where it is not known
 //	blotter.orphans     what the last search for orphans found, as JSON
 //
 // Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)

@@ -51,7 +51,7 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String()}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {
 		return Result{}, err
 	}

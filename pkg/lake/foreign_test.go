@@ -9,6 +9,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/transform"
 )
 
@@ -71,5 +72,40 @@ func addUnsorted(t *testing.T, w *world) {
 	}
 	if _, err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRowsOfOtherEnginesAreInNoHash: once another engine has committed, the hash is not
+// known, whatever commits of ours come between, until all rows are replaced.
+func TestRowsOfOtherEnginesAreInNoHash(t *testing.T) {
+	between := map[string]func(w *world, spec registry.Table){
+		"nothing": func(*world, registry.Table) {},
+		"a fence": func(w *world, spec registry.Table) {
+			if _, err := w.lake.Fence(t.Context(), spec, 2); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"maintenance": func(w *world, spec registry.Table) { w.maintain(t, spec, 2) },
+	}
+	for name, ours := range between {
+		for _, foreign := range []bool{false, true} {
+			w, spec := newWorld(t, lake.DefaultConfig()), reports()
+			file := func(name string, token uint64, id int64) lake.Part {
+				return w.stage(t, spec, stagedSpec{file: name, kind: dms.KindChange, token: token, changes: []change{report(id, "ours", "/b", 1)}})
+			}
+			if r := w.publish(t, spec, 1, lake.Merge, file("a", 1, 10)); r.RowsHash == "" {
+				t.Fatal("no hash is given of rows that are all ours")
+			}
+			if foreign {
+				addUnsorted(t, w)
+			}
+			ours(w, spec)
+			if r := w.publish(t, spec, 3, lake.Merge, file("b", 3, 11)); (r.RowsHash == "") != foreign {
+				t.Errorf("with %s between, another engine %t: the hash is %q", name, foreign, r.RowsHash)
+			}
+			if r := w.publish(t, spec, 4, lake.Replace, file("c", 4, 12)); r.RowsHash == "" {
+				t.Errorf("with %s between: no hash is given of rows that are all replaced", name)
+			}
+		}
 	}
 }

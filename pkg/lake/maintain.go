@@ -121,7 +121,7 @@ func (u *upkeep) take(ctx context.Context, token uint64) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("%s: %w", m.Step, err)
 	}
-	result := Result{Token: token, Strategy: m.Step, TableRows: u.state.last.TableRows, Maintained: m}
+	result := Result{Token: token, Strategy: m.Step, TableRows: u.state.last.TableRows, RowsHash: u.state.rowsNow(u.tbl).String(), Maintained: m}
 	if err := setState(tx, &result, u.state.tombstones, extra); err != nil {
 		return Result{}, err
 	}

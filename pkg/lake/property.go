@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -23,7 +24,6 @@ const (
 	PropertyTable      = "blotter.table"
 	PropertySpec       = "blotter.spec"
 	PropertyOrphans    = "blotter.orphans"
-	PropertyRowsHash   = "blotter.rows-hash"
 )
 
 // The keys that snapshots carry in their summary, beside PropertyToken.
@@ -53,8 +53,10 @@ type Result struct {
 	// Named: the rows of the table that it met were named by position deletes of the
 	// engine, not searched.
 	Named bool `json:"named,omitempty"`
-	// RowsHash is the RowsHash of the table's rows after the commit of a publication, in
-	// hex; empty where it is not known.
+	// RowsHash is the RowsHash of the table's rows after the commit, in hex; empty where it
+	// is not known: of rows that another engine, or a version without it, has changed
+	// since all rows were last replaced. It lies here because every version writes this
+	// anew: one that knows nothing of it leaves it out.
 	RowsHash string `json:"rows_hash,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
@@ -124,15 +126,23 @@ func readState(props iceberg.Properties) (tableState, error) {
 			return s, fmt.Errorf("read property %s: %w", PropertyOrphans, err)
 		}
 	}
-	if v := props[PropertyRowsHash]; v != "" {
-		h, err := ParseRowsHash(v)
-		if err != nil {
-			return s, fmt.Errorf("read property %s: %w", PropertyRowsHash, err)
+	if v := s.last.RowsHash; v != "" {
+		if s.rowsHash.RowsHash, err = ParseRowsHash(v); err != nil {
+			return s, fmt.Errorf("read property %s: %w", PropertyPublish, err)
 		}
-		s.rowsHash = knownRows{RowsHash: h, known: true}
+		s.rowsHash.known = true
 	}
 	s.key = props[PropertyKey]
 	return s, nil
+}
+
+// rowsNow gives the hash of the rows of the table whose state this is. It is not known
+// where another engine has committed since.
+func (s tableState) rowsNow(tbl *table.Table) knownRows {
+	rows, current := s.rowsHash, tbl.CurrentSnapshot()
+	rows.known = rows.known && current != nil && current.Summary != nil &&
+		current.Summary.Properties[PropertyToken] == strconv.FormatUint(s.token, 10)
+	return rows
 }
 
 // stateProperties is the inverse of readState, for one commit.

@@ -73,8 +73,7 @@ func ParseRowsHash(s string) (h RowsHash, err error) {
 	return h, nil
 }
 
-// knownRows is the hash of a table's rows, where it is known: not of a table that an
-// older version filled, until all its rows are replaced.
+// knownRows is the hash of a table's rows, where it is known.
 type knownRows struct {
 	RowsHash
 	known bool

@@ -34,8 +34,8 @@ type FilesPublished struct {
 	Strategy string `protobuf:"bytes,5,opt,name=strategy,proto3" json:"strategy,omitempty"`
 	// A hash of the table's rows after the commit, in hex (128 digits): the sum modulo
 	// 2^512 of the SHA-512 of each, by file and row number, so that it can be compared
-	// when the snapshot has expired. Empty where it is not known: of tables that a version
-	// without it filled, until all their rows are replaced.
+	// when the snapshot has expired. Empty where it is not known: of tables that another
+	// engine, or a version without it, has written to, until all their rows are replaced.
 	RowsHash      string `protobuf:"bytes,6,opt,name=rows_hash,json=rowsHash,proto3" json:"rows_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
