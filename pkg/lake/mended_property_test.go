@@ -2,9 +2,11 @@ package lake_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +193,7 @@ func drawMendedFiles(rt *rapid.T, keyed bool, mode dms.OrderMode) []mendedFile {
 // whenever they come in mended, the table ends as if all had been good.
 func TestMendedRowsAreAsIfNeverBad(t *testing.T) {
 	mended := 0
+	fewerChecks(t, 30) // each makes two tables
 	rapid.Check(t, func(rt *rapid.T) {
 		mode := rapid.SampledFrom([]dms.OrderMode{dms.OrderByChangeSeq, dms.OrderByTimestamp, dms.OrderByFile}).Draw(rt, "mode")
 		keyed := rapid.IntRange(0, 3).Draw(rt, "keyless") > 0
@@ -208,6 +211,26 @@ func TestMendedRowsAreAsIfNeverBad(t *testing.T) {
 	if mended == 0 {
 		t.Error("no row was mended")
 	}
+}
+
+// fewerChecks has a test draw fewer times than others, unless more are asked for with
+// -rapid.checks. No test of this package runs beside another.
+func fewerChecks(t *testing.T, n int) {
+	t.Helper()
+	const name = "rapid.checks"
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
+	if asked {
+		return
+	}
+	before := flag.Lookup(name).Value.String()
+	set := func(to string) {
+		if err := flag.Set(name, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(strconv.Itoa(n))
+	t.Cleanup(func() { set(before) })
 }
 
 func mendedSpec(keyed bool, mode dms.OrderMode) registry.Table {

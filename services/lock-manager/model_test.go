@@ -46,7 +46,7 @@ func TestModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
-	for range 32 {
+	for range 20 {
 		t.Run("", rapid.MakeCheck(func(t *rapid.T) { runModel(t, seen) }))
 	}
 	if t.Failed() {
