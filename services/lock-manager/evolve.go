@@ -146,14 +146,15 @@ func (s *State) evolveIgnored(at time.Time, e *blotterv1.FileIgnored) {
 		if f.Kind == dms.KindLoad {
 			f.Generation = s.sealedGeneration()
 		}
-		if !f.Mending.IsZero() && f.Reason == reasonRefused {
+		if !f.Mending.IsZero() && e.GetUnlisted() {
 			s.forgetMended(f)
 		}
 	})
 }
 
 // forgetMended takes mended rows that were refused out of what is told of their file:
-// nothing of them came in. It was known when they were accepted, in the same step.
+// nothing of them came in. It was known when they were accepted, in the same step. Where
+// the event does not say so, it is an older one, after which they stayed named.
 func (s *State) forgetMended(m *File) {
 	s.with(string(m.Mending.FileID), func(o *File) {
 		o.Mended = slices.DeleteFunc(o.Mended, func(id dms.FileID) bool { return id == m.ID })

@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +62,30 @@ func TestRefusedMendingsCountForNothing(t *testing.T) {
 	}
 	if len(of.Mended) != maxMendings {
 		t.Errorf("the file names %d mended files", len(of.Mended))
+	}
+}
+
+// TestRefusedMendingsOfOlderLogs: an event that does not say that refused rows are named
+// no more leaves them named, as the control store has it from when it was said.
+func TestRefusedMendingsOfOlderLogs(t *testing.T) {
+	for name, c := range map[string]struct {
+		unlisted bool
+		want     []dms.FileID
+	}{
+		"of an older version": {false, []dms.FileID{"m1"}},
+		"of this one":         {true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+			s := NewState(testTable)
+			s.Files["f"] = &File{ID: "f", Kind: dms.KindChange, Order: "1", Status: Published, Ended: now}
+			m := dms.File{ID: "m1", Kind: dms.KindChange, Order: dms.MendedOrder("1", "m1"),
+				Mending: dms.Mending{FileID: "f", Kind: dms.KindChange, Order: "1", Token: 1, Rows: "2"}}
+			s.Evolve(now, &blotterv1.FileAccepted{File: wire.FileRef(m)})
+			s.Evolve(now, &blotterv1.FileIgnored{FileId: "m1", Reason: reasonRefused, Unlisted: c.unlisted})
+			if got := s.Files["f"].Mended; !slices.Equal(got, c.want) || s.Files["m1"].Status != Ignored {
+				t.Errorf("the file names %v, the mended rows are %s", got, s.Files["m1"].Status)
+			}
+		})
 	}
 }

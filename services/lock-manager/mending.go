@@ -78,14 +78,14 @@ func (s *State) over(id string, change func(*File)) {
 func (s *State) acceptMended(ref *blotterv1.FileRef, f *File) []proto.Message {
 	events := []proto.Message{&blotterv1.FileAccepted{File: ref}}
 	if why := s.refusesMended(f); why != "" {
-		events = append(events, &blotterv1.FileIgnored{FileId: string(f.ID), Reason: reasonRefused, Detail: why})
+		events = append(events, &blotterv1.FileIgnored{FileId: string(f.ID), Reason: reasonRefused, Detail: why, Unlisted: true})
 	}
 	return events
 }
 
 // maxMendings bounds how often rows of one file are brought in: all are named in the
 // file's row of history, which has a limit in the control store. Those that were
-// refused are not among them.
+// refused are not among them, but for those that older versions refused.
 const maxMendings = 1000
 
 func (s *State) refusesMended(f *File) string {

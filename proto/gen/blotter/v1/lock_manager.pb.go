@@ -376,8 +376,11 @@ type FileIgnored struct {
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
 	// "superseded" by a newer generation, or "refused": a late load file by an
 	// operator, mended rows since no such rows of their file are open.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Refused mended rows are named no more among those of their file. False of any
+	// other file, and in events of older versions: there they stay named.
+	Unlisted      bool `protobuf:"varint,4,opt,name=unlisted,proto3" json:"unlisted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +434,13 @@ func (x *FileIgnored) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *FileIgnored) GetUnlisted() bool {
+	if x != nil {
+		return x.Unlisted
+	}
+	return false
 }
 
 // FileSkipped: an operator goes on without a quarantined file. The gap stays visible.
@@ -1902,11 +1912,12 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"'\n" +
 	"\fFileReleased\x12\x17\n" +
-	"\afile_id\x18\x01 \x01(\tR\x06fileId\"V\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\"r\n" +
 	"\vFileIgnored\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"&\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x1a\n" +
+	"\bunlisted\x18\x04 \x01(\bR\bunlisted\"&\n" +
 	"\vFileSkipped\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\"&\n" +
 	"\vFileRetried\x12\x17\n" +
