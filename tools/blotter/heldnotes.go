@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path"
 	"strings"
 
@@ -18,32 +19,48 @@ import (
 const maxHeldNotes = 20
 
 // heldNotes tells, while a system runs, that objects are held whose table nobody
-// registered: once for each folder, or table of transaction files.
+// registered: once for each folder, or table of transaction files. A store that does
+// not answer costs a note, never the run.
 type heldNotes struct {
-	specs func(context.Context) ([]registry.Table, error)
-	flags string
-	told  map[string]bool
+	specs  func(context.Context) ([]registry.Table, error)
+	flags  string
+	logger *slog.Logger
+	told   map[string]bool
+	failed bool // the store did not answer, which is said once
 }
 
 // newHeldNotes reads registrations from store whenever there is something to tell.
-func newHeldNotes(store control.Store, at site) *heldNotes {
-	return &heldNotes{specs: control.NewSpecs(store).Newest, flags: at.flags(), told: map[string]bool{}}
+func newHeldNotes(store control.Store, at site, logger *slog.Logger) *heldNotes {
+	return &heldNotes{specs: control.NewSpecs(store).Newest, flags: at.flags(), logger: logger, told: map[string]bool{}}
 }
 
-// before tells of what is held from earlier; empty if nothing is.
-func (n *heldNotes) before(ctx context.Context, store control.Objects) (string, error) {
+// before tells of what is held from earlier; empty if nothing is, or it is not known.
+func (n *heldNotes) before(ctx context.Context, store control.Objects) string {
 	held, err := countHeld(ctx, store, control.ObjectHeld)
-	if err != nil || held == 0 {
-		return "", err
+	if err != nil {
+		n.fail(ctx, err)
+		return ""
 	}
-	return fmt.Sprintf("%s held from before, of no registered table; see: blotter held list%s", held.are(), n.flags), nil
+	if held == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s held from before, of no registered table; see: blotter held list%s", held.are(), n.flags)
+}
+
+// fail says, the first time, that a note lacks something.
+func (n *heldNotes) fail(ctx context.Context, err error) {
+	if n.failed || ctx.Err() != nil { // or the run is over
+		return
+	}
+	n.failed = true
+	n.logger.WarnContext(ctx, "what is told of held objects is not complete", "see", "blotter held list"+n.flags, "error", err)
 }
 
 // of gives what is to be told of an event; empty if nothing is, or is told already.
-func (n *heldNotes) of(ctx context.Context, event proto.Message) (string, error) {
+func (n *heldNotes) of(ctx context.Context, event proto.Message) string {
 	e, ok := event.(*blotterv1.ObjectHeld)
 	if !ok || len(n.told) > maxHeldNotes {
-		return "", nil
+		return ""
 	}
 	what, key := "", wire.ObjectOf(e.GetObject()).Key
 	part := wire.PartOf(e.GetPart())
@@ -53,24 +70,25 @@ func (n *heldNotes) of(ctx context.Context, event proto.Message) (string, error)
 		what = fmt.Sprintf("rows of %s in transaction files", part)
 	}
 	if n.told[what] {
-		return "", nil
+		return ""
 	}
 	n.told[what] = true
 	if len(n.told) > maxHeldNotes {
-		return fmt.Sprintf("objects of more tables are held that are not registered; see: blotter held list%s", n.flags), nil
+		return fmt.Sprintf("objects of more tables are held that are not registered; see: blotter held list%s", n.flags)
 	}
 	note := fmt.Sprintf("held: %s, of no registered table; see: blotter held list%s", what, n.flags)
 	if !part.IsZero() {
-		return note, nil
+		return note
 	}
 	specs, err := n.specs(ctx)
 	if err != nil {
-		return "", err
+		n.fail(ctx, err)
+		return note
 	}
 	if hint := wrongPrefix(specs, key); hint != "" {
 		note += "\n  " + hint
 	}
-	return note, nil
+	return note
 }
 
 // folderOf is the folder of an object, without those that are dates.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -27,14 +32,7 @@ func TestHeldIsToldOnce(t *testing.T) {
 		}
 		return e
 	}
-	of := func(e proto.Message) string {
-		t.Helper()
-		note, err := n.of(t.Context(), e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return note
-	}
+	of := func(e proto.Message) string { return n.of(t.Context(), e) }
 	for _, tt := range []struct {
 		event proto.Message
 		want  string
@@ -61,6 +59,44 @@ func TestHeldIsToldOnce(t *testing.T) {
 	}
 	if want := maxHeldNotes - 4 + 1; told != want { // the last says that there are more
 		t.Errorf("%d more notes, expected %d", told, want)
+	}
+}
+
+// brokenStore is one that does not answer.
+type brokenStore struct {
+	control.Store
+	control.Objects
+}
+
+func (brokenStore) CountObjects(context.Context, control.ObjectState, int) (int, error) {
+	return 0, errors.New("throttled")
+}
+
+func (brokenStore) Tables(context.Context) ([]dms.TableID, error) {
+	return nil, errors.New("throttled")
+}
+
+// A store that does not answer ends no run: the note goes without its hint, and that is
+// said once; a run that is over says nothing.
+func TestHeldNotesOutliveTheStore(t *testing.T) {
+	var said bytes.Buffer
+	n := newHeldNotes(brokenStore{}, site{}, slog.New(slog.NewTextHandler(&said, nil)))
+	over, end := context.WithCancel(t.Context())
+	end()
+	if note := n.before(over, brokenStore{}); note != "" || said.Len() > 0 {
+		t.Errorf("after the run it tells %q and says %q", note, said.String())
+	}
+	if note := n.before(t.Context(), brokenStore{}); note != "" {
+		t.Errorf("of what is not known it tells %q", note)
+	}
+	for _, folder := range []string{"a", "b"} {
+		e := &blotterv1.ObjectHeld{Object: &blotterv1.ObjectRef{Key: "dms/rms/" + folder + "/LOAD00000001.csv"}}
+		if note := n.of(t.Context(), e); !strings.HasPrefix(note, "held: objects in dms/rms/"+folder+"/,") || strings.Contains(note, "\n") {
+			t.Errorf("it tells %q", note)
+		}
+	}
+	if strings.Count(said.String(), "throttled") != 1 {
+		t.Errorf("it says\n%s", said.String())
 	}
 }
 

@@ -198,27 +198,18 @@ func (r *runner) register(ctx context.Context) error {
 func (r *runner) follow(ctx context.Context, from uint64) error {
 	show := newProgress(r.out, r.tally)
 	defer show.stop()
-	notes := newHeldNotes(r.process.Store, r.options.at)
+	notes := newHeldNotes(r.process.Store, r.options.at, newLogger(r.options.verbose))
 	if !r.options.untilIdle { // else the closing table tells
-		note, err := notes.before(ctx, r.process.Store)
-		if err != nil {
-			return err
-		}
-		show.say(note)
+		show.say(notes.before(ctx, r.process.Store))
 	}
 	for record, err := range r.process.Log.Read(ctx, eventlog.Filter{FromSeq: from, Follow: true}) {
 		if err != nil {
 			return err
 		}
 		r.tally.Add(record.Table, record.Event)
-		if r.options.untilIdle {
-			continue
+		if !r.options.untilIdle {
+			show.say(notes.of(ctx, record.Event))
 		}
-		note, err := notes.of(ctx, record.Event)
-		if err != nil {
-			return err
-		}
-		show.say(note)
 	}
 	return ctx.Err()
 }
