@@ -21,7 +21,9 @@ type Config struct {
 	LoadFiles int
 	// LoadWait is how long an open load to which no file has come may hold the change
 	// files of its table, where no quiet period ends it sooner. It is then given up: the
-	// load files open a load by themselves when they come. Make it longer than DMS needs
+	// load files open a load by themselves when they come, but for new names beside a
+	// generation in force, which are late. It counts from the opening, also while
+	// nobody looked, but for the first hour in which somebody does. Make it longer than DMS needs
 	// from the start of a task to the first file of its last table.
 	LoadWait time.Duration
 	// MaxExpired is how often a grant of one file may run out of time before the
@@ -45,6 +47,10 @@ type Config struct {
 	// CacheTables bounds the tables whose state is kept in memory.
 	CacheTables int
 }
+
+// loadGrace is how long the shell looks before it gives up a load to which no file has
+// come: what arrived while nobody looked is told by then. A shorter LoadWait is its own.
+const loadGrace = time.Hour
 
 // DefaultConfig gives the defaults.
 func DefaultConfig() Config {

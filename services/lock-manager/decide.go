@@ -309,8 +309,10 @@ func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message
 // decideTick looks at the clock: a grant past its deadline is stopped, a load
 // that was quiet long enough is sealed, one that no file has come to for too long is
 // given up: it may have been opened for a table of which DMS loads nothing, and would
-// hold the changes for ever. Where nobody says since when he has been looking, nothing
-// is known to have been quiet.
+// hold the changes for ever. That counts from its opening or last file, however often
+// the shell was started since, as long as it has looked for loadGrace: else a daily
+// restart would have it wait for ever. Where nobody says since when he has been looking,
+// nothing is known to have been quiet.
 func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	if g := s.Grant; g != nil && g.Fencing == "" && now.After(g.Deadline) {
 		return s.stop(cfg, fenceDeadline)
@@ -319,20 +321,15 @@ func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	if l == nil || l.Sealed || since.IsZero() {
 		return nil
 	}
-	switch quiet := now.Sub(later(l.LastFile, since)); {
-	case s.QuietPeriod > 0 && quiet >= s.QuietPeriod && l.HeldReason == "":
+	looked := now.Sub(since)
+	waited := now.Sub(l.LastFile)
+	switch {
+	case s.QuietPeriod > 0 && min(waited, looked) >= s.QuietPeriod && l.HeldReason == "":
 		return s.seal(sealing{cause: "quiet_period"})
-	case quiet >= cfg.LoadWait && s.LoadLacksFiles():
+	case waited >= cfg.LoadWait && looked >= min(loadGrace, cfg.LoadWait) && s.LoadLacksFiles():
 		return []proto.Message{&blotterv1.LoadAbandoned{Generation: l.Base + 1, Cause: abandonedNoFile}}
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transform bool) []proto.Message {

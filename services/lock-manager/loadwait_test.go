@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func rawOf(kind dms.FileKind, name string) dms.File {
 func TestLoadWithoutFile(t *testing.T) {
 	cfg := DefaultConfig()
 	for name, c := range map[string]struct {
+		wait   time.Duration // if it is another than the default
 		quiet  time.Duration
 		file   bool // a load file comes first
 		looked time.Duration
@@ -49,8 +51,14 @@ func TestLoadWithoutFile(t *testing.T) {
 	}{
 		"too early":                      {tick: cfg.LoadWait - time.Second},
 		"long enough":                    {tick: cfg.LoadWait, cause: abandonedNoFile, ends: true},
-		"nobody looked before":           {tick: cfg.LoadWait + time.Hour, looked: 2 * time.Hour},
-		"long enough since looked":       {tick: cfg.LoadWait + time.Hour, looked: time.Hour, cause: abandonedNoFile, ends: true},
+		"restarted every day":            {tick: cfg.LoadWait, looked: cfg.LoadWait - loadGrace, cause: abandonedNoFile, ends: true},
+		"restarted just now":             {tick: cfg.LoadWait, looked: cfg.LoadWait - loadGrace + time.Second},
+		"restarted, and too early":       {tick: cfg.LoadWait - time.Second, looked: 2 * time.Hour},
+		"nobody looked for days":         {tick: 5*cfg.LoadWait + loadGrace - time.Second, looked: 5 * cfg.LoadWait},
+		"somebody looks after days":      {tick: 5*cfg.LoadWait + loadGrace, looked: 5 * cfg.LoadWait, cause: abandonedNoFile, ends: true},
+		"a short wait is its own grace":  {wait: time.Minute, tick: time.Hour, looked: time.Hour - time.Minute, cause: abandonedNoFile, ends: true},
+		"the short wait is not over":     {wait: time.Minute, tick: time.Hour, looked: time.Hour - time.Minute + time.Second},
+		"quiet only while looked":        {quiet: 2 * time.Hour, tick: 3 * time.Hour, looked: 2 * time.Hour},
 		"a quiet period is sooner":       {quiet: 10 * time.Minute, tick: 10 * time.Minute, cause: "quiet_period", ends: true},
 		"a quiet period that is longer":  {quiet: 2 * cfg.LoadWait, tick: cfg.LoadWait, cause: abandonedNoFile, ends: true},
 		"a file has come, none ends it":  {file: true, tick: 100 * cfg.LoadWait},
@@ -59,6 +67,8 @@ func TestLoadWithoutFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, change := afterTaskStarted(t, c.quiet)
+			cfg := cfg
+			cfg.LoadWait = cmp.Or(c.wait, cfg.LoadWait)
 			if c.file {
 				f := rawOf(dms.KindLoad, "LOAD00000002.csv")
 				tells(t, s, &blotterv1.FileClassified{File: wire.FileRef(f)})
