@@ -86,7 +86,8 @@ type LoadComplete struct {
 	WithoutOlder bool
 }
 
-// LoadReopen takes the late load files into the load that they came too late for.
+// LoadReopen takes the late load files into the load that they came too late for: beside
+// its own files, whose rows stay.
 type LoadReopen struct{ Order }
 
 // LoadIgnore refuses the late load files.

@@ -101,16 +101,46 @@ func TestLoadWithoutFile(t *testing.T) {
 	}
 }
 
-// TestLoadFilesAfterALoadWasGivenUp open the next one, and the changes that were
-// published meanwhile are folded in.
+// TestLoadFilesAfterALoadWasGivenUp open the next one if they are later versions of files
+// of the generation in force, or there is none; with new names they are late, and an
+// operator takes them in beside those in force.
 func TestLoadFilesAfterALoadWasGivenUp(t *testing.T) {
-	s, _ := afterTaskStarted(t, 0)
-	s.Evolve(signalTime, &blotterv1.LoadAbandoned{Generation: 2, Cause: abandonedNoFile})
-	s.Files["old"] = &File{ID: "old", Kind: dms.KindLoad, Status: Published, Generation: 1,
-		Object: dms.Object{Key: "rms/reports/LOAD00000001.csv", LastModified: signalTime}}
-	events := tells(t, s, &blotterv1.FileClassified{File: wire.FileRef(rawOf(dms.KindLoad, "LOAD00000001.csv"))})
-	if opened, ok := events[0].(*blotterv1.LoadOpened); !ok || opened.GetGeneration() != 2 || s.Load == nil {
-		t.Errorf("the load file says %v", events)
+	for name, c := range map[string]struct {
+		generation uint64
+		file       string
+		opens      bool
+	}{
+		"a name of the load in force": {1, "LOAD00000001.csv", true},
+		"a new name":                  {1, "LOAD00000001.csv.gz", false},
+		"no load in force":            {0, "LOAD00000001.csv.gz", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := afterTaskStarted(t, 0)
+			s.Generation, s.Load.Base = c.generation, c.generation
+			s.Evolve(signalTime, &blotterv1.LoadAbandoned{Generation: c.generation + 1, Cause: abandonedNoFile})
+			if c.generation > 0 {
+				s.Files["old"] = &File{ID: "old", Kind: dms.KindLoad, Status: Published, Generation: 1,
+					Object: dms.Object{Key: "rms/reports/LOAD00000001.csv", LastModified: signalTime}}
+			}
+			f := rawOf(dms.KindLoad, c.file)
+			events := tells(t, s, &blotterv1.FileClassified{File: wire.FileRef(f)})
+			if c.opens {
+				if opened, ok := events[0].(*blotterv1.LoadOpened); !ok || opened.GetGeneration() != c.generation+1 || s.Load == nil {
+					t.Errorf("the load file says %v", events)
+				}
+				return
+			}
+			if !s.Files[f.ID].Late || s.Load != nil || s.Pause == nil || s.Pause.Reason != pauseLate {
+				t.Fatalf("the load file says %v", events)
+			}
+			s.Grant = nil
+			if _, err := s.Step(DefaultConfig(), Input{Time: signalTime, Command: LoadReopen{Order{ID: "1"}}}); err != nil {
+				t.Fatal(err)
+			}
+			if s.Load == nil || s.Load.Base != 0 || s.Files["old"].Status != Staged || s.Files[f.ID].Late {
+				t.Errorf("open again are load %+v, the file in force %+v, the late one %+v", s.Load, s.Files["old"], s.Files[f.ID])
+			}
+		})
 	}
 }
 

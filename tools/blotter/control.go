@@ -141,6 +141,33 @@ func newLoad() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: wantsSubcommand,
 	}
+	load.AddCommand(
+		newLoadComplete(),
+		orderTable(&cobra.Command{
+			Use:   "reopen TABLE",
+			Short: "Take load files that came after the seal into their load",
+			Long: `Take late load files into the load in force, or into the sealed one that is about to
+take its place, and open that again. At its end, as of any load, the table is replaced
+by all of its files, the late ones among them, and the changes.
+
+That is right for a file which the load lacks. It is wrong for a load of its own whose
+names are new: rows of the load in force that were deleted at the source in between,
+without a change file that says so, stay in the table. Refuse its files (blotter load
+ignore), and have DMS load the table again.`,
+			Example: `  blotter load reopen rms.reports --reason "file 7 was copied late"`,
+			Args:    cobra.ExactArgs(1),
+		}, "load-reopen", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
+		orderTable(&cobra.Command{
+			Use:     "ignore TABLE",
+			Short:   "Refuse load files that came after the seal",
+			Example: `  blotter load ignore rms.reports --reason "left over from a test"`,
+			Args:    cobra.ExactArgs(1),
+		}, "load-ignore", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
+	)
+	return load
+}
+
+func newLoadComplete() *cobra.Command {
 	complete := &cobra.Command{
 		Use:   "complete TABLE",
 		Short: "Seal the open load: the table is replaced by it, then its change files follow",
@@ -156,8 +183,10 @@ load may have left them in the bucket. --without-older goes on without them, and
 ignores older change files that come later; --confirm takes them into the load.
 
 A load of which no file has come, such as one that a DMS event opened, is given up: the
-table stays as it is, its change files go on, and load files that come later open a load
-by themselves. A day after its opening that happens by itself.`,
+table stays as it is, and its change files go on. A day after its opening that happens
+by itself. A load file that comes later opens a load by itself if the table had no load
+before, or if it is written again under a name of the load in force; with any other name
+it is late, and pauses the table (blotter load reopen --help).`,
 		Example: `  blotter load complete rms.reports
   blotter load complete rms.reports --confirm --reason "half of the table was archived"
   blotter load complete rms.reports --without-older --reason "left behind by the load of January"`,
@@ -166,24 +195,9 @@ by themselves. A day after its opening that happens by itself.`,
 	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held, whatever it would be held for")
 	withoutOlder := complete.Flags().Bool("without-older", false, "leave out the files that are older than the load")
 	complete.MarkFlagsMutuallyExclusive("confirm", "without-older")
-	load.AddCommand(
-		orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
-			return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder}
-		}),
-		orderTable(&cobra.Command{
-			Use:     "reopen TABLE",
-			Short:   "Take load files that came after the seal into their load",
-			Example: `  blotter load reopen rms.reports --reason "file 7 was copied late"`,
-			Args:    cobra.ExactArgs(1),
-		}, "load-reopen", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
-		orderTable(&cobra.Command{
-			Use:     "ignore TABLE",
-			Short:   "Refuse load files that came after the seal",
-			Example: `  blotter load ignore rms.reports --reason "left over from a test"`,
-			Args:    cobra.ExactArgs(1),
-		}, "load-ignore", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
-	)
-	return load
+	return orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
+		return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder}
+	})
 }
 
 func newHoldQueue() *cobra.Command {

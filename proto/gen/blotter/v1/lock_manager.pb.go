@@ -1709,7 +1709,8 @@ func (x *LoadConfirmed) GetReason() string {
 
 // LoadAbandoned: no load file is left, since all were skipped or refused, or none came;
 // the table stays as it is, and change files go on. A load file that comes later opens
-// a load by itself.
+// a load by itself if the table has none in force, or if it is a later version of a file
+// of that one; with any other name it is late, and pauses the table.
 type LoadAbandoned struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
