@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,9 +45,12 @@ type DismissRequest struct {
 
 // Dismissed is the answer.
 type Dismissed struct {
-	// Objects counts what is ignored from now on, or held again; of the latter Arrived
-	// came in at once, since their tables are registered by now.
+	// Objects counts what is ignored from now on, or held again.
 	Objects int64 `json:"objects"`
+	// Already counts, where nothing that is meant was ignored any more, what was held
+	// already: an earlier request took it back, and may have failed after that.
+	Already int64 `json:"already,omitempty"`
+	// Arrived counts what of it came in at once, since its table is registered by now.
 	Arrived int64 `json:"arrived,omitempty"`
 	// Changed counts what was meant, but was decided about otherwise in between: its
 	// table was registered, or another operator was faster.
@@ -79,17 +83,29 @@ func (s *Service) Dismiss(ctx context.Context, r DismissRequest) (Dismissed, err
 	if err != nil {
 		return Dismissed{}, err
 	}
+	var done Dismissed
 	meant, why := r.meant(named)
+	if r.TakeBack && !slices.ContainsFunc(named, r.means) {
+		done.Already, err = s.takeIn(ctx, r, &done)
+		if err == nil && done.Already == 0 {
+			done.Refused = why
+		}
+		return done, err
+	}
 	if why != "" {
 		return Dismissed{Refused: why}, nil
 	}
-	var done Dismissed
 	for _, row := range meant[:min(len(meant), dismissBatch)] {
 		if err := s.dismissOne(ctx, row.ObjectRow, r, state, &done); err != nil {
 			return done, fmt.Errorf("decide about %s: %w", row.Object.Key, err)
 		}
 	}
 	done.More = len(meant) > dismissBatch
+	if r.TakeBack {
+		if _, err := s.takeIn(ctx, r, &done); err != nil {
+			return done, err
+		}
+	}
 	if done.Objects == 0 && !done.More {
 		done.Refused = fmt.Sprintf("of what %q names, all %d changed in the meantime: their table was registered, or another operator "+
 			"decided about them; see `blotter held list` and `blotter log %s`", r.Objects, done.Changed, dms.RawTable)
@@ -121,9 +137,6 @@ func (s *Service) dismissOne(ctx context.Context, row control.ObjectRow, r Dismi
 		err := s.tell(ctx, row, v)
 		if err == nil {
 			done.Objects++
-			if r.TakeBack {
-				return s.takeIn(ctx, row.FileID, done)
-			}
 			return nil
 		}
 		if !errors.Is(err, control.ErrConflict) {
@@ -140,22 +153,77 @@ func (s *Service) dismissOne(ctx context.Context, row control.ObjectRow, r Dismi
 	return fmt.Errorf("%w %d times in a row", control.ErrConflict, maxConflicts)
 }
 
-// takeIn takes in an object that is held again, if its table is registered by now.
-func (s *Service) takeIn(ctx context.Context, id dms.FileID, done *Dismissed) error {
-	row, err := s.deps.Objects.Object(ctx, id)
-	if err == nil {
-		err = s.takeUp(ctx, row)
+// takeIn counts what is held of the objects that a request means, and takes in what of
+// it belongs to tables that are registered by now, so many at once: what was just taken
+// back, and what an earlier request left that failed in between. The registrations are
+// read before: another replica may have heard of the newest, and it saw nothing held.
+func (s *Service) takeIn(ctx context.Context, r DismissRequest, done *Dismissed) (held int64, err error) {
+	if err := s.relearn(ctx); err != nil {
+		return 0, err
 	}
-	if err == nil {
-		row, err = s.deps.Objects.Object(ctx, id)
-	}
+	arrived, err := s.sayPending(ctx, r)
 	if err != nil {
-		return fmt.Errorf("take in what is held again: %w", err)
+		return 0, err
 	}
-	if row.State != control.ObjectHeld {
+	done.Arrived += arrived
+	rows, err := s.rowsOf(ctx, r, control.ObjectHeld)
+	if err != nil {
+		return 0, err
+	}
+	matcher, taken := s.matcher.Load(), 0
+	for _, row := range rows {
+		it := item{id: row.FileID, object: row.Object, part: row.Part, db: row.db}
+		if decideNew(matcher, it, FromListing).state == control.ObjectHeld {
+			continue
+		}
+		if taken == dismissBatch {
+			done.More = true
+			break
+		}
+		taken++
+		if err := s.offer(ctx, it, FromListing); err != nil {
+			return 0, fmt.Errorf("take in what is held again: %w", err)
+		}
 		done.Arrived++
 	}
-	return nil
+	return arrived + int64(len(rows)), nil
+}
+
+// sayPending says what a request that failed left unsaid of the objects that this one
+// means, and counts those that came in by it.
+func (s *Service) sayPending(ctx context.Context, r DismissRequest) (arrived int64, err error) {
+	rows, err := s.rowsOf(ctx, r, control.ObjectPending)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		err := s.takeUp(ctx, row.ObjectRow)
+		if err == nil {
+			row.ObjectRow, err = s.deps.Objects.Object(ctx, row.FileID)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("say what is pending of %s: %w", row.Object.Key, err)
+		}
+		if row.State == control.ObjectTold {
+			arrived++
+		}
+	}
+	return arrived, nil
+}
+
+// rowsOf gives the objects in a state that a request means, load files first.
+func (s *Service) rowsOf(ctx context.Context, r DismissRequest, state control.ObjectState) ([]namedRow, error) {
+	rows, err := s.allIn(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	named, err := s.inDatabases(ctx, rows, r)
+	if err != nil {
+		return nil, err
+	}
+	named = slices.DeleteFunc(named, func(row namedRow) bool { return !r.means(row) })
+	slices.SortStableFunc(named, func(a, b namedRow) int { return s.loadsFirst(a.Object.Key) - s.loadsFirst(b.Object.Key) })
+	return named, nil
 }
 
 // dismissed and takenBack are named by the revision of the row: an object may be given

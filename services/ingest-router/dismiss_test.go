@@ -1,6 +1,7 @@
 package ingestrouter
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,9 +94,12 @@ func TestAnIgnoreIsTakenBack(t *testing.T) {
 		if done := dismiss(key, true); done.Objects != 1 || done.Arrived != 0 || done.Refused != "" {
 			t.Fatalf("taking back says %+v", done)
 		}
-		if done := dismiss(key, true); !strings.Contains(done.Refused, "no ignored object is named by") {
+		if done := dismiss(key, true); done != (Dismissed{Already: 1}) {
 			t.Errorf("taking back again says %+v", done)
 		}
+	}
+	if done := dismiss("dms/rms/none/", true); !strings.Contains(done.Refused, "no ignored object is named by") {
+		t.Errorf("taking back nothing says %+v", done)
 	}
 	dismiss("rms.persons", false)
 	b.registerTxn("persons")
@@ -113,6 +117,61 @@ func TestAnIgnoreIsTakenBack(t *testing.T) {
 	last := records[len(records)-1]
 	if e := last.Event.(*blotterv1.ObjectHeld); e.GetReason() != "taken_back" || e.GetDetail() != "a test" || e.GetPart().GetTable() != "persons" || last.Envelope.GetActor() != "operator:me" {
 		t.Errorf("the log says %v by %s", e, last.Envelope.GetActor())
+	}
+}
+
+// TestATakeBackThatFailedGoesOn: whatever failed, the same request again takes in what
+// belongs to a table that was registered meanwhile, though another replica heard of that.
+func TestATakeBackThatFailedGoesOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		failsAt string // the step, and which of them
+		nth     int
+		failed  bool
+		again   Dismissed
+	}{
+		"nothing fails":            {"none", 1, false, Dismissed{}},
+		"before the word":          {"put pending", 1, true, Dismissed{Objects: 1, Arrived: 1}},
+		"the word is not told":     {"publish", 1, true, Dismissed{Already: 1, Arrived: 1}},
+		"held, and not taken in":   {"put pending", 2, true, Dismissed{Already: 1, Arrived: 1}},
+		"taken in, and not yet so": {"publish", 2, true, Dismissed{Already: 1, Arrived: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			s := b.started()
+			b.offer(s, loadKey, FromEvent)
+			r := DismissRequest{Actor: "operator:me", Reason: "a test", Objects: loadKey}
+			if done, err := s.Dismiss(t.Context(), r); err != nil || done.Objects != 1 {
+				t.Fatalf("ignoring says %+v, %v", done, err)
+			}
+			b.register() // s has not heard of it
+			steps := 0
+			b.fail = func(at string) error {
+				if at != tt.failsAt {
+					return nil
+				}
+				if steps++; steps != tt.nth {
+					return nil
+				}
+				return errors.New("throttled")
+			}
+			r.TakeBack = true
+			done, err := s.Dismiss(t.Context(), r)
+			if (err != nil) != tt.failed {
+				t.Fatalf("taking back says %+v, %v", done, err)
+			}
+			if !tt.failed {
+				if done != (Dismissed{Objects: 1, Arrived: 1}) {
+					t.Errorf("taking back says %+v", done)
+				}
+			} else {
+				done, err := s.Dismiss(t.Context(), r)
+				if err != nil || done != tt.again {
+					t.Errorf("taking back again says %+v, %v; expected %+v", done, err, tt.again)
+				}
+			}
+			b.says(reports, "ObjectArrived")
+			b.says(dms.RawTable, "ObjectHeld", "ObjectIgnored", "ObjectHeld")
+		})
 	}
 }
 

@@ -66,16 +66,26 @@ func (r DismissRequest) names(row control.ObjectRow) bool {
 	return row.Object.Key == r.Objects
 }
 
+// isTable reports whether a request names a part by the table whose rows it is.
+func (r DismissRequest) isTable(row namedRow) bool {
+	return !row.Part.IsZero() && row.Part.String() == r.Objects &&
+		(r.Database == "" || r.Database == row.db) && (r.Schema == "" || r.Schema == row.Part.Schema)
+}
+
+// means reports whether a request names an object in the way in which it is decided
+// about: a whole one by key or folder, a part by its table.
+func (r DismissRequest) means(row namedRow) bool {
+	return r.isTable(row) || row.Part.IsZero() && r.names(row.ObjectRow)
+}
+
 // meant gives the objects that a request means: whole ones by key or folder, parts by
 // the one table whose rows they are. why tells why nothing is meant, and what to name.
 func (r DismissRequest) meant(named []namedRow) (meant []namedRow, why string) {
 	var whole, parts, inside []namedRow
 	tables := map[sourceTable]bool{}
 	for _, row := range named {
-		isTable := !row.Part.IsZero() && row.Part.String() == r.Objects &&
-			(r.Database == "" || r.Database == row.db) && (r.Schema == "" || r.Schema == row.Part.Schema)
 		switch {
-		case isTable:
+		case r.isTable(row):
 			parts = append(parts, row)
 			tables[row.source()] = true
 		case row.Part.IsZero():

@@ -51,6 +51,9 @@ func TestHeldObjects(t *testing.T) {
 	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held again\n" {
 		t.Errorf("take-back says %s", out)
 	}
+	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held already\n" {
+		t.Errorf("take-back again says %s", out)
+	}
 	if out := s.must("held", "list", "--limit", "1"); !strings.Contains(out, "held, of no registered table: 2 objects\n") || !strings.Contains(out, "there are more") {
 		t.Errorf("list says\n%s", out)
 	}

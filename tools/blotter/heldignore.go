@@ -80,11 +80,12 @@ func decideHeld(ctx context.Context, at site, r ingestrouter.DismissRequest, out
 			return errors.Join(err, saidOf(out, all, r.TakeBack))
 		}
 		all.Objects, all.Arrived, all.Changed = all.Objects+done.Objects, all.Arrived+done.Arrived, all.Changed+done.Changed
+		all.Already = max(all.Already, done.Already)
 		if done.Refused != "" && all.Objects == 0 {
 			return errors.New(done.Refused)
 		}
 		// A batch in which all was decided otherwise ends it: the next might be the same.
-		more = done.More && done.Objects > 0
+		more = done.More && done.Objects+done.Arrived > 0
 	}
 	return saidOf(out, all, r.TakeBack)
 }
@@ -93,14 +94,17 @@ func decideHeld(ctx context.Context, at site, r ingestrouter.DismissRequest, out
 func saidOf(out io.Writer, done ingestrouter.Dismissed, takeBack bool) error {
 	text := ""
 	switch are := areHeld(int(done.Objects)); {
-	case done.Objects == 0:
+	case done.Objects == 0 && done.Already == 0:
 		return nil
-	case takeBack && done.Arrived > 0:
-		text = fmt.Sprintf("%s held again; tables of theirs are registered by now, and %d came in at once", are, done.Arrived)
+	case done.Objects == 0:
+		text = areHeld(int(done.Already)) + " held already"
 	case takeBack:
 		text = are + " held again"
 	default:
 		text = are + " ignored from now on"
+	}
+	if done.Arrived > 0 {
+		text += fmt.Sprintf("; tables of theirs are registered by now, and %d came in at once", done.Arrived)
 	}
 	if done.Changed > 0 {
 		text += fmt.Sprintf("; %s decided about otherwise in the meantime", objectsWere(done.Changed))
