@@ -3,6 +3,7 @@ package ingestrouter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -253,6 +254,10 @@ func TestWhatIsMeant(t *testing.T) {
 		{DismissRequest{Objects: "pub.audit", Database: "rms"}, 2, nil},
 		{DismissRequest{Objects: "pub.audit", Database: "hr"}, 1, nil},
 		{DismissRequest{Objects: "pub.audit", Database: "none"}, 0, []string{"no held object", "in database none"}},
+		{DismissRequest{Objects: "dms/a/", Database: "rms"}, 0, []string{"\"dms/a/\" names objects by their keys", "leave out --database and --schema"}},
+		{DismissRequest{Objects: "dms/a/LOAD1.csv", Schema: "pub"}, 0, []string{"leave out --database and --schema"}},
+		{DismissRequest{Objects: "dms/tx/", Database: "rms"}, 0, []string{"or name a table by <schema>.<table>"}},
+		{DismissRequest{Objects: "dms/a/", Database: "rms", TakeBack: true}, 0, []string{"leave out --database and --schema"}},
 		{DismissRequest{Objects: "a.b.c"}, 0, []string{"a.b.c (--database rms --schema a), a.b.c (--database rms --schema a.b)"}},
 		{DismissRequest{Objects: "a.b.c", Schema: "a.b"}, 1, nil},
 		{DismissRequest{Objects: "PUB.log", TakeBack: true}, 0, []string{"no ignored object", "--ignored"}},
@@ -264,6 +269,9 @@ func TestWhatIsMeant(t *testing.T) {
 			}
 		}
 		meant, why := tt.r.meant(named)
+		if tt.r.ofTable() && strings.HasPrefix(tt.r.Objects, "dms/") && slices.ContainsFunc(named, tt.r.means) {
+			t.Errorf("%+v means objects by their keys", tt.r)
+		}
 		if len(meant) != tt.want || (why == "") != (tt.why == nil) {
 			t.Errorf("%+v: %d are meant, %q", tt.r, len(meant), why)
 		}

@@ -66,6 +66,9 @@ func (r DismissRequest) names(row control.ObjectRow) bool {
 	return row.Object.Key == r.Objects
 }
 
+// ofTable reports whether a request says where its table is, so that it names one.
+func (r DismissRequest) ofTable() bool { return r.Database != "" || r.Schema != "" }
+
 // isTable reports whether a request names a part by the table whose rows it is.
 func (r DismissRequest) isTable(row namedRow) bool {
 	return !row.Part.IsZero() && row.Part.String() == r.Objects &&
@@ -75,7 +78,7 @@ func (r DismissRequest) isTable(row namedRow) bool {
 // means reports whether a request names an object in the way in which it is decided
 // about: a whole one by key or folder, a part by its table.
 func (r DismissRequest) means(row namedRow) bool {
-	return r.isTable(row) || row.Part.IsZero() && r.names(row.ObjectRow)
+	return r.isTable(row) || row.Part.IsZero() && !r.ofTable() && r.names(row.ObjectRow)
 }
 
 // meant gives the objects that a request means: whole ones by key or folder, parts by
@@ -99,6 +102,9 @@ func (r DismissRequest) meant(named []namedRow) (meant []namedRow, why string) {
 		return nil, fmt.Sprintf("%q may be one of several tables: %s; say which", r.Objects, list(tables))
 	case len(parts) > 0:
 		return parts, ""
+	case r.ofTable() && len(whole)+len(inside) > 0:
+		return nil, fmt.Sprintf("%q names objects by their keys, of which no database or schema is known: "+
+			"leave out --database and --schema, or name a table by <schema>.<table>", r.Objects)
 	case len(whole) > 0:
 		return whole, ""
 	case len(inside) > 0:

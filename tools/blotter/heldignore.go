@@ -61,8 +61,8 @@ for one has ended when it was ignored, and is not begun anew.`,
 
 func addHeldFlags(cmd *cobra.Command, r *ingestrouter.DismissRequest) {
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why; it stands in the log")
-	cmd.Flags().StringVar(&r.Database, "database", "", "of SCHEMA.TABLE: the database of its transaction files")
-	cmd.Flags().StringVar(&r.Schema, "schema", "", "of SCHEMA.TABLE: its schema, where a dot in a name makes several of one")
+	cmd.Flags().StringVar(&r.Database, "database", "", "of SCHEMA.TABLE, and of nothing else: the database of its transaction files")
+	cmd.Flags().StringVar(&r.Schema, "schema", "", "of SCHEMA.TABLE, and of nothing else: its schema, where a dot in a name makes several of one")
 }
 
 // decideHeld has ingest-router ignore what is held, or take that back, batch by batch.
