@@ -24,8 +24,10 @@ const (
 const (
 	// dismissTimeout bounds the work on one request.
 	dismissTimeout = time.Minute
-	// dismissBatch bounds the objects of one request.
+	// dismissBatch objects are decided about in one request, and as many more as
+	// dismissFor leaves time for: each request lists all that there are.
 	dismissBatch = 500
+	dismissFor   = 15 * time.Second
 )
 
 // DismissRequest has held objects ignored, or takes that back.
@@ -95,12 +97,16 @@ func (s *Service) Dismiss(ctx context.Context, r DismissRequest) (Dismissed, err
 	if why != "" {
 		return Dismissed{Refused: why}, nil
 	}
-	for _, row := range meant[:min(len(meant), dismissBatch)] {
+	began := s.deps.Now()
+	for i, row := range meant {
+		if i >= dismissBatch && s.deps.Now().Sub(began) >= dismissFor {
+			done.More = true
+			break
+		}
 		if err := s.dismissOne(ctx, row.ObjectRow, r, state, &done); err != nil {
 			return done, fmt.Errorf("decide about %s: %w", row.Object.Key, err)
 		}
 	}
-	done.More = len(meant) > dismissBatch
 	if r.TakeBack {
 		if _, err := s.takeIn(ctx, r, &done); err != nil {
 			return done, err

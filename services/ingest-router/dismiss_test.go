@@ -1,11 +1,14 @@
 package ingestrouter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -283,7 +286,8 @@ func TestWhatIsMeant(t *testing.T) {
 	}
 }
 
-// TestManyAreDismissedInBatches: one request does a bounded part of the work.
+// TestManyAreDismissedInBatches: one request does a bounded part of the work, or all of
+// it where that goes fast.
 func TestManyAreDismissedInBatches(t *testing.T) {
 	b := newBench(t)
 	s := b.started()
@@ -291,10 +295,75 @@ func TestManyAreDismissedInBatches(t *testing.T) {
 	for i := range n {
 		b.offer(s, fmt.Sprintf("dms/rms/scratch/LOAD%08X.csv", i+1), FromListing)
 	}
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	r := DismissRequest{Actor: "operator:me", Reason: "a test", Objects: "dms/rms/scratch/"}
-	for _, want := range []Dismissed{{Objects: dismissBatch, More: true}, {Objects: 1}} {
+	for _, tt := range []struct {
+		takeBack bool
+		each     time.Duration // what passes whenever the clock is read
+		want     Dismissed
+	}{
+		{false, dismissFor / dismissBatch, Dismissed{Objects: dismissBatch, More: true}},
+		{false, dismissFor / dismissBatch, Dismissed{Objects: 1}},
+		{true, dismissFor / n / 4, Dismissed{Objects: n}},
+	} {
+		s.deps.Now = func() time.Time { now = now.Add(tt.each); return now }
+		r.TakeBack = tt.takeBack
+		want := tt.want
 		if done, err := s.Dismiss(t.Context(), r); err != nil || done != want {
 			t.Errorf("it says %+v, %v; expected %+v", done, err, want)
 		}
+	}
+}
+
+// slowStore answers a read only when as many are asked for as may be at once, and
+// counts them.
+type slowStore struct {
+	control.Objects
+	full  chan struct{}
+	asked atomic.Int64
+}
+
+func (o *slowStore) Object(ctx context.Context, id dms.FileID) (control.ObjectRow, error) {
+	if o.asked.Add(1) == parallelReads {
+		close(o.full)
+	}
+	select {
+	case <-o.full:
+	case <-ctx.Done():
+		return control.ObjectRow{}, ctx.Err()
+	}
+	if id == "lost" {
+		return control.ObjectRow{}, control.ErrNotFound
+	}
+	return control.ObjectRow{FileID: id, Table: dms.TableID{DB: "of " + string(id)}}, nil
+}
+
+// TestDatabasesOfManyFiles are read beside one another, each file once; one that is not
+// there is told by its part.
+func TestDatabasesOfManyFiles(t *testing.T) {
+	var rows []control.ObjectRow
+	for i := range 2 * parallelReads {
+		file := dms.FileID(fmt.Sprint(i))
+		for _, table := range []string{"audit", "log"} {
+			rows = append(rows, control.ObjectRow{FileID: file + dms.FileID(table), Object: dms.Object{Key: "dms/tx/" + string(file)},
+				Part: dms.Part{FileID: file, Schema: "pub", Table: table}})
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	store := &slowStore{full: make(chan struct{})}
+	s := New(Deps{Objects: store})
+	named, err := s.inDatabases(ctx, rows, DismissRequest{Objects: "dms/tx/"})
+	if err != nil || len(named) != len(rows) || store.asked.Load() != 2*parallelReads {
+		t.Fatalf("%d are named after %d reads (%v)", len(named), store.asked.Load(), err)
+	}
+	for i, row := range named {
+		if row.FileID != rows[i].FileID || row.db != "of "+string(row.Part.FileID) {
+			t.Errorf("part %s of file %s is of database %q", row.Part, row.Part.FileID, row.db)
+		}
+	}
+	rows[0].Part.FileID = "lost"
+	if _, err := s.inDatabases(ctx, rows, DismissRequest{Objects: "dms/tx/"}); !errors.Is(err, control.ErrNotFound) || !strings.Contains(err.Error(), "part pub.audit in dms/tx/0") {
+		t.Errorf("a file that is not there says %v", err)
 	}
 }

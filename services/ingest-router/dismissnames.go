@@ -6,6 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -34,28 +37,53 @@ const maxCandidates = 20
 // parts among it.
 func (s *Service) inDatabases(ctx context.Context, rows []control.ObjectRow, r DismissRequest) ([]namedRow, error) {
 	var named []namedRow
-	databases := map[dms.FileID]string{}
+	partOf := map[dms.FileID]control.ObjectRow{} // by transaction file, one of its parts
 	for _, row := range rows {
 		isPart := !row.Part.IsZero()
 		if !r.names(row) && !(isPart && row.Part.String() == r.Objects) {
 			continue
 		}
-		n := namedRow{ObjectRow: row}
 		if isPart {
-			db, known := databases[row.Part.FileID]
-			if !known {
-				whole, err := s.deps.Objects.Object(ctx, row.Part.FileID)
-				if err != nil {
-					return nil, fmt.Errorf("find the transaction file of part %s in %s: %w", row.Part, row.Object.Key, err)
-				}
-				db = whole.Table.DB
-				databases[row.Part.FileID] = db
-			}
-			n.db = db
+			partOf[row.Part.FileID] = row
 		}
-		named = append(named, n)
+		named = append(named, namedRow{ObjectRow: row})
+	}
+	databases, err := s.databasesOf(ctx, partOf)
+	if err != nil {
+		return nil, err
+	}
+	for i, row := range named {
+		named[i].db = databases[row.Part.FileID]
 	}
 	return named, nil
+}
+
+// parallelReads bounds the rows that are read at once.
+const parallelReads = 32
+
+// databasesOf gives the databases of transaction files, each known by one of its parts.
+// There may be very many, and far away: they are read beside one another.
+func (s *Service) databasesOf(ctx context.Context, partOf map[dms.FileID]control.ObjectRow) (map[dms.FileID]string, error) {
+	var mu sync.Mutex
+	databases := make(map[dms.FileID]string, len(partOf))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReads)
+	for id, part := range partOf {
+		group.Go(func() error {
+			whole, err := s.deps.Objects.Object(ctx, id)
+			if err != nil {
+				return fmt.Errorf("find the transaction file of part %s in %s: %w", part.Part, part.Object.Key, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			databases[id] = whole.Table.DB
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return databases, nil
 }
 
 // names reports whether a request names an object by its key, or by a folder.
