@@ -45,8 +45,9 @@ func newHeldTakeBack() *cobra.Command {
 		Short: "Hold again what was ignored",
 		Long: `Take back that objects were ignored (blotter held ignore), named in the same way. They
 are held again; where their table is registered by now, they come in at once, at their
-own place in the order. The log has each object with who and why. A workflow that waited
-for one has ended when it was ignored, and is not begun anew.`,
+own place in the order. The log has each object with who and why. The execution that
+waited for one has ended when it was ignored, and is not begun anew; that of a
+transaction file waits no more for a part that was ignored once, whatever becomes of it.`,
 		Example: `  blotter held take-back dms/rms/scratch/ --reason "the test is asked for"
   blotter held list --ignored`,
 		Args: cobra.ExactArgs(1),
