@@ -199,6 +199,15 @@ func (w *world) restart() error {
 	return nil
 }
 
+// restartOnce has a server restart where a history has restarts and chance gave it none
+// so far.
+func (w *world) restartOnce() error {
+	if w.restarts == 0 || w.restarts < w.site.cfg.Restarts {
+		return nil
+	}
+	return w.restart()
+}
+
 func (w *world) violate(format string, args ...any) {
 	w.told.Lock()
 	defer w.told.Unlock()
@@ -333,6 +342,7 @@ func (w *world) play() error {
 		})
 		for _, step := range []func() error{
 			func() error { return w.deliver(append(again, now...)) },
+			w.restartOnce,
 			func() error { return w.seal(generation) },
 			func() error { return w.deliver(late) },
 			func() error { return w.calm() },
