@@ -132,7 +132,7 @@ func printLife(out io.Writer, l *explain.Life, key []string) {
 	fmt.Fprintf(out, "%s %s: %s\n", l.Table, strings.Join(key, " "), lifeVerdict(l))
 	fmt.Fprintf(out, "%s known, %d ruled out by the range of their keys, %d by their keys, %d read\n", count(l.Files, "file"), l.ByRange, l.ByKey, l.Scanned)
 	if l.SetAside > 0 {
-		fmt.Fprintf(out, "%s could not be taken and is in no table: `blotter rejected list '%s'` tells of them\n", count(int(l.SetAside), "row"), l.Table)
+		fmt.Fprintf(out, "%s of these files could not be taken as they came: `blotter rejected list '%s'` tells what became of each\n", count(int(l.SetAside), "row"), l.Table)
 	}
 	for _, u := range l.Unread {
 		fmt.Fprintf(out, "not read: %s (file %s, %s): %s\n", u.Key, shortID(string(u.FileID)), u.Status, u.Reason)

@@ -112,7 +112,7 @@ func TestExplainMendedRows(t *testing.T) {
 	if want := []string{"I late", "U holds"}; !slices.Equal(got, want) || !life.Agrees || life.Touches[0].MendedOf == "" {
 		t.Errorf("it says %q, expected %q (%+v)", got, want, life)
 	}
-	if out := s.must("explain", "rms.reports", "2"); !strings.Contains(out, "that an operator mended") || !strings.Contains(out, "3 rows could not be taken") {
+	if out := s.must("explain", "rms.reports", "2"); !strings.Contains(out, "that an operator mended") || !strings.Contains(out, "3 rows of these files could not be taken as they came") {
 		t.Errorf("it does not tell of the mended row:\n%s", out)
 	}
 }

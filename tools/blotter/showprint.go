@@ -224,8 +224,9 @@ func explainFiles(out io.Writer, ties, again, blind bool) {
 			"which need not be the later one at the source: have DMS write dms.change_seq_column\n")
 	}
 	if again {
-		fmt.Fprint(out, "written again: an earlier version of the object was there and is a file of its own; in a table without\n"+
-			"a primary key the rows of both are there: write elsewhere and rename, so that no file is taken half\n")
+		fmt.Fprint(out, "written again: an earlier version of the object was there and is a file of its own; where both were\n"+
+			"published, a table without a primary key has the rows of both: write elsewhere and rename, so that no file\n"+
+			"is taken half\n")
 	}
 	if blind {
 		fmt.Fprint(out, "no before-image: updates whose file lacks the columns of dms.before_image_prefix; if one of them changed\n"+
