@@ -30,6 +30,11 @@ type Info struct {
 	LastModified time.Time
 }
 
+// Want says which objects a watcher is to hand over. It is asked of each that it has
+// not handed over yet, by its key. Of one that is not whole, since it is still being
+// written, it is told: that is not handed over, whatever the answer.
+type Want func(key string, whole bool) bool
+
 // Version pins a read to one version of an object: the version id where there
 // is one, else the ETag; with neither, whatever is there.
 type Version struct {

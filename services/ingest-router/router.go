@@ -179,12 +179,16 @@ func (s *Service) resume(ctx context.Context) error {
 			slices.SortStableFunc(rows, func(a, b control.ObjectRow) int {
 				return s.loadsFirst(a.Object.Key) - s.loadsFirst(b.Object.Key)
 			})
+			all := len(rows) < limit
 			for _, row := range rows {
+				if !all && s.loadsFirst(row.Object.Key) > 0 && state == control.ObjectHeld {
+					continue // more of them may be load files, which come first
+				}
 				if err := s.takeUp(ctx, row); err != nil {
 					return err
 				}
 			}
-			if len(rows) < limit {
+			if all {
 				break
 			}
 		}

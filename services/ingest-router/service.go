@@ -46,8 +46,9 @@ type Raw interface {
 	// Scan yields every object that is whole, its ETag included, and skips those
 	// that are still being written; it stops at the first error, which it yields.
 	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
-	// Fresh is Scan without most of what an earlier Fresh has handed over.
-	Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+	// Fresh is Scan of what want asks for, without most of what an earlier Fresh has
+	// handed over.
+	Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error]
 	// Missed tells what the last scan passed over although it may be data:
 	// objects that are still being written, or cannot be read; nil if nothing.
 	Missed() error
@@ -76,7 +77,10 @@ type Service struct {
 	matcher atomic.Pointer[registry.Matcher]
 	learn   sync.Mutex // the newest registrations are not replaced by older ones
 	listing sync.Mutex // one listing at a time in this process
-	scanned atomic.Bool
+	// unwhole has the tables a load file of which was still being written at the last
+	// scan, and since when that is so; scanning guards it.
+	unwhole  map[dms.TableID]time.Time
+	scanning sync.Mutex
 }
 
 // New makes the service; Run starts it.
@@ -140,8 +144,8 @@ type Listed struct {
 	Told    int64  `json:"told"`    // those that no event had told
 }
 
-// List lists the raw bucket, tells of every object that was not told before,
-// and says ListingCompleted for every registered table after its objects.
+// List lists the raw bucket, tells of every object that was not told before, of load
+// files first, and says ListingCompleted for every registered table after its objects.
 func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 	s.listing.Lock()
 	defer s.listing.Unlock()
@@ -154,6 +158,11 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		return listed, fmt.Errorf("read the registrations: %w", err)
 	}
 	after, err := s.listingBegan(ctx, r.ID)
+	if err != nil {
+		return listed, err
+	}
+	loads, err := s.offerLoads(ctx)
+	listed.Told += loads.told
 	if err != nil {
 		return listed, err
 	}

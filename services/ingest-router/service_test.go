@@ -182,8 +182,14 @@ func (r rawList) Open(context.Context, string, objects.Version) (objects.Reader,
 	return nil, objects.ErrChanged // it keeps no versions
 }
 
-func (r rawList) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return r.Scan(ctx, prefix)
+func (r rawList) Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error] {
+	return func(yield func(objects.Info, error) bool) {
+		for info, err := range r.Scan(ctx, prefix) {
+			if want(info.Key, true) && !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 const (

@@ -19,7 +19,7 @@ const (
 
 // Report tells what a scan did besides what it yielded.
 type Report struct {
-	Objects     int   // whole objects found, those that Fresh passed over included
+	Objects     int   // whole objects found, those that Fresh has handed over before included
 	Hashed      int   // objects that had to be read
 	HashedBytes int64 // and how much
 	// Unstable counts the files that were passed over because they have changed
@@ -44,15 +44,19 @@ type Skip struct {
 // are read, and over files that cannot be read: Report tells of both. It stops
 // at the first error that concerns the whole folder, which it yields.
 func (w *Watcher) Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return w.scan(ctx, prefix, false)
+	return w.scan(ctx, prefix, false, nil)
 }
 
 // Fresh is Scan without the objects that an earlier Fresh of this bucket has
 // handed over in the same state: those after which the loop went on. An object
 // that is overwritten is handed over again. It may hand over twice (after a
 // restart, or if there are more objects than are remembered), never not at all.
-func (w *Watcher) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return w.scan(ctx, prefix, true)
+// What want does not ask for stays for a later one, and is not read; nil asks for all.
+func (w *Watcher) Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error] {
+	if want == nil {
+		want = func(string, bool) bool { return true }
+	}
+	return w.scan(ctx, prefix, true, want)
 }
 
 // Report tells of the last scan that came to its end.
@@ -62,9 +66,9 @@ func (w *Watcher) Report() Report {
 	return w.report
 }
 
-func (w *Watcher) scan(ctx context.Context, prefix string, fresh bool) iter.Seq2[objects.Info, error] {
+func (w *Watcher) scan(ctx context.Context, prefix string, fresh bool, want objects.Want) iter.Seq2[objects.Info, error] {
 	return func(yield func(objects.Info, error) bool) {
-		s := scan{watcher: w, bucket: w.bucket, ctx: ctx, fresh: fresh, yield: yield}
+		s := scan{watcher: w, bucket: w.bucket, ctx: ctx, fresh: fresh, want: want, yield: yield}
 		whole, err := w.bucket.walk(ctx, prefix, visitor{object: s.object, skip: s.skip})
 		if err == nil {
 			err = s.err
@@ -98,6 +102,7 @@ type scan struct {
 	bucket  *Bucket
 	ctx     context.Context
 	fresh   bool
+	want    objects.Want // of a fresh one
 	yield   func(objects.Info, error) bool
 	report  Report
 	err     error
@@ -105,7 +110,7 @@ type scan struct {
 
 func (s *scan) object(key, name string, st stamp) bool {
 	if rest := s.watcher.cfg.StableFor - st.quiet(s.bucket.now()); rest > 0 {
-		s.unstable(rest)
+		s.unstable(key, rest)
 		return true
 	}
 	id := s.bucket.identity(st)
@@ -113,10 +118,13 @@ func (s *scan) object(key, name string, st stamp) bool {
 		s.report.Objects++
 		return true
 	}
+	if s.fresh && !s.want(key, true) {
+		return true
+	}
 	found, ok := s.bucket.etags.get(name, id)
 	if !ok {
 		var goOn bool
-		if found, st, ok, goOn = s.read(name); !ok {
+		if found, st, ok, goOn = s.read(key, name); !ok {
 			return goOn
 		}
 	}
@@ -134,7 +142,7 @@ func (s *scan) object(key, name string, st stamp) bool {
 }
 
 // read hashes a file. ok: it is whole and its stamp is st; goOn: the scan may go on.
-func (s *scan) read(name string) (found sum, st stamp, ok, goOn bool) {
+func (s *scan) read(key, name string) (found sum, st stamp, ok, goOn bool) {
 	f, err := s.bucket.openFile(name)
 	if err == nil {
 		found, st, err = s.bucket.sum(s.ctx, name, f)
@@ -148,14 +156,14 @@ func (s *scan) read(name string) (found sum, st stamp, ok, goOn bool) {
 	case errors.Is(err, objects.ErrNotFound):
 		return found, st, false, true // gone meanwhile
 	case errors.Is(err, objects.ErrChanged):
-		s.unstable(s.watcher.cfg.StableFor)
+		s.unstable(key, s.watcher.cfg.StableFor)
 		return found, st, false, true
 	default:
 		_ = s.skip(name, err)
 		return found, st, false, true
 	}
 	if rest := s.watcher.cfg.StableFor - st.quiet(s.bucket.now()); rest > 0 {
-		s.unstable(rest)
+		s.unstable(key, rest)
 		return found, st, false, true
 	}
 	s.report.Hashed++
@@ -163,7 +171,11 @@ func (s *scan) read(name string) (found sum, st stamp, ok, goOn bool) {
 	return found, st, true, true
 }
 
-func (s *scan) unstable(rest time.Duration) {
+// unstable notes a file that is not whole, and may be so after a rest.
+func (s *scan) unstable(key string, rest time.Duration) {
+	if s.fresh {
+		s.want(key, false)
+	}
 	if s.report.Unstable == 0 || rest < s.report.Next {
 		s.report.Next = rest
 	}

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/openblotter/blotter/pkg/objects"
 )
 
 // quick is the rest that makes a file stable in these tests.
@@ -41,7 +43,7 @@ func watch(t *testing.T, b *Bucket, cfg WatchConfig) *Watcher {
 func fresh(t *testing.T, w *Watcher) []string {
 	t.Helper()
 	var keys []string
-	for info, err := range w.Fresh(t.Context(), "") {
+	for info, err := range w.Fresh(t.Context(), "", nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,6 +156,48 @@ func TestUnstableFilesWait(t *testing.T) {
 	}
 }
 
+// TestFreshHandsOverWhatIsWanted: the rest stays, unread, for a later scan, and of what
+// is still being written it is told.
+func TestFreshHandsOverWhatIsWanted(t *testing.T) {
+	b := newBucket(t)
+	for _, name := range []string{"a", "b", "c"} {
+		writeFile(t, b, name, "x")
+	}
+	var whole, unwhole []string
+	want := func(wanted string) objects.Want {
+		return func(key string, isWhole bool) bool {
+			if isWhole {
+				whole = append(whole, key)
+			} else {
+				unwhole = append(unwhole, key)
+			}
+			return key == wanted
+		}
+	}
+	w := watch(t, b, WatchConfig{StableFor: time.Minute})
+	for info, err := range w.Fresh(t.Context(), "", want("b")) {
+		t.Errorf("not whole, and handed over: %+v, %v", info, err)
+	}
+	later(b, time.Hour)
+	var handed []string
+	for info, err := range w.Fresh(t.Context(), "", want("b")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		handed = append(handed, info.Key)
+	}
+	all := []string{"a", "b", "c"}
+	if !slices.Equal(handed, all[1:2]) || !slices.Equal(whole, all) || !slices.Equal(unwhole, all) {
+		t.Errorf("handed over %q; told of %q as whole, of %q as not", handed, whole, unwhole)
+	}
+	if r := w.Report(); r.Hashed != 1 {
+		t.Errorf("%d files were read", r.Hashed)
+	}
+	if got := fresh(t, w); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("then: %q", got)
+	}
+}
+
 func TestScanIsCheapAndFreshIsOnce(t *testing.T) {
 	b := newBucket(t)
 	for n := range 20 {
@@ -176,7 +220,7 @@ func TestScanIsCheapAndFreshIsOnce(t *testing.T) {
 		}
 	}
 	// A loop that stops has not handled the object it stopped at.
-	for info, err := range w.Fresh(t.Context(), "") {
+	for info, err := range w.Fresh(t.Context(), "", nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +334,7 @@ func TestSlowWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	later(b, 61*time.Minute)
-	for info, err := range w.Fresh(t.Context(), "") {
+	for info, err := range w.Fresh(t.Context(), "", nil) {
 		if err != nil || info.Size != 100 {
 			t.Errorf("handed over %+v, %v", info, err)
 		}

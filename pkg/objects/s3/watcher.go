@@ -77,19 +77,24 @@ func (w *Watcher) Close() error {
 // Scan yields the newest version of each object whose key begins with prefix, in key
 // order: in S3 every object is whole. It stops at the first error, which it yields.
 func (w *Watcher) Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return w.scan(ctx, prefix, false)
+	return w.scan(ctx, prefix, nil)
 }
 
 // Fresh is Scan without the versions that an earlier Fresh has handed over: those
-// after which the loop went on. It may hand over twice, never not at all.
-func (w *Watcher) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return w.scan(ctx, prefix, true)
+// after which the loop went on. It may hand over twice, never not at all. What want
+// does not ask for stays for a later one; nil asks for all.
+func (w *Watcher) Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error] {
+	if want == nil {
+		want = func(string, bool) bool { return true }
+	}
+	return w.scan(ctx, prefix, want)
 }
 
 // Missed is nothing: a listing passes over no object.
 func (*Watcher) Missed() error { return nil }
 
-func (w *Watcher) scan(ctx context.Context, prefix string, fresh bool) iter.Seq2[objects.Info, error] {
+// scan yields all objects, or, where there is a want, those of it that are fresh.
+func (w *Watcher) scan(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error] {
 	return func(yield func(objects.Info, error) bool) {
 		for info, err := range w.bucket.List(ctx, w.below+prefix) {
 			if err != nil {
@@ -97,13 +102,13 @@ func (w *Watcher) scan(ctx context.Context, prefix string, fresh bool) iter.Seq2
 				return
 			}
 			name := nameOf(info)
-			if fresh && w.told.Contains(name) {
+			if want != nil && (w.told.Contains(name) || !want(info.Key, true)) {
 				continue
 			}
 			if !yield(info, nil) {
 				return
 			}
-			if fresh {
+			if want != nil {
 				w.told.Add(name, struct{}{})
 			}
 		}

@@ -1,7 +1,9 @@
 package s3_test
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/s3"
 )
 
@@ -34,7 +37,9 @@ func watch(t *testing.T, client *awss3.Client) {
 	keys := func(fresh bool, most int) []string {
 		scan := w.Scan
 		if fresh {
-			scan = w.Fresh
+			scan = func(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
+				return w.Fresh(ctx, prefix, nil)
+			}
 		}
 		var all []string
 		for info, err := range scan(t.Context(), "") {
@@ -60,6 +65,14 @@ func watch(t *testing.T, client *awss3.Client) {
 	if _, err := client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &name, Key: &again}); err != nil {
 		t.Fatal(err)
 	}
+	var asked []string
+	for info, err := range w.Fresh(t.Context(), "", func(key string, whole bool) bool {
+		asked = append(asked, key)
+		return !whole
+	}) {
+		t.Errorf("what nobody asks for is handed over: %+v, %v", info, err)
+	}
+	check("what is asked for", asked, "dms/a")
 	check("a new version", keys(true, 0), "dms/a")
 	check("all", keys(false, 0), "dms/a", "dms/b", "dms/c")
 	<-w.Changes()

@@ -302,9 +302,18 @@ func (r listedRaw) Scan(ctx context.Context, prefix string) iter.Seq2[objects.In
 // Missed is nothing: a listing of the bucket passes over no file.
 func (r listedRaw) Missed() error { return nil }
 
-// Fresh is Scan.
-func (r listedRaw) Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
-	return r.Scan(ctx, prefix)
+// Fresh is Scan of what want asks for.
+func (r listedRaw) Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error] {
+	return func(yield func(objects.Info, error) bool) {
+		for info, err := range r.Scan(ctx, prefix) {
+			if err == nil && !want(info.Key, true) {
+				continue
+			}
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 var _ io.Writer = (*mortalWriter)(nil)

@@ -17,7 +17,7 @@ type Raw interface {
 	objects.Bucket
 	// Scan, Fresh and Missed are what ingest-router finds objects by.
 	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
-	Fresh(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
+	Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error]
 	Missed() error
 	// Unstable is how many files the last scan passed over since they are still being
 	// written; a wake-up will come when they may be whole.
