@@ -17,6 +17,9 @@ import (
 // acknowledged, and with them the memory of its lanes.
 const maxAckPending = 256
 
+// formerProcessMessage is logged where a start waits for the end of the process before.
+const formerProcessMessage = "waiting until the server knows that a former process is gone"
+
 // ownerGroup is the group in which replicas rank for a partition.
 const ownerGroup = "owner"
 
@@ -221,6 +224,9 @@ func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	info := cons.CachedInfo()
+	if p.alone && info.NumWaiting > 0 {
+		info = p.outlive(ctx, cons)
+	}
 	if info.NumAckPending == 0 || info.NumWaiting > 0 && !p.alone {
 		return cons, nil // nothing left behind, or another replica is at work
 	}
@@ -229,6 +235,32 @@ func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
 			"consumer", p.name, "error", err)
 	}
 	return cons, nil
+}
+
+// outlive waits until the server has seen that the former process is gone, for no
+// longer than AckWait, and gives what it then says of the consumer. Until then events
+// go to requests that nobody reads, and come back behind later ones.
+func (p *partition) outlive(ctx context.Context, cons jetstream.Consumer) *jetstream.ConsumerInfo {
+	p.log.log.DebugContext(ctx, formerProcessMessage, "consumer", p.name)
+	limit, cancel := context.WithTimeout(ctx, p.log.cfg.AckWait)
+	defer cancel()
+	info := cons.CachedInfo()
+	for wait := p.log.cfg.RetryMin; info.NumWaiting > 0; wait = min(2*wait, p.log.cfg.RetryMax) {
+		select {
+		case <-time.After(wait):
+		case <-limit.Done():
+		}
+		now, err := cons.Info(limit)
+		switch {
+		case err == nil:
+			info = now
+		case limit.Err() != nil:
+			p.log.log.WarnContext(ctx, "a former process still asks for events: what it is sent comes back only after the ack wait",
+				"consumer", p.name, "requests", info.NumWaiting)
+			return info
+		}
+	}
+	return info
 }
 
 // disturbed is told of what the client library cannot mend in silence.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/natsserver"
 )
@@ -185,6 +187,70 @@ func TestARestartGoesOnInOrder(t *testing.T) {
 	if s := append(first.of(reports), second.of(reports)...); !slices.IsSorted(s) || len(s) != 40 {
 		t.Errorf("order over the restart: %v", s)
 	}
+}
+
+// The server may learn late that a process is gone. Nothing is sent to it meanwhile:
+// all comes at once and in order once it is known, although AckWait is far longer than
+// the test.
+func TestARestartOutlivesTheFormerProcess(t *testing.T) {
+	cfg := testConfig()
+	cfg.AckWait = time.Hour
+	url := startServer(t)
+	l, end, err := process(t.Context(), url, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	former := newPartition(l, fromIngest, l.partitions.Of(reports), nil, nil)
+	cons, err := former.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan struct{}, 40)
+	if _, err := cons.Consume(func(jetstream.Msg) { got <- struct{}{} },
+		jetstream.PullMaxMessages(maxAckPending), jetstream.PullPriorityGroup(ownerGroup)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		publish(t, l, arrived(reports, n))
+	}
+	for range 20 {
+		<-got // it handles none of them
+	}
+	met := make(chan struct{}, 1)
+	next := openLog(t, url, cfg, WithLogger(slog.New(told{formerProcessMessage, met})))
+	var second seen
+	stop := consumeInBackground(t, next, fromIngest, func(_ context.Context, r Record) error { second.add(r); return nil })
+	defer stop()
+	eventually(t, "a start that knows of the former process", func() bool { return len(met) > 0 })
+	end()
+	for n := 20; n < 40; n++ {
+		publish(t, next, arrived(reports, n))
+	}
+	eventually(t, "all events", func() bool { return second.count() == 40 })
+	if s := second.of(reports); !slices.IsSorted(s) {
+		t.Errorf("order over the restart: %v", s)
+	}
+}
+
+// told is a log handler that signals one message.
+type told struct {
+	message string
+	met     chan<- struct{}
+}
+
+func (h told) Enabled(context.Context, slog.Level) bool { return true }
+func (h told) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h told) WithGroup(string) slog.Handler            { return h }
+
+func (h told) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.message {
+		select {
+		case h.met <- struct{}{}:
+		default:
+		}
+	}
+	return nil
 }
 
 // A handler may take longer than AckWait: the event stays its own.
