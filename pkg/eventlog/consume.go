@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,8 +39,9 @@ type ConsumerConfig struct {
 	// Partitions are those that this replica reads; none: all.
 	Partitions []int
 	// Rank is this replica's rank for a partition, 0 to 9: events go to the lowest
-	// rank that asks for them. nil: this process is the only one of its service,
-	// and what a former one has left comes at once and in order.
+	// rank that asks for them, and what a replica has left when it ended comes to
+	// another after AckWait, behind newer events. nil: this process is the only one
+	// of its service, and what a former one has left comes at once and in order.
 	Rank func(partition int) int
 	// Parallel bounds the handlers that run at once, over all tables; 0: 32.
 	Parallel int
@@ -78,7 +80,9 @@ func (c ConsumerConfig) validate(n Partitions) error {
 type Handler func(ctx context.Context, rec Record) error
 
 // Consume has handle called for the chosen events: for one table one after the
-// other in the order of the log, for different tables at once. It blocks until
+// other in the order of the log, for different tables at once. An event may come
+// again after later ones; without Rank none comes for the first time after a later
+// one, whatever becomes of the connection. It blocks until
 // ctx ends (nil) or a permanent error occurs, and returns when no handler runs
 // any more. Events that were delivered and not acknowledged are delivered again
 // at the next start.
@@ -135,9 +139,13 @@ type partition struct {
 	fail context.CancelCauseFunc
 	wait sync.WaitGroup
 
+	missed chan struct{} // signals that deliveries went elsewhere
+	behind time.Time     // since when those could not be had again; of run's goroutine
+
 	mu    sync.Mutex
 	items map[uint64]*item // delivered and not acknowledged, by sequence
 	lanes map[string]*lane // by table, while they have items
+	next  uint64           // the number that the next delivery must have
 }
 
 func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, handle Handler) *partition {
@@ -165,6 +173,7 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 		rank:   rank,
 		slots:  slots,
 		handle: handle,
+		missed: make(chan struct{}, 1),
 		items:  make(map[uint64]*item),
 		lanes:  make(map[string]*lane),
 	}
@@ -194,6 +203,11 @@ func (p *partition) run(ctx context.Context, ready func()) error {
 		select {
 		case <-beats.C:
 			p.beat()
+			if !p.behind.IsZero() {
+				p.catchUp(p.ctx)
+			}
+		case <-p.missed:
+			p.catchUp(p.ctx)
 		case <-cc.Closed():
 			p.fail(Permanent(errors.New("the server has ended it")))
 			running = false
@@ -227,14 +241,62 @@ func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
 	if p.alone && info.NumWaiting > 0 {
 		info = p.outlive(ctx, cons)
 	}
+	p.next = info.Delivered.Consumer + 1
 	if info.NumAckPending == 0 || info.NumWaiting > 0 && !p.alone {
 		return cons, nil // nothing left behind, or another replica is at work
 	}
-	if _, err := p.log.stream.ResetConsumer(ctx, p.name); err != nil {
-		p.log.log.WarnContext(ctx, "events of a former process come back only after the ack wait",
-			"consumer", p.name, "error", err)
-	}
+	p.next = noDelivery
+	p.catchUp(ctx)
 	return cons, nil
+}
+
+const (
+	// Instead of the number that the next delivery must have:
+	anyDelivery = 0
+	noDelivery  = math.MaxUint64
+
+	firstDelivery = 1 // the number of the first delivery after a reset
+)
+
+// follows reports whether a delivery is the one after the last. If it is not, others
+// were lost with a connection, or went to another process: it must not be handled
+// before them, and a reset brings all of them in order. Needs mu.
+func (p *partition) follows(delivery uint64) bool {
+	if !p.alone || delivery == p.next || delivery == firstDelivery || p.next == anyDelivery {
+		p.next = delivery + 1
+		return true
+	}
+	select {
+	case p.missed <- struct{}{}:
+	default:
+	}
+	return false
+}
+
+// catchUp has the server deliver anew, in order, whatever is not acknowledged. Where
+// that fails it is tried again, for AckWait: then the missed events come back by
+// themselves, and deliveries are taken in any order.
+func (p *partition) catchUp(ctx context.Context) {
+	_, err := p.log.stream.ResetConsumer(ctx, p.name)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		p.behind = time.Time{}
+	case p.behind.IsZero():
+		p.behind = time.Now()
+		p.log.log.DebugContext(ctx, "missed events are not delivered again yet", "consumer", p.name, "error", err)
+	case time.Since(p.behind) > p.log.cfg.AckWait:
+		p.log.log.WarnContext(ctx, "missed events come back only after the ack wait, behind later ones",
+			"consumer", p.name, "error", err)
+		p.behind = time.Time{}
+		p.takeAny()
+	}
+}
+
+// takeAny has the next delivery taken whatever went before it.
+func (p *partition) takeAny() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = anyDelivery
 }
 
 // outlive waits until the server has seen that the former process is gone, for no

@@ -233,6 +233,57 @@ func TestARestartOutlivesTheFormerProcess(t *testing.T) {
 	}
 }
 
+// Deliveries may be lost with a connection, or go to somebody else. They are had again
+// at once, and no later event is handled before them.
+func TestMissedDeliveriesAreHadAgain(t *testing.T) {
+	cfg := testConfig()
+	cfg.AckWait = time.Hour
+	url := startServer(t)
+	l := openLog(t, url, cfg)
+	var got seen
+	stop := consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error { got.add(r); return nil })
+	defer stop()
+	publish(t, l, arrived(reports, 0))
+	eventually(t, "the first event", func() bool { return got.count() == 1 })
+
+	other := openLog(t, url, cfg)
+	cons, err := other.stream.Consumer(t.Context(), ConsumerName("classifier", l.partitions.Of(reports)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := cons.Fetch(3, jetstream.FetchPriorityGroup(ownerGroup), jetstream.FetchMaxWait(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := make(chan int)
+	go func() {
+		n := 0
+		for range batch.Messages() {
+			n++
+		}
+		stolen <- n
+	}()
+	sent := 1
+	for n := 0; n == 0 && sent < 1000; {
+		publish(t, l, arrived(reports, sent))
+		sent++
+		select {
+		case n = <-stolen:
+		default:
+		}
+	}
+	publish(t, l, arrived(reports, sent))
+	eventually(t, "all events", func() bool { return len(slices.Compact(slices.Sorted(slices.Values(got.of(reports))))) == sent+1 })
+	first := make(map[uint64]bool)
+	highest := uint64(0)
+	for _, seq := range got.of(reports) {
+		if !first[seq] && seq < highest {
+			t.Fatalf("event %d was handled behind a later one: %v", seq, got.of(reports))
+		}
+		first[seq], highest = true, max(highest, seq)
+	}
+}
+
 // told is a log handler that signals one message.
 type told struct {
 	message string

@@ -46,6 +46,9 @@ func (p *partition) take(msg jetstream.Msg) {
 	seq, table := meta.Sequence.Stream, addr.Table.String()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.follows(meta.Sequence.Consumer) {
+		return
+	}
 	if it := p.items[seq]; it != nil {
 		it.msg = msg // delivered again while it waits here: the newer delivery is acknowledged
 		return
