@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // The commands show the same of a running and of a stopped system.
@@ -196,8 +199,35 @@ func TestControl(t *testing.T) {
 	s.must("up", "--until-idle")
 	s.golden("show_resumed", s.must("table", "show", "rms.reports"))
 	s.golden("cat_resumed", s.must("cat", "rms.reports"))
+	checkGap(t, s)
 	if out := s.must("log", "rms.reports", "--event", "CommandAnswered"); !strings.Contains(out, "damaged at the source") {
 		t.Errorf("the log does not say why:\n%s", out)
+	}
+}
+
+// checkGap: a file that was skipped is told of until it is written again at the source.
+func checkGap(t *testing.T, s *testSystem) {
+	t.Helper()
+	const gap = "rms.reports lacks 1 file that was skipped; see: blotter table show 'rms.reports' --dir "
+	if out := s.must("tables"); !strings.Contains(out, gap) {
+		t.Errorf("tables tells of no gap:\n%s", out)
+	}
+	if out := s.must("up", "--until-idle"); !strings.Contains(out, gap) {
+		t.Errorf("up tells of no gap:\n%s", out)
+	}
+	name := filepath.Join(s.dir, roles.RawDir, "dms/rms/reports/20240304-070000000.csv")
+	if err := os.WriteFile(name, []byte("Op,id,status,amount\nU,9,closed,3.00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must("up", "--until-idle", "--stable-for", "10ms"); !strings.Contains(out, "1 of 1 file taken in") || strings.Contains(out, "lacks") {
+		t.Errorf("up says\n%s", out)
+	}
+	var lines []tableLine
+	if err := json.Unmarshal([]byte(s.must("tables", "--json")), &lines); err != nil || lines[1].GapCount != 0 {
+		t.Errorf("then there is a gap still (%v): %+v", err, lines)
+	}
+	if out := s.must("table", "show", "rms.reports"); strings.Contains(out, "gaps") || !strings.Contains(out, "published, written again") {
+		t.Errorf("table show says\n%s", out)
 	}
 }
 

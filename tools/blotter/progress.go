@@ -86,12 +86,18 @@ func (v *progressView) stop() {
 
 // describe says how far a table is, in words.
 func describe(t tally.Table) string {
-	s := fmt.Sprintf("%d of %d files taken in", t.Ended(), t.Arrived)
+	s := fmt.Sprintf("%d of %s taken in", t.TakenIn(), count(int(t.Arrived), "file"))
+	if t.Skipped > 0 {
+		s += fmt.Sprintf(", %d skipped", t.Skipped)
+	}
+	if t.Ignored > 0 {
+		s += fmt.Sprintf(", %d ignored", t.Ignored)
+	}
 	switch {
 	case t.Phase != "streaming" && t.Staged == 0:
 		s = "a full load begins; " + s
 	case t.Phase != "streaming":
-		s = fmt.Sprintf("a full load waits for its end, %d files read; %s", t.Staged, s)
+		s = fmt.Sprintf("a full load waits for its end, %s read; %s", count(int(t.Staged), "file"), s)
 	}
 	if t.Paused != "" {
 		s += "; PAUSED: " + t.Paused

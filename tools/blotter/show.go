@@ -33,7 +33,7 @@ type tableView struct {
 	Granted          []*lockmanager.File `json:"granted,omitempty"`
 	WaitingFiles     []*lockmanager.File `json:"waiting,omitempty"`
 	QuarantinedFiles []quarantined       `json:"quarantined_files,omitempty"`
-	// Gaps are the files that an operator skipped.
+	// Gaps are the files that an operator skipped and that the table lacks still.
 	Gaps []*lockmanager.File `json:"gaps,omitempty"`
 	// History are the files of the table, newest order first, at most the limit.
 	History []*lockmanager.File `json:"history,omitempty"`
@@ -114,10 +114,10 @@ func viewTable(ctx context.Context, store control.Store, at site, id dms.TableID
 	}
 	v := viewState(s, at, limit)
 	v.findFolders(ctx)
-	if v.Gaps, err = filesIn(ctx, store, id, maxListed, lockmanager.Skipped); err != nil {
+	if v.Gaps, err = gapsOf(ctx, store, s); err != nil {
 		return nil, err
 	}
-	v.Gaps = slices.DeleteFunc(v.Gaps, func(f *lockmanager.File) bool { return !s.InForce(f) })
+	v.GapCount = len(v.Gaps)
 	v.Gaps = v.Gaps[:min(len(v.Gaps), limit)]
 	if v.failedSince, err = becameOf(ctx, store, id, s.LastFailed); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 	}
 	if v.Pause != nil {
 		fact("flag", "P, back to %s when resumed", v.Engine)
-		fact("paused", "since %s (%s) %s", longTime(v.Pause.Since), v.Pause.Reason, v.Pause.Detail)
+		fact("paused", "since %s (%s)%s", longTime(v.Pause.Since), v.Pause.Reason, prefixed(" ", v.Pause.Detail))
 	} else {
 		fact("flag", "%s", v.Flag)
 	}
@@ -46,7 +46,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 	v.printQuarantined(out)
 	v.printFiles(out, "granted", len(v.Granted), v.Granted)
 	v.printFiles(out, "waiting, lowest first", max(v.Held, len(v.WaitingFiles)), v.WaitingFiles)
-	v.printFiles(out, "gaps: files that were skipped", len(v.Gaps), v.Gaps)
+	v.printFiles(out, "gaps: files that were skipped", v.GapCount, v.Gaps)
 	v.printFiles(out, "files, newest first", len(v.History), v.History)
 	if len(v.History) == limit {
 		fmt.Fprintln(out, "there may be more; --limit N lists more of them")

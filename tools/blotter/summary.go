@@ -30,6 +30,7 @@ type outcome struct {
 	rejected    int64 // rows set aside that wait for an operator
 	quarantined []*lockmanager.File
 	held        int
+	gaps        int // files that were skipped and that the table lacks still
 	pause       *lockmanager.PauseRecord
 	load        *lockmanager.Load
 }
@@ -72,6 +73,11 @@ func summarize(ctx context.Context, store interface {
 				o.held++
 			}
 		}
+		gaps, err := gapsOf(ctx, store, state)
+		if err != nil {
+			return nil, err
+		}
+		o.gaps = len(gaps)
 		s.tables = append(s.tables, o)
 	}
 	if s.held, err = countHeld(ctx, store, control.ObjectHeld); err != nil {
@@ -155,11 +161,15 @@ func (s *summary) printOpen(out io.Writer) {
 				id, fullName(f), failureText(f), id, dir)
 		}
 		if o.pause != nil && len(o.quarantined) == 0 {
-			fmt.Fprintf(out, "\n%s is paused (%s): %s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, o.pause.Detail, id, dir)
+			fmt.Fprintf(out, "\n%s is paused (%s)%s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, prefixed(": ", o.pause.Detail), id, dir)
 		}
 		if o.rejected > 0 {
 			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see them: blotter rejected list '%s'%s\n",
 				id, rowsAre(o.rejected), id, dir)
+		}
+		if o.gaps > 0 {
+			fmt.Fprintln(out)
+			printGaps(out, id, o.gaps, s.at)
 		}
 		if o.Unnamed > 0 {
 			fmt.Fprintf(out, "\n%s: %s passed over in its folder, not named like a data file of DMS\n  see: blotter log '%s' --event FileRejected%s\n",

@@ -33,6 +33,8 @@ type tableLine struct {
 	Quarantined   int                      `json:"quarantined"`
 	Rows          int64                    `json:"rows"`
 	Rejected      int64                    `json:"rejected"` // rows set aside
+	// GapCount counts the files that were skipped and that the table lacks still.
+	GapCount int `json:"gap_count"`
 	// LoadLacksFiles: a full load was opened, and no file of it has come; LoadWaits is
 	// since when.
 	LoadLacksFiles bool       `json:"load_lacks_files,omitempty"`
@@ -77,7 +79,8 @@ func newTables() *cobra.Command {
 
 What waits for an operator is told below: failures, rows that are set aside, change
 files that wait for a full load of which nothing has come, and objects of no
-registered table.`,
+registered table. So is what a table lacks since files of it were skipped, until they
+are written again at the source, or a full load replaces the table.`,
 		Example: `  blotter tables
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
 		Args: cobra.NoArgs,
@@ -123,7 +126,13 @@ func tableLines(ctx context.Context, store control.Store) ([]tableLine, error) {
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, lineOf(state))
+		line := lineOf(state)
+		gaps, err := gapsOf(ctx, store, state)
+		if err != nil {
+			return nil, err
+		}
+		line.GapCount = len(gaps)
+		lines = append(lines, line)
 	}
 	return lines, nil
 }
@@ -151,6 +160,7 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 		if l.Rejected > 0 {
 			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, at.flags())
 		}
+		printGaps(out, l.Table, l.GapCount, at)
 		if l.LoadLacksFiles && l.quiet == 0 && l.Held > 0 {
 			fmt.Fprintf(out, "%s: %s for a full load of which no file has come; %s\n", l.Table, waitFor(l.Held), l.endOfLoad(at))
 		}

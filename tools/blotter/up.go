@@ -122,6 +122,9 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
 	work, done := context.WithCancel(ctx)
 	defer done()
 	var worked error // told as it is, without the name of the part that met it
@@ -142,6 +145,22 @@ func (r *runner) run(ctx context.Context) error {
 		fmt.Fprintln(r.out, "stopped; start it again at any time, it goes on where it was")
 	}
 	return r.close(context.WithoutCancel(ctx))
+}
+
+// begin has the tally know what earlier runs left on its way, before anything runs.
+func (r *runner) begin(ctx context.Context) error {
+	ids, err := r.process.Store.Tables(ctx)
+	if err != nil {
+		return fmt.Errorf("list tables: %w", err)
+	}
+	for _, id := range ids {
+		state, err := readState(ctx, r.process.Store, id)
+		if err != nil {
+			return err
+		}
+		r.tally.Begin(state)
+	}
+	return nil
 }
 
 // work registers, then watches the raw folder, or takes it as complete.

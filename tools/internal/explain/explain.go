@@ -258,7 +258,10 @@ func before(a, b *Touch) int {
 func (e *explainer) judge() {
 	touches := e.life.Touches
 	slices.SortStableFunc(touches, before)
-	var next *Touch // the one in force after the current one
+	// Of those in force after the current one, that which was published first, and
+	// stands lowest in its publication: by it the current one was overtaken. It was not
+	// late itself: nothing after it was published before.
+	var first *Touch
 	for _, t := range slices.Backward(touches) {
 		f := t.file
 		switch {
@@ -268,28 +271,25 @@ func (e *explainer) judge() {
 			t.Fate = Superseded
 		case f.published == nil:
 			t.Fate, t.By = Unpublished, string(f.Status)
-		case next == nil && t.removes():
-			t.Fate, next = Removed, t
-		case next == nil:
-			t.Fate, next = Holds, t
+		case first == nil && t.removes():
+			t.Fate = Removed
+		case first == nil:
+			t.Fate = Holds
+		case first.file.published.seq < f.published.seq:
+			t.Fate = Late
 		default:
-			t.Fate, t.By = Overtaken, fmt.Sprintf("row %d of file %s", next.Row, next.FileID)
-			if laterCame(touches, t) {
-				t.Fate = Late
-			}
-			next = t
+			t.Fate = Overtaken
+		}
+		if !f.inForce() {
+			continue
+		}
+		if first != nil {
+			t.By = fmt.Sprintf("row %d of file %s", first.Row, first.FileID)
+		}
+		if first == nil || f.published.seq <= first.file.published.seq {
+			first = t
 		}
 	}
-}
-
-// laterCame reports whether a later change in force was published before t was.
-func laterCame(touches []*Touch, t *Touch) bool {
-	for _, o := range touches {
-		if o.file.inForce() && before(t, o) < 0 && o.file.published.seq < t.file.published.seq {
-			return true
-		}
-	}
-	return false
 }
 
 // ask looks up what the lake holds.

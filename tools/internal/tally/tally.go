@@ -11,6 +11,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
 // Table holds the numbers of one table.
@@ -33,57 +34,106 @@ type Table struct {
 	Events      int64
 }
 
-// Ended counts the files of which nothing more is to be expected.
-func (t Table) Ended() int64 { return t.Published + t.Split + t.Ignored + t.Skipped }
+// TakenIn counts the files that came in.
+func (t Table) TakenIn() int64 { return t.Published + t.Split }
 
-// Tally folds events. It may be fed and read by many goroutines.
+// Ended counts the files of which nothing more is to be expected; never more than
+// Arrived.
+func (t Table) Ended() int64 { return t.TakenIn() + t.Ignored + t.Skipped }
+
+// Tally folds events. It may be fed and read by many goroutines. A file counts that
+// arrived while it was fed, or was on its way when it began.
 type Tally struct {
 	mu     sync.Mutex
 	tables map[dms.TableID]*Table
+	known  map[dms.FileID]struct{} // files that count
 	staged map[dms.FileID]struct{} // of loads, so that a file that is read again counts once
 	ended  map[dms.FileID]struct{} // so that one that ends again does: folded in once more, or replaced
 }
 
 // New gives an empty tally.
 func New() *Tally {
-	return &Tally{tables: map[dms.TableID]*Table{}, staged: map[dms.FileID]struct{}{}, ended: map[dms.FileID]struct{}{}}
+	return &Tally{tables: map[dms.TableID]*Table{}, known: map[dms.FileID]struct{}{}, staged: map[dms.FileID]struct{}{}, ended: map[dms.FileID]struct{}{}}
+}
+
+// Begin takes in how a table is before the first event that is fed: files that an
+// earlier run left on their way, the full load that is under way, and a pause.
+func (t *Tally) Begin(s *lockmanager.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	row := t.table(s.Table)
+	row.Rows = s.Rows
+	switch {
+	case s.Load != nil && s.Load.Sealed:
+		row.Phase = "replacing"
+	case s.Load != nil:
+		row.Phase = "loading"
+	}
+	if s.Pause != nil {
+		row.pause(s.Pause.Detail)
+	}
+	for id, f := range s.Files {
+		switch f.Status {
+		case lockmanager.Waiting, lockmanager.Granted, lockmanager.Staged, lockmanager.Quarantined:
+			row.Arrived += once(t.known, string(id))
+		}
+		if f.Status == lockmanager.Staged {
+			row.Staged += once(t.staged, string(id))
+		}
+	}
+}
+
+func (t *Tally) table(id dms.TableID) *Table {
+	row, ok := t.tables[id]
+	if !ok {
+		row = &Table{Table: id, Rows: -1, Phase: "streaming"}
+		t.tables[id] = row
+	}
+	return row
+}
+
+func (t *Table) pause(why string) {
+	if t.Paused = why; why == "" {
+		t.Paused = "by an operator"
+	}
+}
+
+// endsNow is 1 for a file that counts and ends for the first time, else 0.
+func (t *Tally) endsNow(id string) int64 {
+	if _, counts := t.known[dms.FileID(id)]; !counts {
+		return 0 // it ended before, and a replacement takes its rows in again
+	}
+	return once(t.ended, id)
 }
 
 // Add folds one event in.
 func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	row, ok := t.tables[table]
-	if !ok {
-		row = &Table{Table: table, Rows: -1, Phase: "streaming"}
-		t.tables[table] = row
-	}
+	row := t.table(table)
 	row.Events++
 	switch e := event.(type) {
 	case *blotterv1.FileAccepted:
-		row.Arrived++
+		row.Arrived += once(t.known, e.GetFile().GetFileId())
 	case *blotterv1.FileRejected:
 		switch dms.Reason(e.GetReason()) {
 		case dms.ReasonNotDMS, dms.ReasonMisplaced:
 			row.Unnamed++
 		}
 	case *blotterv1.FileIgnored:
-		row.Ignored += once(t.ended, e.GetFileId())
+		row.Ignored += t.endsNow(e.GetFileId())
 	case *blotterv1.FileStaged:
 		row.Staged += once(t.staged, e.GetStaged().GetFileId())
 	case *blotterv1.TransactionSplit:
-		row.Split += once(t.ended, e.GetFile().GetFileId())
+		row.Split += t.endsNow(e.GetFile().GetFileId())
 	case *blotterv1.FileQuarantined:
 		row.Quarantined++
 	case *blotterv1.TablePaused:
-		row.Paused = e.GetDetail()
-		if row.Paused == "" {
-			row.Paused = "by an operator"
-		}
+		row.pause(e.GetDetail())
 	case *blotterv1.TableResumed:
 		row.Paused = ""
 	case *blotterv1.FileSkipped:
-		row.Skipped += once(t.ended, e.GetFileId())
+		row.Skipped += t.endsNow(e.GetFileId())
 	case *blotterv1.LoadOpened:
 		row.Phase, row.Staged = "loading", 0
 	case *blotterv1.LoadReopened:
@@ -103,7 +153,7 @@ func (t *Tally) published(row *Table, e *blotterv1.FilesPublished) {
 		row.Phase = "streaming"
 	}
 	for _, f := range e.GetFiles() {
-		if once(t.ended, f.GetFileId()) == 0 {
+		if t.endsNow(f.GetFileId()) == 0 {
 			continue
 		}
 		row.Published++

@@ -5,22 +5,54 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/tally"
 )
+
+func accepted(id string) *blotterv1.FileAccepted {
+	return &blotterv1.FileAccepted{File: &blotterv1.FileRef{FileId: id}}
+}
+
+// TestWhatEarlierRunsLeft: files that were on their way when the run began count as
+// arrived, those that had ended do not, also if a replacement takes their rows in again.
+func TestWhatEarlierRunsLeft(t *testing.T) {
+	reports := dms.TableID{DB: "rms", Table: "reports"}
+	state := lockmanager.NewState(reports)
+	state.Rows, state.Load, state.Pause = 7, &lockmanager.Load{}, &lockmanager.PauseRecord{Reason: "operator"}
+	for id, status := range map[dms.FileID]lockmanager.Status{
+		"waits": lockmanager.Waiting, "staged": lockmanager.Staged, "bad": lockmanager.Quarantined, "published": lockmanager.Published,
+	} {
+		state.Files[id] = &lockmanager.File{ID: id, Status: status}
+	}
+	counts := tally.New()
+	counts.Begin(state)
+	begun := tally.Table{Table: reports, Arrived: 3, Staged: 1, Rows: 7, Phase: "loading", Paused: "by an operator"}
+	if got := counts.Tables()[0]; got != begun {
+		t.Errorf("begun with %+v, expected %+v", got, begun)
+	}
+	counts.Add(reports, accepted("waits")) // it was decided, and not said yet
+	counts.Add(reports, &blotterv1.FileSkipped{FileId: "bad"})
+	counts.Add(reports, &blotterv1.FilesPublished{TableRows: 9, Files: []*blotterv1.PublishedFile{
+		{FileId: "waits", Counts: &blotterv1.RowCounts{RowsRead: 2}}, {FileId: "published", Counts: &blotterv1.RowCounts{RowsRead: 40}},
+	}})
+	if got := counts.Tables()[0]; got.Arrived != 3 || got.TakenIn() != 1 || got.Ended() != 2 || got.RowsIn != 2 || got.Rows != 9 {
+		t.Errorf("then counted %+v", got)
+	}
+}
 
 // TestWhatIsPassedOverIsNoFile: objects that are no data files count apart, so that
 // no more files end than arrived.
 func TestWhatIsPassedOverIsNoFile(t *testing.T) {
 	reports := dms.TableID{DB: "rms", Table: "reports"}
 	counts := tally.New()
-	counts.Add(reports, &blotterv1.FileAccepted{})
-	counts.Add(reports, &blotterv1.FileAccepted{})
+	counts.Add(reports, accepted("a"))
+	counts.Add(reports, accepted("b"))
 	for _, reason := range []dms.Reason{
 		dms.ReasonNotDMS, dms.ReasonMisplaced, dms.ReasonMarker, dms.ReasonFolderMarker, dms.ReasonDescription, dms.ReasonControlTable,
 	} {
 		counts.Add(reports, &blotterv1.FileRejected{Reason: string(reason)})
 	}
-	counts.Add(reports, &blotterv1.FileIgnored{})
+	counts.Add(reports, &blotterv1.FileIgnored{FileId: "a"})
 	got := counts.Tables()
 	if len(got) != 1 || got[0].Arrived != 2 || got[0].Ended() != 1 || got[0].Unnamed != 2 {
 		t.Errorf("counted %+v", got)
@@ -33,7 +65,7 @@ func TestAFileEndsOnce(t *testing.T) {
 	reports := dms.TableID{DB: "rms", Table: "reports"}
 	counts := tally.New()
 	counts.Add(reports, &blotterv1.LoadOpened{})
-	counts.Add(reports, &blotterv1.FileAccepted{})
+	counts.Add(reports, accepted("a"))
 	for range 2 {
 		counts.Add(reports, &blotterv1.FileStaged{Staged: &blotterv1.StagedFile{FileId: "a"}})
 	}
