@@ -83,19 +83,23 @@ func AssignIDs(prev *Table, next Table) (Table, error) {
 	return next, nil
 }
 
-// NeedsReload tells why next cannot go on with the rows that were published
-// under prev, and takes a full load: the primary key, the ordering mode or the
-// column that it goes by is another, so that what is there neither finds nor orders
-// the same rows. It is empty if next can.
-func NeedsReload(prev, next Table) string {
-	same := func(a, b string) bool { return FoldName(a) == FoldName(b) }
-	if !slices.EqualFunc(prev.PrimaryKey, next.PrimaryKey, same) {
-		return fmt.Sprintf("the primary key changes from (%s) to (%s)", strings.Join(prev.PrimaryKey, ", "), strings.Join(next.PrimaryKey, ", "))
+// Rekeys tells why next cannot go on with rows that were published under prev: the
+// primary key is another, so that they are not found again. It is empty if next can.
+func Rekeys(prev, next Table) string {
+	if slices.EqualFunc(prev.PrimaryKey, next.PrimaryKey, func(a, b string) bool { return FoldName(a) == FoldName(b) }) {
+		return ""
 	}
+	return fmt.Sprintf("the primary key changes from (%s) to (%s)", strings.Join(prev.PrimaryKey, ", "), strings.Join(next.PrimaryKey, ", "))
+}
+
+// Reorders tells why next cannot go on with changes that were published under prev:
+// the ordering mode, or the column that it goes by, is another. Rows of a load have no
+// place among changes: they fit any order. It is empty if next can.
+func Reorders(prev, next Table) string {
 	if was, is := prev.DMS.OrderMode(), next.DMS.OrderMode(); was != is {
 		return fmt.Sprintf("the order of changes goes by %s instead of %s", is, was)
 	}
-	if was, is := prev.DMS.OrderColumn(), next.DMS.OrderColumn(); !same(was, is) {
+	if was, is := prev.DMS.OrderColumn(), next.DMS.OrderColumn(); FoldName(was) != FoldName(is) {
 		return fmt.Sprintf("the order of changes goes by the column %s instead of %s", is, was)
 	}
 	return ""

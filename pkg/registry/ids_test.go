@@ -95,33 +95,33 @@ func TestAssignIDsProperties(t *testing.T) {
 	})
 }
 
-func TestNeedsReload(t *testing.T) {
+func TestRekeysAndReorders(t *testing.T) {
 	same, key, order := reports(), reports(), reports()
 	same.PrimaryKey = []string{"ID"}
 	key.PrimaryKey = []string{"id", "status"}
 	order.DMS.ChangeSeqColumn = nil
-	if why := NeedsReload(reports(), same); why != "" {
+	if why := Rekeys(reports(), same) + Rekeys(reports(), order) + Reorders(reports(), key); why != "" {
 		t.Error(why)
 	}
-	if why := NeedsReload(reports(), key); why != "the primary key changes from (id) to (id, status)" {
+	if why := Rekeys(reports(), key); why != "the primary key changes from (id) to (id, status)" {
 		t.Error(why)
 	}
-	if why := NeedsReload(reports(), order); why != "the order of changes goes by timestamp instead of change_seq" {
+	if why := Reorders(reports(), order); why != "the order of changes goes by timestamp instead of change_seq" {
 		t.Error(why)
 	}
 	// Another column of the same kind orders otherwise, too.
 	spelled, column, unused := reports(), reports(), reports()
 	upper, other := strings.ToUpper(*spelled.DMS.ChangeSeqColumn), "other"
 	spelled.DMS.ChangeSeqColumn, column.DMS.ChangeSeqColumn, unused.DMS.TimestampColumn = &upper, &other, &other
-	if why := NeedsReload(reports(), spelled) + NeedsReload(reports(), unused); why != "" {
+	if why := Reorders(reports(), spelled) + Reorders(reports(), unused); why != "" {
 		t.Error(why)
 	}
-	if why := NeedsReload(reports(), column); why != "the order of changes goes by the column other instead of seq" {
+	if why := Reorders(reports(), column); why != "the order of changes goes by the column other instead of seq" {
 		t.Error(why)
 	}
 	stamped, restamped := order, order
 	restamped.DMS.TimestampColumn = &other
-	if why := NeedsReload(stamped, restamped); why != "the order of changes goes by the column other instead of ts" {
+	if why := Reorders(stamped, restamped); why != "the order of changes goes by the column other instead of ts" {
 		t.Error(why)
 	}
 }

@@ -99,12 +99,15 @@ func (b *binding) missing(kind dms.FileKind, v *vocabulary) *Failure {
 		return lacks(*t.DMS.OpColumn, "missing Op: the change file has no column that tells the operation",
 			"set op_column to null if the task writes inserts only, else mend the layout")
 	}
-	hint := "rows of this table are ordered by it; mend the layout or the settings of the DMS endpoint"
+	hint := func(key string) string {
+		return fmt.Sprintf("rows of this table are ordered by it. If the task writes none, and no change file of the table is published yet, "+
+			"set %s to null, apply and resume with --retry; else mend the layout and retry, or have DMS write the file anew with it, and skip this one", key)
+	}
 	switch mode := t.DMS.OrderMode(); {
 	case mode == dms.OrderByChangeSeq && b.order < 0:
-		return lacks(*t.DMS.ChangeSeqColumn, "the change file has no change sequence column", hint)
+		return lacks(*t.DMS.ChangeSeqColumn, "the change file has no change sequence column", hint("change_seq_column"))
 	case mode == dms.OrderByTimestamp && b.order < 0:
-		return lacks(*t.DMS.TimestampColumn, "the change file has no commit timestamp column", hint)
+		return lacks(*t.DMS.TimestampColumn, "the change file has no commit timestamp column", hint("timestamp_column"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -34,9 +35,9 @@ type Command interface{ order() Order }
 type Register struct {
 	Order
 	Spec registry.Table
-	// NeedsReload says why the rows published so far do not fit the new
-	// registration; empty if they do.
-	NeedsReload string
+	// Rekeys says why no row published so far fits the new registration, Reorders why
+	// no change does; empty if they do.
+	Rekeys, Reorders string
 	// Misfit says why the columns of those rows cannot become the registered ones;
 	// nil if they can.
 	Misfit error
@@ -45,7 +46,7 @@ type Register struct {
 }
 
 // restages reports whether what was staged under the registration before is of no use.
-func (c Register) restages() bool { return c.NeedsReload != "" || c.Misfit != nil }
+func (c Register) restages() bool { return c.Rekeys != "" || c.Reorders != "" || c.Misfit != nil }
 
 // SetFlag chooses the engine of a table; it leaves a pause as it is.
 type SetFlag struct {
@@ -192,12 +193,12 @@ func (s *State) register(c Register) ([]proto.Message, string, error) {
 	return events, detail, nil
 }
 
-// fits refuses a registration with another key or order of changes, or with
-// columns that those of the table cannot become, once anything was published: also
-// a table without rows remembers what was deleted, by key and place in the order,
-// and a change placed otherwise would lose against it unseen.
+// fits refuses a registration with another key, or with columns that those of the
+// table cannot become, once anything was published, and one with another order once
+// a change was: also a table without rows remembers what was deleted, by key and place
+// in the order, and a change placed otherwise would lose against it unseen.
 func (s *State) fits(c Register) error {
-	why := c.NeedsReload
+	why := cmp.Or(c.Rekeys, c.Reorders)
 	if why == "" && c.Misfit != nil {
 		why = c.Misfit.Error()
 	}
@@ -206,14 +207,22 @@ func (s *State) fits(c Register) error {
 		return nil
 	case s.LastProcessed != nil && c.Misfit != nil:
 		return refuse("%v", c.Misfit)
-	case s.LastProcessed != nil:
+	case s.LastProcessed != nil && (c.Rekeys != "" || s.hasChanges()):
 		return refuse("%s, but files were published otherwise (%d rows are there); have DMS write the table "+
-			"into another folder, and register that folder under another name", c.NeedsReload, s.Rows)
+			"into another folder, and register that folder under another name", why, s.Rows)
 	case s.Grant != nil:
 		return refuse("%s, but files are being processed under the registration in force; "+
 			"`blotter pause %s --force`, then apply again", why, s.Table)
 	}
 	return nil
+}
+
+// hasChanges reports whether a change was published, as far as the files that are known
+// tell. Mended rows of a load have the place of the load.
+func (s *State) hasChanges() bool {
+	return len(s.files(func(f *File) bool {
+		return f.Kind == dms.KindChange && f.Status == Published && f.Mending.Kind != dms.KindLoad
+	})) > 0
 }
 
 func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {

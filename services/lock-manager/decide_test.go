@@ -68,11 +68,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A registration with another key or order is refused once anything was published,
-// also where no row is left: the deletes are remembered by key and order.
-func TestRegisterNeedsReload(t *testing.T) {
+// A registration with another key is refused once anything was published, also where no
+// row is left: the deletes are remembered by key.
+func TestRegisterWithAnotherKey(t *testing.T) {
 	s := registered(t, registry.FlagLambda)
-	c := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), NeedsReload: "the key has changed"}
+	c := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), Rekeys: "the key has changed"}
 	refused := func(why string) {
 		t.Helper()
 		if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c}); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), why) {
@@ -94,6 +94,34 @@ func TestRegisterNeedsReload(t *testing.T) {
 	s.Grant, s.LastProcessed = nil, &FileEvent{}
 	c.ID, c.Spec = "and again", testSpec(3, registry.FlagLambda)
 	refused("another folder")
+}
+
+// A registration with another order is refused once a change was published: rows of a
+// load fit any order, and so do such that were mended.
+func TestRegisterWithAnotherOrder(t *testing.T) {
+	published := func(id dms.FileID, kind dms.FileKind, of dms.FileKind) *File {
+		return &File{ID: id, Kind: kind, Status: Published, Mending: dms.Mending{Kind: of}}
+	}
+	for name, test := range map[string]struct {
+		files   []*File
+		refused bool
+	}{
+		"a load":                   {[]*File{published("l", dms.KindLoad, 0)}, false},
+		"a load and rows of it":    {[]*File{published("l", dms.KindLoad, 0), published("m", dms.KindChange, dms.KindLoad)}, false},
+		"changes":                  {[]*File{published("l", dms.KindLoad, 0), published("c", dms.KindChange, 0)}, true},
+		"rows of a change, mended": {[]*File{published("m", dms.KindChange, dms.KindChange)}, true},
+	} {
+		s := registered(t, registry.FlagLambda)
+		s.LastProcessed = &FileEvent{}
+		for _, f := range test.files {
+			s.Files[f.ID] = f
+		}
+		c := Register{Order: Order{ID: "again"}, Spec: testSpec(2, registry.FlagLambda), Reorders: "the order goes by file instead of change_seq"}
+		_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c})
+		if refused := errors.Is(err, ErrRefused); refused != test.refused || refused && !strings.Contains(err.Error(), "instead of change_seq") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // Columns that the table cannot take are registered all the same before anything was

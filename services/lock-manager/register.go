@@ -54,6 +54,10 @@ func (s *Service) checkOne(ctx context.Context, spec registry.Table) (string, er
 		t.state = nil
 		return "", err
 	}
+	defer t.settle(false)
+	if err := s.hydrate(ctx, t, Input{Command: register}); err != nil {
+		return "", err
+	}
 	_, detail, err = t.state.register(register)
 	return detail, err
 }
@@ -121,7 +125,7 @@ func (s *Service) prepare(ctx context.Context, order Order, next registry.Table)
 	spec.Version++
 	register := Register{Order: order, Spec: spec, Misfit: misfit, Changes: registry.Changes(prev, spec)}
 	if prev != nil {
-		register.NeedsReload = registry.NeedsReload(*prev, spec)
+		register.Rekeys, register.Reorders = registry.Rekeys(*prev, spec), registry.Reorders(*prev, spec)
 	}
 	return register, "", nil
 }

@@ -180,8 +180,9 @@ func (s *Service) load(ctx context.Context, t *table) error {
 }
 
 // hydrate brings back from history what the input's decision may need: the row
-// of a file or of a deletion that is told again, and, while a load is open or may open, the
-// published change files that the replacement must fold in.
+// of a file or of a deletion that is told again, the newest file where the order is to
+// change, and, while a load is open or may open, the published change files that the
+// replacement must fold in.
 func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 	st := t.state
 	if id, ok := told(in.Event); ok {
@@ -200,6 +201,11 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 			return err
 		}
 	}
+	if c, ok := in.Command.(Register); ok && c.Reorders != "" {
+		if err := s.hydrateNewest(ctx, t); err != nil {
+			return err
+		}
+	}
 	since, need := st.foldsSince(in)
 	if !need || (t.hydrated != nil && !since.Before(*t.hydrated)) {
 		return nil
@@ -210,6 +216,16 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 	}
 	t.hydrated = &since
 	return st.AddRows(rows...)
+}
+
+// hydrateNewest brings back the published file that is the last in the order: a change,
+// if any was published, since load files come before all of them.
+func (s *Service) hydrateNewest(ctx context.Context, t *table) error {
+	rows, err := s.deps.Store.Files(ctx, t.id, []string{string(Published)}, 1)
+	if err != nil {
+		return fmt.Errorf("read the newest published file of %s: %w", t.id, err)
+	}
+	return t.state.AddRows(rows...)
 }
 
 // told gives the id under which an input would be remembered as a file or as a
