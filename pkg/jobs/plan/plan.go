@@ -32,8 +32,10 @@ type Plan struct {
 	Table    registry.Table `json:"table"`
 	Token    uint64         `json:"token"`
 	Deadline time.Time      `json:"deadline"` // zero: none
-	// Raw is the bucket of the files' objects: that of mended rows is the failed one.
+	// Raw is the bucket of the files' objects, but for mended rows, which lie in Failed;
+	// that is zero where the plan has none.
 	Raw     Place      `json:"raw"`
+	Failed  Place      `json:"failed,omitzero"`
 	Staging Place      `json:"staging"`
 	Files   []dms.File `json:"files"`
 	Limits  Limits     `json:"limits"`
@@ -83,15 +85,14 @@ type Tables struct {
 	Snapshot func(context.Context, dms.TableID) (*transform.Snapshot, error)
 }
 
-// Make gives the plan for files of a table under a token: all of them with mended
-// rows, or none.
+// Make gives the plan for files of a table under a token.
 func (m Maker) Make(table registry.Table, token uint64, deadline time.Time, files ...dms.File) Plan {
 	p := Plan{
 		Format: Format, Table: table, Token: token, Deadline: deadline.UTC(),
 		Raw: m.Raw, Staging: m.Staging, Files: files, Limits: m.Limits,
 	}
-	if len(files) > 0 && !files[0].Mending.IsZero() {
-		p.Raw = m.Failed
+	if slices.ContainsFunc(files, func(f dms.File) bool { return !f.Mending.IsZero() }) {
+		p.Failed = m.Failed
 	}
 	p.Stage = p.stage()
 	return p
@@ -145,19 +146,22 @@ func (p Plan) Validate() error {
 	if p.Stage != p.stage() {
 		fault("the stage is not the folder of the first file")
 	}
+	places := []Place{p.Raw, p.Staging}
 	for _, f := range p.Files {
-		if f.Object.Bucket != "" && f.Object.Bucket != p.Raw.Name {
-			fault("file %s lies in bucket %s, not in %s", f.ID, f.Object.Bucket, p.Raw.Name)
+		in := p.Raw
+		if !f.Mending.IsZero() {
+			in = p.Failed
+			places = append(places, in)
+		}
+		if f.Object.Bucket != "" && f.Object.Bucket != in.Name {
+			fault("file %s lies in bucket %s, not in %s", f.ID, f.Object.Bucket, in.Name)
 		}
 	}
-	places := []Place{p.Raw, p.Staging}
 	if p.Snapshot != nil {
 		places = append(places, p.Tables)
 	}
-	for _, place := range places {
-		if place.Name == "" || place.URI == "" {
-			fault("name or uri of a bucket is missing")
-		}
+	if slices.ContainsFunc(places, func(p Place) bool { return p.Name == "" || p.URI == "" }) {
+		fault("name or uri of a bucket is missing")
 	}
 	return errors.Join(faults...)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
@@ -63,6 +64,25 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not say %q", err, part)
 		}
+	}
+}
+
+// TestMendedRowsLieElsewhere: beside files that do not, in one plan.
+func TestMendedRowsLieElsewhere(t *testing.T) {
+	raw, _ := jobstest.Buckets(t)
+	job := jobstest.LoadJob(t, raw)
+	file, mended := wire.FileOf(job.File), wire.FileOf(job.File)
+	mended.ID, mended.Object.Bucket, mended.Mending = "m", "failed", dms.Mending{FileID: file.ID, Rows: "1"}
+	m := maker()
+	if p := m.Make(job.Table, job.Token, job.Deadline, file); p.Failed != (plan.Place{}) || p.Validate() != nil {
+		t.Errorf("a plan without mended rows names the place %+v (%v)", p.Failed, p.Validate())
+	}
+	if err := m.Make(job.Table, job.Token, job.Deadline, file, mended).Validate(); err == nil || !strings.Contains(err.Error(), "lies in bucket failed") {
+		t.Errorf("mended rows that lie nowhere: %v", err)
+	}
+	m.Failed = plan.Place{Name: "failed", URI: "s3://failed"}
+	if p := m.Make(job.Table, job.Token, job.Deadline, file, mended); p.Raw != m.Raw || p.Failed != m.Failed || p.Validate() != nil {
+		t.Errorf("the plan names %+v and %+v (%v)", p.Raw, p.Failed, p.Validate())
 	}
 }
 

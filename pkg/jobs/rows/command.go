@@ -76,7 +76,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	return 0
 }
 
-func (p Program) run(ctx context.Context, args []string) (err error) {
+func (p Program) run(ctx context.Context, args []string) (fault error) {
 	in := bufio.NewReaderSize(p.In, 256<<10)
 	if len(args) == 0 {
 		return errors.New(NoCommand)
@@ -90,15 +90,21 @@ func (p Program) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	c.cfg = limited(p.Config, c.plan.Limits)
-	var closers [2]func() error
-	if c.deps.Raw, closers[0], err = p.Open(ctx, c.plan.Raw, true); err != nil {
-		return err
+	for _, b := range []struct {
+		to       *objects.Bucket
+		place    plan.Place
+		readOnly bool
+	}{{&c.deps.Raw, c.plan.Raw, true}, {&c.deps.Failed, c.plan.Failed, true}, {&c.deps.Staging, c.plan.Staging, false}} {
+		if b.place == (plan.Place{}) {
+			continue // no file lies there
+		}
+		bucket, closeBucket, err := p.Open(ctx, b.place, b.readOnly)
+		if err != nil {
+			return err
+		}
+		*b.to = bucket
+		defer func() { fault = errors.Join(fault, closeBucket()) }()
 	}
-	defer func() { err = errors.Join(err, closers[0]()) }()
-	if c.deps.Staging, closers[1], err = p.Open(ctx, c.plan.Staging, false); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closers[1]()) }()
 	if err := c.run(ctx, args[0], args[1:]); err != nil {
 		return err
 	}
@@ -157,8 +163,17 @@ func (c *command) read(ctx context.Context, n int) error {
 	if rangeBytes <= 0 {
 		rangeBytes = defaultRange
 	}
+	job := c.plan.Job(n)
 	var s Summary
-	reading, done, err := transform.Read(ctx, c.cfg, c.deps, c.plan.Job(n), rangeBytes, out.change)
+	refused, err := transform.ReadFailure(ctx, c.deps.Staging, job.Table.ID, job.File.ID, job.Token)
+	if err != nil {
+		return err
+	}
+	if refused != nil { // an earlier run read the file, and would say the same
+		s.Failure = refused
+		return c.summarize(out, s)
+	}
+	reading, done, err := transform.Read(ctx, c.cfg, c.deps, job, rangeBytes, out.change)
 	switch {
 	case errors.As(err, &s.Failure):
 	case err != nil:
@@ -166,6 +181,10 @@ func (c *command) read(ctx context.Context, n int) error {
 	default:
 		s.Reading, s.Staged = reading, done != nil
 	}
+	return c.summarize(out, s)
+}
+
+func (c *command) summarize(out *blockWriter, s Summary) error {
 	if err := out.end(); err != nil {
 		return err
 	}
@@ -200,20 +219,19 @@ func (c *command) stage(ctx context.Context, n int) error {
 	return json.NewEncoder(c.out).Encode(staged)
 }
 
-// seal writes what tells how each file ended.
+// seal writes what tells how files ended: each of them once, in the order of the plan.
 func (c *command) seal(ctx context.Context) error {
 	var parts []FileParts
 	if err := json.NewDecoder(c.in).Decode(&parts); err != nil {
 		return fmt.Errorf("read what became of the files: %w", err)
 	}
-	if len(parts) != len(c.plan.Files) {
-		return fmt.Errorf("seal plan %s: %d files are accounted for, it has %d", c.plan.Stage, len(parts), len(c.plan.Files))
-	}
 	var sealed Sealed
-	for i, p := range parts {
-		if p.File != i {
-			return fmt.Errorf("seal plan %s: file %d stands in the place of file %d", c.plan.Stage, p.File, i)
+	last := -1
+	for _, p := range parts {
+		if p.File <= last || p.File >= len(c.plan.Files) {
+			return fmt.Errorf("seal plan %s: file %d of %d stands behind file %d", c.plan.Stage, p.File, len(c.plan.Files), last)
 		}
+		last = p.File
 		refused, err := c.sealFile(ctx, p)
 		if err != nil {
 			return err
@@ -233,6 +251,11 @@ func (c *command) sealFile(ctx context.Context, p FileParts) (refused bool, err 
 	case s.Failure != nil:
 		return true, transform.WriteFailure(ctx, c.deps.Staging, job.Table.ID, job.File.ID, job.Token, s.Failure)
 	case s.Reading != nil:
+		// Another run of the plan may have been faster; then what this one read a second
+		// time, since Spark had lost it, is nothing.
+		if done, err := transform.FindStaged(ctx, c.deps.Staging, job); done != nil || err != nil {
+			return false, err
+		}
 		deletes, err := p.positionDeletes(c.plan.Snapshot)
 		if err == nil {
 			_, err = transform.Seal(ctx, c.deps.Staging, job, Engine, *s.Reading, p.Ranges, deletes)

@@ -12,8 +12,9 @@
 //	rows stage N   stages sorted changes of file N. In: a Summary, with its length
 //	               before it, then the pieces of all changes end to end, then four
 //	               zero bytes. Out: a list of transform.StagedRange as JSON.
-//	rows seal      writes the manifest of each file, or the failure that refuses it.
-//	               In: a list of FileParts as JSON. Out: Sealed as JSON.
+//	rows seal      writes the manifest of each file that it is given, or the failure
+//	               that refuses it; files that came to their end before stay as they
+//	               are. In: a list of FileParts as JSON. Out: Sealed as JSON.
 //
 // A block is: the number of its pieces n, the bytes of their places, the bytes of
 // their data, as uint32; then n+1 offsets of places and n+1 offsets of data, as

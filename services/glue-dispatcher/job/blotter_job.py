@@ -12,7 +12,9 @@ one set of rules for all engines. No row passes through Python one by one, and n
 through the driver.
 
 A file is sorted where it is read. One of more than SHUFFLE_BYTES is spread over
-the cluster first, by the ranges of its keys. What is staged depends on neither.
+the cluster first, by the ranges of its keys. What is staged depends on neither. Files
+are sealed wave by wave: a run that comes after one that broke off finds what is sealed,
+and does the rest.
 
 Where the plan names a snapshot of the table, the program `positions` finds in its
 data files the rows that a change file changes (pkg/jobs/positions), some in each task.
@@ -26,7 +28,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlparse
 
 import numpy
@@ -69,6 +72,10 @@ class Rows:
     # The program for positions likewise; with neither nobody searches.
     positions: tuple[str, ...] = ()
     shipped_positions: str = ""
+    # Tells the work of one run from that of another with the same plan: Spark keeps what
+    # is to be kept by what it is made of, so that the two would share it, and the first
+    # to end would take it from the other.
+    run: str = ""
 
     def start(self, *args: str) -> "Process":
         return self._start(self.command, self.shipped, args)
@@ -143,7 +150,7 @@ class Rows:
         return task
 
     def seal(self, parts: list[dict]) -> dict:
-        """Writes manifests and failures; it gives how many of each."""
+        """Writes the manifests and failures of some files; it gives how many of each."""
         with self.start("seal") as process:
             process.write(json.dumps(parts).encode())
             process.end_input()
@@ -266,18 +273,24 @@ def _runs(numbers: pyarrow.Array):
 
 def stage_plan(spark: SparkSession, plan: dict, rows: Rows, shuffle_bytes: int = SHUFFLE_BYTES) -> dict:
     """Stages the files of a plan and gives how many it staged and refused."""
+    rows = replace(rows, run=uuid.uuid4().hex)
     spark = spark.newSession()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH_ROWS)
     sizes = [file["Object"]["Size"] for file in plan["files"]]
-    here = [n for n, size in enumerate(sizes) if size <= shuffle_bytes]
-    parts = dict(_stage_in_place(spark, rows, here))
-    for wave in _waves([n for n in range(len(sizes)) if n not in parts], sizes):
-        parts.update(_stage_by_ranges(spark, rows, wave))
-    if plan.get("snapshot") and rows.searches():
-        for part in parts.values():
-            if part["ranges"]:
-                part["found"] = _search(spark, rows, part, len(plan["snapshot"]["files"]))
-    return rows.seal([parts[n] for n in range(len(sizes))])
+    small = [n for n, size in enumerate(sizes) if size <= shuffle_bytes]
+    large = [n for n, size in enumerate(sizes) if size > shuffle_bytes]
+    total = {"staged": 0, "refused": 0}
+    for stage, numbers in ((_stage_in_place, small), (_stage_by_ranges, large)):
+        for wave in _waves(numbers, sizes):
+            parts = stage(spark, rows, wave)
+            if plan.get("snapshot") and rows.searches():
+                for part in parts.values():
+                    if part["ranges"]:
+                        part["found"] = _search(spark, rows, part, len(plan["snapshot"]["files"]))
+            sealed = rows.seal([parts[n] for n in wave])
+            print(f"{plan['stage']}: files {wave} are at their end: {sealed}")
+            total = {what: total[what] + sealed[what] for what in total}
+    return total
 
 
 def _search(spark: SparkSession, rows: Rows, part: dict, files: int) -> list[dict]:
@@ -306,13 +319,10 @@ def _read(spark: SparkSession, rows: Rows, numbers: list[int]) -> DataFrame:
     return files.mapInArrow(rows.read(numbers), CHANGES)
 
 
-def _stage_in_place(spark: SparkSession, rows: Rows, numbers: list[int]):
+def _stage_in_place(spark: SparkSession, rows: Rows, numbers: list[int]) -> dict[int, dict]:
     """Sorts each file where it was read: there is no shuffle."""
-    if not numbers:
-        return
     changes = _read(spark, rows, numbers).sortWithinPartitions("file", "place")
-    for row in changes.mapInArrow(rows.stage({}), PARTS).collect():
-        yield row.file, json.loads(row.document)
+    return {row.file: json.loads(row.document) for row in changes.mapInArrow(rows.stage({}), PARTS).collect()}
 
 
 def _stage_by_ranges(spark: SparkSession, rows: Rows, numbers: list[int]) -> dict[int, dict]:
@@ -354,10 +364,10 @@ def _range_of(bounds: dict[int, list[str]]) -> Column:
         above = search(keys[middle + 1:], first + middle + 1)
         return f.when(f.col("place") < f.lit(keys[middle]), below).otherwise(above)
 
-    chosen = f.lit(-1)
+    chosen = f  # when() of the module begins what when() of a column goes on with
     for number, encoded in bounds.items():
         keys = [bytearray(base64.b64decode(key)) for key in encoded]
-        chosen = f.when(f.col("file") == number, search(keys, 0)).otherwise(chosen)
+        chosen = chosen.when(f.col("file") == number, search(keys, 0))
     return chosen
 
 

@@ -75,8 +75,13 @@ func (h *handler) handle(ctx context.Context, request json.RawMessage) (invocati
 		return invocation.Answer{}, err
 	}
 	file := p.Files[0]
-	// Of mended rows the failed bucket is the plan's raw one.
-	err = h.run(ctx, p, transform.Deps{Raw: raw, Staging: staging, Failed: raw})
+	deps := transform.Deps{Raw: raw, Staging: staging}
+	if !file.Mending.IsZero() {
+		if deps.Failed, err = h.bucket(ctx, p.Failed, true); err != nil {
+			return invocation.Answer{}, err
+		}
+	}
+	err = h.run(ctx, p, deps)
 	if errors.Is(err, errTime) {
 		err = invocation.Timeout(file.Object.Key)
 	}
