@@ -17,8 +17,10 @@ type Config struct {
 	// always granted, however large.
 	BatchFiles int
 	BatchBytes int64
-	// LoadFiles bounds the load files of one grant.
-	LoadFiles int
+	// LoadFiles bounds the load files of one grant; GlueLoadFiles those of a table with
+	// flag G, where one run takes them all and each run has a price of its own.
+	LoadFiles     int
+	GlueLoadFiles int
 	// LoadWait is how long an open load to which no file has come may hold the change
 	// files of its table, where no quiet period ends it sooner. It is then given up: the
 	// load files open a load by themselves when they come, but for new names beside a
@@ -59,6 +61,7 @@ func DefaultConfig() Config {
 		BatchFiles:    32,
 		BatchBytes:    64 << 20,
 		LoadFiles:     8,
+		GlueLoadFiles: 64,
 		LoadWait:      24 * time.Hour,
 		MaxExpired:    3,
 		MaintainAfter: 32, MaintainAge: 24 * time.Hour, MaintainAtLatest: 96, MaintainBetween: 4,
@@ -80,6 +83,7 @@ func (c Config) Validate() error {
 	positive("BatchFiles", c.BatchFiles > 0)
 	positive("BatchBytes", c.BatchBytes > 0)
 	positive("LoadFiles", c.LoadFiles > 0)
+	positive("GlueLoadFiles", c.GlueLoadFiles > 0)
 	positive("LoadWait", c.LoadWait > 0)
 	positive("MaxExpired", c.MaxExpired > 0)
 	positive("MaintainAfter", c.MaintainAfter > 0)

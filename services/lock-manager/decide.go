@@ -111,11 +111,11 @@ func (s *State) decide(cfg Config, in Input) ([]proto.Message, error) {
 		return s.decideTransformed(e.GetStaged()), nil
 	case *blotterv1.TransformFailed:
 		if s.runs(e.GetToken()) && !s.Grant.Publishing {
-			return s.fail(cfg, e.GetFileId(), e.GetFailure()), nil
+			return s.fail(cfg, e.GetFileId(), e.GetOfRun(), e.GetFailure()), nil
 		}
 	case *blotterv1.PublishFailed:
 		if s.runs(e.GetToken()) && s.Grant.Publishing {
-			return s.fail(cfg, e.GetFileId(), e.GetFailure()), nil
+			return s.fail(cfg, e.GetFileId(), false, e.GetFailure()), nil
 		}
 	case *blotterv1.FilesPublished:
 		return s.decidePublished(e), nil
@@ -217,8 +217,8 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 // files before the bad one may be good, and one before it may be bad as well. So
 // the table goes on in order, the suspect by itself; of several bad files it is
 // the lowest that pauses the table, and no good one before it waits.
-func (s *State) fail(cfg Config, fileID string, failure *blotterv1.Failure) []proto.Message {
-	if suspects := s.suspects(fileID); len(suspects) > 0 {
+func (s *State) fail(cfg Config, fileID string, ofRun bool, failure *blotterv1.Failure) []proto.Message {
+	if suspects := s.suspects(fileID, ofRun); len(suspects) > 0 {
 		return []proto.Message{&blotterv1.FenceRequested{
 			Token: s.Grant.Token, Reason: fenceFailed, SuspectFileIds: suspects, Failure: failure,
 		}}
@@ -241,13 +241,14 @@ func (s *State) stop(cfg Config, reason string) []proto.Message {
 }
 
 // suspects gives the files that a failure of the running grant leaves in doubt:
-// the one it names, or all where it names none. There are none in a grant of one
-// file, or in a replacement, which stands or falls with all of its files.
-func (s *State) suspects(fileID string) []string {
+// the one it names, or all where it names none, or is that of a run of several. There
+// are none in a grant of one file, or in a replacement, which stands or falls with all
+// of its files.
+func (s *State) suspects(fileID string, ofRun bool) []string {
 	if s.Grant.Replace || len(s.Grant.Files) == 1 {
 		return nil
 	}
-	if slices.Contains(s.Grant.Files, dms.FileID(fileID)) {
+	if !ofRun && slices.Contains(s.Grant.Files, dms.FileID(fileID)) {
 		return []string{fileID}
 	}
 	all := make([]string, len(s.Grant.Files))

@@ -338,7 +338,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("the defaults are refused: %v", err)
 	}
 	err := Config{}.Validate()
-	for _, name := range []string{"GrantTimeout", "BatchFiles", "BatchBytes", "LoadFiles", "MaxExpired", "Tick", "CacheTables"} {
+	for _, name := range []string{"GrantTimeout", "BatchFiles", "BatchBytes", "LoadFiles", "GlueLoadFiles", "MaxExpired", "Tick", "CacheTables"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the zero configuration: %v; expected a fault for %s", err, name)
 		}

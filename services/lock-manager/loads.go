@@ -211,7 +211,11 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 			(!s.Load.Sealed || slices.Contains(s.Load.Files, f.ID))
 	})
 	if len(waiting) > 0 {
-		return s.grant(cfg, now, firstOf(waiting, cfg.LoadFiles, math.MaxInt64), false, true)
+		most := cfg.LoadFiles
+		if s.Engine == blotterv1.Engine_ENGINE_GLUE {
+			most = cfg.GlueLoadFiles
+		}
+		return s.grant(cfg, now, firstOf(waiting, most, math.MaxInt64), false, true)
 	}
 	if !s.Load.Sealed {
 		return nil

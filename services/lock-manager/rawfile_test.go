@@ -190,7 +190,7 @@ func specOf(table dms.TableID, version uint64, flag registry.Flag) registry.Tabl
 func modelConfig() Config {
 	cfg := DefaultConfig()
 	cfg.GrantTimeout, cfg.BatchBytes = 15*time.Minute, 64<<20
-	cfg.BatchFiles, cfg.LoadFiles, cfg.MaxExpired = 3, 2, 2
+	cfg.BatchFiles, cfg.LoadFiles, cfg.GlueLoadFiles, cfg.MaxExpired = 3, 2, 3, 2
 	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween = 4, 6, 2
 	return cfg
 }

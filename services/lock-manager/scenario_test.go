@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,7 +126,8 @@ func (sc *scenario) input(verb string, args []string) {
 	case "failed":
 		name, token := sc.token(args[0])
 		f := sc.file(name)
-		sc.event(&blotterv1.TransformFailed{FileId: string(f.id()), Token: token, Failure: f.failure("csv.column_count")})
+		ofRun := slices.Contains(args[1:], "of-run")
+		sc.event(&blotterv1.TransformFailed{FileId: string(f.id()), Token: token, Failure: f.failure("csv.column_count"), OfRun: ofRun})
 	case "publish-failed":
 		if len(args) == 0 {
 			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: "lake.incompatible", Message: "the parts cannot be one table"}})

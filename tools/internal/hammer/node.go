@@ -181,7 +181,7 @@ func (n *node) makeServices() error {
 	}
 	cfg := lockmanager.DefaultConfig()
 	cfg.Tick, cfg.GrantTimeout, cfg.MaintainTimeout = 100*time.Millisecond, grantTimeout, grantTimeout
-	cfg.BatchFiles, cfg.LoadFiles = 2, 2
+	cfg.BatchFiles, cfg.LoadFiles, cfg.GlueLoadFiles = 2, 2, 3
 	cfg.MaintainAfter, cfg.MaintainAtLatest, cfg.MaintainBetween, cfg.MaintainRetry = 2, 3, 1, time.Second
 	n.locks, err = lockmanager.New(cfg, lockmanager.Deps{Log: log, Store: n.store, Hold: n.hold, Now: now, Logger: logger})
 	if err != nil {

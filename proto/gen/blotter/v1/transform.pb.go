@@ -25,7 +25,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TransformStarted: a run for one file of a grant began.
+// TransformStarted: a run for one file of a grant began. A run may take several files:
+// then it is said of each.
 type TransformStarted struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
@@ -89,7 +90,8 @@ func (x *TransformStarted) GetRun() string {
 
 // TransformRunEnded: one run of a remote engine for one file of a grant is over,
 // however. It tells what the run cost; what it means for the file is told by
-// FileTransformed or TransformFailed, or the next run follows.
+// FileTransformed or TransformFailed, or the next run follows. Of a run of several
+// files it is said of each.
 type TransformRunEnded struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	FileId string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
@@ -106,8 +108,9 @@ type TransformRunEnded struct {
 	Code      string                 `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
 	Started   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started,proto3" json:"started,omitempty"`
 	Completed *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=completed,proto3" json:"completed,omitempty"`
-	// For how many seconds it held its resources, and how many DPU-seconds of Glue
-	// that were.
+	// For how many seconds the run held its resources, and how many DPU-seconds of Glue
+	// that were for this file: the files of a run share what it cost by their sizes, so
+	// that the sum over them is the run's.
 	ExecutionSeconds float64 `protobuf:"fixed64,9,opt,name=execution_seconds,json=executionSeconds,proto3" json:"execution_seconds,omitempty"`
 	DpuSeconds       float64 `protobuf:"fixed64,10,opt,name=dpu_seconds,json=dpuSeconds,proto3" json:"dpu_seconds,omitempty"`
 	unknownFields    protoimpl.UnknownFields
@@ -262,10 +265,13 @@ func (x *FileTransformed) GetStaged() *StagedFile {
 // TransformFailed: the file cannot be transformed. Bounded retries of passing
 // faults lie behind it.
 type TransformFailed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
-	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	FileId  string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	Token   uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	Failure *Failure               `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	// The failure is that of a run of several files of the grant, and nobody knows over
+	// which of them it failed: each is in doubt.
+	OfRun         bool `protobuf:"varint,4,opt,name=of_run,json=ofRun,proto3" json:"of_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +327,13 @@ func (x *TransformFailed) GetFailure() *Failure {
 	return nil
 }
 
+func (x *TransformFailed) GetOfRun() bool {
+	if x != nil {
+		return x.OfRun
+	}
+	return false
+}
+
 var File_blotter_v1_transform_proto protoreflect.FileDescriptor
 
 const file_blotter_v1_transform_proto_rawDesc = "" +
@@ -345,11 +358,12 @@ const file_blotter_v1_transform_proto_rawDesc = "" +
 	" \x01(\x01R\n" +
 	"dpuSeconds\"A\n" +
 	"\x0fFileTransformed\x12.\n" +
-	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"o\n" +
+	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\x86\x01\n" +
 	"\x0fTransformFailed\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12-\n" +
-	"\afailure\x18\x03 \x01(\v2\x13.blotter.v1.FailureR\afailureB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
+	"\afailure\x18\x03 \x01(\v2\x13.blotter.v1.FailureR\afailure\x12\x15\n" +
+	"\x06of_run\x18\x04 \x01(\bR\x05ofRunB?Z=github.com/openblotter/blotter/proto/gen/blotter/v1;blotterv1b\x06proto3"
 
 var (
 	file_blotter_v1_transform_proto_rawDescOnce sync.Once
