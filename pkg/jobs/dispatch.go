@@ -41,8 +41,9 @@ type Specs interface {
 
 // Dispatcher runs the transforms of a grant and says how they went, in the name
 // of one service: TransformStarted, then FileTransformed or TransformFailed, each
-// once for file and token; and of a Remote's runs TransformRunEnded, once each and
-// never before a TransformStarted.
+// once for file and token; and of runs that have names of their own TransformRunEnded,
+// once each for every file and never before a TransformStarted. A Batcher gets all files
+// of a grant together, any other Runner one by one.
 type Dispatcher struct {
 	Config  DispatchConfig
 	Service string
@@ -91,19 +92,12 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 	}
 	bounded, cancel := context.WithDeadline(alive, grant.GetDeadline().AsTime())
 	defer cancel()
-	group, run := errgroup.WithContext(bounded)
-	for _, file := range grant.GetFiles() {
-		group.Go(func() error {
-			if err := d.slots.Acquire(run, 1); err != nil {
-				return err
-			}
-			defer d.slots.Release(1)
-			return d.file(run, r, Job{
-				Table: spec, File: file, Token: grant.GetToken(), Deadline: grant.GetDeadline().AsTime(),
-			})
-		})
+	b := Batch{Table: spec, Files: grant.GetFiles(), Token: grant.GetToken(), Deadline: grant.GetDeadline().AsTime()}
+	if batcher, ok := d.Runner.(Batcher); ok {
+		err = d.batch(bounded, r, batcher, b)
+	} else {
+		err = d.each(bounded, r, b)
 	}
-	err = group.Wait()
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
@@ -117,14 +111,29 @@ func (d *Dispatcher) Grant(ctx context.Context, r eventlog.Record, grant *blotte
 	return err
 }
 
-// Fence ends the work on a grant whose token is dead, and the runs of a Remote
-// that go on without this process. A run that cannot be stopped is left to end
+// each runs every file by itself.
+func (d *Dispatcher) each(ctx context.Context, r eventlog.Record, b Batch) error {
+	group, run := errgroup.WithContext(ctx)
+	for _, file := range b.Files {
+		group.Go(func() error {
+			if err := d.slots.Acquire(run, 1); err != nil {
+				return err
+			}
+			defer d.slots.Release(1)
+			return d.file(run, r, Job{Table: b.Table, File: file, Token: b.Token, Deadline: b.Deadline})
+		})
+	}
+	return group.Wait()
+}
+
+// Fence ends the work on a grant whose token is dead, and the runs of it
+// that go on without this process, where they can be. A run that cannot be stopped is left to end
 // by itself: the lake refuses what it stages.
 func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotterv1.FenceRequested) error {
 	if err := d.grants.fence(ctx, tokenKey{r.Table, fence.GetToken()}); err != nil {
 		return err
 	}
-	remote, ok := d.Runner.(Remote)
+	stopper, ok := d.Runner.(Stopper)
 	if !ok {
 		return nil
 	}
@@ -135,10 +144,7 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 	fenced := FencedGrant{Token: fence.GetToken()}
 	var version uint64 // the newest
 	if e, ok := grant.Event.(*blotterv1.LockGranted); ok {
-		version, fenced.Granted = e.GetSpecVersion(), grant.Envelope.GetTime().AsTime()
-		for _, file := range e.GetFiles() {
-			fenced.Files = append(fenced.Files, file.GetFileId())
-		}
+		version, fenced.Files, fenced.Granted = e.GetSpecVersion(), e.GetFiles(), grant.Envelope.GetTime().AsTime()
 	}
 	if fenced.Table, err = d.Specs.Spec(ctx, r.Table, version); err != nil {
 		return err
@@ -147,7 +153,7 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 	behind := r
 	behind.Seq = grant.Seq
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, remote.Stop(ctx, fenced, stopWatcher{watcher{d, behind}})
+		return struct{}{}, stopper.Stop(ctx, fenced, stopWatcher{watcher{d, behind}})
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err != nil && ctx.Err() == nil {
 		d.Logger.ErrorContext(ctx, "a run of a fenced grant was not stopped, it ends at its own deadline",
@@ -180,49 +186,63 @@ func (d *Dispatcher) file(ctx context.Context, r eventlog.Record, job Job) (err 
 	}
 	staged, err := d.run(ctx, r, job)
 	var failure *transform.Failure
-	switch {
-	case err == nil:
-		return d.say(ctx, r, job.File.GetFileId(), job.Token, "transformed", &blotterv1.FileTransformed{Staged: staged})
-	case errors.As(err, &failure):
-		if fenced, err := d.fenced(ctx, r, job.Token); fenced || err != nil {
-			return err
-		}
-		return d.say(ctx, r, job.File.GetFileId(), job.Token, "failed", &blotterv1.TransformFailed{
-			FileId: job.File.GetFileId(), Token: job.Token, Failure: failure.Proto(),
-		})
+	if err != nil && !errors.As(err, &failure) {
+		return err
 	}
-	return err
+	return d.sayOutcome(ctx, r, job.File.GetFileId(), job.Token, Outcome{Staged: staged, Failure: failure})
 }
 
 func (d *Dispatcher) started(ctx context.Context, r eventlog.Record, file string, token uint64, run string) error {
 	return d.say(ctx, r, file, token, "started", &blotterv1.TransformStarted{FileId: file, Token: token, Run: run})
 }
 
-// run tries a job until it ends, bounded; a fault that does not pass is told as
-// the file's, so that its table pauses and an operator looks. That of a machine is
-// not: the grant comes again, until its deadline.
-func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (*blotterv1.StagedFile, error) {
-	staged, err := backoff.Retry(ctx, func() (*blotterv1.StagedFile, error) {
-		staged, err := d.once(ctx, r, job)
+// run tries a job until it ends.
+func (d *Dispatcher) run(ctx context.Context, r eventlog.Record, job Job) (staged *blotterv1.StagedFile, err error) {
+	err = d.try(ctx, job.Table.ID, job.Token, func() (err error) {
+		staged, err = d.once(ctx, r, job)
+		return err
+	}, "file", job.File.GetFileId())
+	if errors.Is(err, errSpent) {
+		err = d.unavailable(job.File.GetObject().GetKey())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return staged, nil
+}
+
+// errSpent: the attempts are used up.
+var errSpent = errors.New("the transform did not succeed")
+
+// try does once until it has no error that may pass, a bounded number of times; then it
+// is told as the file's, so that its table pauses and an operator looks (errSpent). A
+// fault of a machine is not: the grant comes again, until its deadline.
+func (d *Dispatcher) try(ctx context.Context, table dms.TableID, token uint64, once func() error, about ...any) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := once()
 		var failure *transform.Failure
 		if errors.As(err, &failure) || errors.Is(err, errFenced) {
-			return nil, backoff.Permanent(err)
+			return struct{}{}, backoff.Permanent(err)
 		}
 		if err != nil && ctx.Err() == nil {
-			d.Logger.WarnContext(ctx, "transform attempt", "table", job.Table.ID.String(),
-				"file", job.File.GetFileId(), "token", job.Token, "error", err)
+			d.Logger.With(about...).WarnContext(ctx, "transform attempt", "table", table.String(), "token", token, "error", err)
 		}
-		return staged, err
+		return struct{}{}, err
 	}, backoff.WithBackOff(d.policy()), backoff.WithMaxTries(d.Config.Attempts))
 	if err == nil || ctx.Err() != nil || errors.Is(err, errFenced) || errors.Is(err, ErrMachine) {
-		return staged, errors.Join(err, ctx.Err())
+		return errors.Join(err, ctx.Err())
 	}
 	var failure *transform.Failure
 	if errors.As(err, &failure) {
-		return nil, failure
+		return failure
 	}
-	return nil, &transform.Failure{
-		Code: "transform.unavailable", ObjectKey: job.File.GetObject().GetKey(),
+	return errSpent
+}
+
+// unavailable is the failure of what did not succeed in all attempts.
+func (d *Dispatcher) unavailable(key string) *transform.Failure {
+	return &transform.Failure{
+		Code: "transform.unavailable", ObjectKey: key,
 		Message: fmt.Sprintf("the transform did not succeed in %d attempts; the service's own log says why", d.Config.Attempts),
 		Hint:    "mend the cause, then resume with --retry",
 	}

@@ -9,11 +9,15 @@ import (
 )
 
 // Remote is a Runner whose runs have names of their own and go on when this
-// process ends: whoever runs the job again finds them.
+// process ends: whoever runs the job again finds what they left.
 type Remote interface {
 	Runner
 	// Follow is Run, and tells watch of the runs. When ctx ends the run goes on.
 	Follow(ctx context.Context, job Job, watch Watch) (*blotterv1.StagedFile, error)
+}
+
+// Stopper can end runs that go on without whoever started them.
+type Stopper interface {
 	// Stop ends all runs of a fenced grant that are under way and tells watch how they
 	// ended, and those that had ended before; none is no error. It is called when the
 	// fence stands in the log, so that whoever asks Watch.Alive from then on starts
@@ -26,15 +30,15 @@ type Remote interface {
 type FencedGrant struct {
 	Table registry.Table // as of the grant, which names the job
 	Token uint64
-	// Files are the ids of the grant's files; none if the grant is not known.
-	Files []string
+	// Files are those of the grant, in its order; none if the grant is not known.
+	Files []*blotterv1.FileRef
 	// Granted is when it was granted, by the log's clock: no run of it is older. Zero
 	// if that is not known.
 	Granted time.Time
 }
 
-// Watch hears of the runs of a Remote. It may hear of one run more than once.
-// What it cannot take it hears again with the next attempt.
+// Watch hears of runs, of each once for every file that it takes. It may hear of one run
+// more than once. What it cannot take it hears again with the next attempt.
 type Watch interface {
 	// Alive is asked before each start of a run, and before a start is promised: what
 	// it fails with ends the work, for a fence may come to another process than the one
@@ -46,7 +50,19 @@ type Watch interface {
 	Ended(ctx context.Context, end RunEnd) error
 }
 
-// RunEnd tells how a run of a file ended and what it cost.
+// Nobody is a Watch that hears nothing, and lets every token live.
+type Nobody struct{}
+
+// Alive implements Watch.
+func (Nobody) Alive(context.Context, uint64) error { return nil }
+
+// Started implements Watch.
+func (Nobody) Started(context.Context, string, uint64, string) error { return nil }
+
+// Ended implements Watch.
+func (Nobody) Ended(context.Context, RunEnd) error { return nil }
+
+// RunEnd tells how a run ended, and what it cost for a file.
 type RunEnd struct {
 	FileID  string
 	Token   uint64
@@ -54,10 +70,12 @@ type RunEnd struct {
 	Attempt int    // from 1
 	State   string // the engine's own word
 	Code    string // a stable code of why; empty for a success
-	// Times by the engine's clock; zero if it tells none.
+	// Times of the whole run by the engine's clock; zero if it tells none.
 	Started, Completed time.Time
-	Execution          time.Duration // for how long it held its resources
-	DPUSeconds         float64       // of Glue
+	Execution          time.Duration // for how long the run held its resources
+	// DPUSeconds of Glue are the file's share: the sum over the files of a run is what
+	// the run cost.
+	DPUSeconds float64
 }
 
 // StateNotStarted is the state of a RunEnd that tells of no run.

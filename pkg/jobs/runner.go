@@ -22,6 +22,11 @@ type Job struct {
 	Deadline time.Time
 }
 
+// Batch gives the job as a batch of one file.
+func (j Job) Batch() Batch {
+	return Batch{Table: j.Table, Files: []*blotterv1.FileRef{j.File}, Token: j.Token, Deadline: j.Deadline}
+}
+
 // Runner runs a transform somewhere and follows it to its end. Running a job
 // again is safe: what is staged is named by file and token and the same for the
 // same input.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,119 +18,8 @@ import (
 	"github.com/openblotter/blotter/pkg/eventlog/eventlogtest"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/registry"
-	"github.com/openblotter/blotter/pkg/transform"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
-
-// fakeGlue has runs that last until they are stopped or released, and go on when
-// nobody follows them.
-type fakeGlue struct {
-	mu      sync.Mutex
-	runs    map[uint64]chan string // by token; gives the state of the end
-	started int
-	stops   int
-	stopped jobs.FencedGrant // of the last stop
-	noStop  error
-	woken   []string
-	quick   bool // runs end by themselves
-	full    bool // there is no room: a start is asked for again and again
-	asked   int  // how often that was
-}
-
-func (g *fakeGlue) Wake(run string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.woken = append(g.woken, run)
-}
-
-func (*fakeGlue) Name() string { return "glue" }
-
-func (g *fakeGlue) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	return nil, errors.New("nobody watches")
-}
-
-func (g *fakeGlue) run(token uint64) chan string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.runs[token] == nil {
-		if g.runs == nil {
-			g.runs = map[uint64]chan string{}
-		}
-		g.started++
-		g.runs[token] = make(chan string, 1)
-		if g.quick {
-			g.runs[token] <- "SUCCEEDED"
-		}
-	}
-	return g.runs[token]
-}
-
-func (g *fakeGlue) count() (started, stops int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.started, g.stops
-}
-
-func end(file string, token uint64, state string) jobs.RunEnd {
-	return jobs.RunEnd{FileID: file, Token: token, Run: "jr_1", Attempt: 1, State: state, Execution: 90 * time.Second, DPUSeconds: 180,
-		Started: time.Unix(1000, 0), Completed: time.Unix(1090, 0)}
-}
-
-func (g *fakeGlue) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (*blotterv1.StagedFile, error) {
-	for g.noRoom() {
-		if err := errors.Join(watch.Alive(ctx, job.Token), ctx.Err()); err != nil {
-			return nil, err
-		}
-	}
-	run := g.run(job.Token)
-	file := job.File.GetFileId()
-	if err := watch.Started(ctx, file, job.Token, "jr_1"); err != nil {
-		return nil, err
-	}
-	select {
-	case state := <-run:
-		run <- state // whoever asks later is told the same
-		if err := watch.Ended(ctx, end(file, job.Token, state)); err != nil {
-			return nil, err
-		}
-		if state != "SUCCEEDED" {
-			return nil, &transform.Failure{Code: "glue.stopped", Message: "the run was stopped", Hint: "resume"}
-		}
-		return &blotterv1.StagedFile{FileId: file, Token: job.Token}, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (g *fakeGlue) noRoom() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked++
-	return g.full
-}
-
-func (g *fakeGlue) lastStop() jobs.FencedGrant {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.stopped
-}
-
-func (g *fakeGlue) Stop(ctx context.Context, grant jobs.FencedGrant, watch jobs.Watch) error {
-	token := grant.Token
-	g.mu.Lock()
-	g.stops++
-	g.stopped = grant
-	run, err := g.runs[token], g.noStop
-	g.mu.Unlock()
-	if run == nil || err != nil {
-		return err
-	}
-	select {
-	case run <- "STOPPED":
-	default:
-	}
-	return watch.Ended(ctx, end(aFile, token, "STOPPED"))
-}
 
 var aFile = strings.Repeat("a", 32)
 
@@ -248,6 +136,59 @@ func TestARunOfGlueIsToldWithItsCost(t *testing.T) {
 	if e.GetRun() != "jr_1" || e.GetState() != "SUCCEEDED" || e.GetDpuSeconds() != 180 || e.GetExecutionSeconds() != 90 ||
 		e.GetCompleted().AsTime().Unix() != 1090 || e.GetFileId() != aFile || e.GetToken() != 3 || e.GetAttempt() != 1 {
 		t.Errorf("it ended %v", e)
+	}
+}
+
+// TestWhatIsStagedIsToldBeforeWhatFailed: with the first failure the grant is over. Of the
+// failures those that are known to be a file's come first.
+func TestWhatIsStagedIsToldBeforeWhatFailed(t *testing.T) {
+	ids := make([]string, 5)
+	for i := range ids {
+		ids[i] = strings.Repeat(string(rune('a'+i)), 32)
+	}
+	s := newSite(t, &fakeGlue{
+		bad: map[string]string{ids[1]: "value.date", ids[3]: "csv.columns"}, stagedAlready: map[string]bool{ids[2]: true, ids[4]: true},
+	})
+	g := &blotterv1.LockGranted{
+		Token: 3, Engine: blotterv1.Engine_ENGINE_GLUE, Transform: true, Deadline: timestamppb.New(time.Now().Add(time.Hour)),
+	}
+	for _, id := range ids {
+		g.Files = append(g.Files, &blotterv1.FileRef{FileId: id})
+	}
+	s.locks(t, "grant", g)
+	s.glue.run(3) <- "STOPPED"
+	for range 2 {
+		stop := s.start(t)
+		eventlogtest.Idle(t, s.log, ServiceName)
+		stop()
+	}
+	var want []string
+	for _, what := range []string{"TransformStarted", "TransformRunEnded"} {
+		for range ids {
+			want = append(want, what)
+		}
+	}
+	records := s.said(t, append(want, "FileTransformed", "FileTransformed", "TransformFailed", "TransformFailed", "TransformFailed")...)
+	if len(records) != 15 {
+		t.FailNow()
+	}
+	var ends []string
+	for _, r := range records[10:] {
+		switch e := r.Event.(type) {
+		case *blotterv1.FileTransformed:
+			ends = append(ends, e.GetStaged().GetFileId()[:1])
+		case *blotterv1.TransformFailed:
+			ends = append(ends, fmt.Sprint(e.GetFileId()[:1], " ", e.GetFailure().GetCode(), " ", e.GetOfRun()))
+		}
+		if r.Envelope.GetCorrelation() == "" {
+			t.Errorf("%v belongs to no file", r.Event)
+		}
+	}
+	if want := []string{"c", "e", "b value.date false", "d csv.columns false", "a glue.stopped true"}; !slices.Equal(ends, want) {
+		t.Errorf("it says %q, expected %q", ends, want)
+	}
+	if n, _ := s.glue.count(); n != 1 {
+		t.Errorf("%d runs, expected 1", n)
 	}
 }
 
@@ -385,9 +326,16 @@ func TestAFenceStopsTheRunOfTheJobThatTheGrantNamed(t *testing.T) {
 	}
 	eventlogtest.Run(t, service.Run)
 	eventlogtest.Eventually(t, "the run is stopped", func() bool { _, stops := s.glue.count(); return stops == 1 })
-	if got := s.glue.lastStop(); got.Table.Job.Glue != "job-7" || !slices.Equal(got.Files, []string{aFile}) || got.Granted.IsZero() {
+	if got := s.glue.lastStop(); got.Table.Job.Glue != "job-7" || !slices.Equal(filesOf(got), []string{aFile}) || got.Granted.IsZero() {
 		t.Errorf("the runs of %+v are stopped, the grant named job-7 and a file", got)
 	}
+}
+
+func filesOf(g jobs.FencedGrant) (ids []string) {
+	for _, file := range g.Files {
+		ids = append(ids, file.GetFileId())
+	}
+	return ids
 }
 
 // versions name another job in each registration.

@@ -26,7 +26,8 @@ type Log interface {
 
 // Glue runs jobs on AWS Glue.
 type Glue interface {
-	jobs.Remote
+	jobs.Batcher
+	jobs.Stopper
 	// Wake tells that a run may have changed; it does not block.
 	Wake(run string)
 }

@@ -55,7 +55,7 @@ func (f *follower) announce(ctx context.Context, n int) (bool, error) {
 // plan puts the plan where the job reads it; when an earlier attempt has put one
 // already, that one stays.
 func (f *follower) plan(ctx context.Context) error {
-	data, err := f.r.deps.Plan(ctx, f.job)
+	data, err := f.r.deps.Plan(ctx, f.batch)
 	if err != nil {
 		return fmt.Errorf("plan the run: %w", err)
 	}

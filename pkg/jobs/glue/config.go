@@ -8,8 +8,8 @@ import (
 
 // Config bounds how runs are started and followed.
 type Config struct {
-	// Runs is how many runs of one file and token may end badly without a reason
-	// in the file before the file counts as failed.
+	// Runs is how many runs of one batch may end badly without a reason in a file
+	// before the files that have no end count as failed.
 	Runs int
 	// PollMin and PollMax bound the pauses between two looks at a run.
 	PollMin, PollMax time.Duration
@@ -64,6 +64,6 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// announcements bounds the announced runs of one file and token: more than Runs,
+// announcements bounds the announced runs of one batch: more than Runs,
 // since one that was never started counts too.
 func (c Config) announcements() int { return 3 * c.Runs }

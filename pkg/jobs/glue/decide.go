@@ -8,16 +8,15 @@ import (
 	"github.com/openblotter/blotter/pkg/transform"
 )
 
-// facts are what is known of a transform on Glue.
+// facts are what is known of a batch on Glue.
 type facts struct {
 	announced int   // the number of the last announced run
 	mine      bool  // this call announced it, and it may be started now
 	looked    bool  // runs is what Glue has
 	settled   bool  // … and it was asked late enough to list every run that was started
 	runs      []run // with the identity, oldest first
-	read      bool  // staged and failure are what lies in staging, since the last end
-	staged    bool
-	failure   *transform.Failure
+	read      bool  // done is what lies in staging, since the last end
+	done      bool  // every file has its end there
 }
 
 // step is what to do next.
@@ -30,7 +29,7 @@ const (
 	stepFollow               // the oldest run that is alive
 	stepRead                 // what lies in staging
 	stepAnnounce             // the next run
-	stepTake                 // what is staged
+	stepTake                 // the ends of all files
 	stepFail                 // with the failure that comes with it
 )
 
@@ -47,12 +46,10 @@ func next(cfg Config, job string, k facts) (step, *transform.Failure) {
 		return stepFollow, nil
 	case !k.read:
 		return stepRead, nil
-	case (k.staged || k.failure != nil) && k.announced > 0 && !k.settled && !started(k):
-		return stepLookLate, nil // a run left it, whose end and cost are to be told
-	case k.staged:
+	case k.done && k.announced > 0 && !k.settled && !started(k):
+		return stepLookLate, nil // a run left them, whose end and cost are to be told
+	case k.done:
 		return stepTake, nil
-	case k.failure != nil:
-		return stepFail, k.failure
 	case len(alive) > 0:
 		return stepFollow, nil
 	case k.announced > 0 && !k.settled && !started(k):
@@ -92,8 +89,8 @@ func split(runs []run) (alive, ended []run) {
 	return alive, ended
 }
 
-// verdict tells what runs that all ended without output mean; nil if another run
-// may do better.
+// verdict tells what runs that all ended, and left files without an end, mean; nil if
+// another run may do better.
 func verdict(cfg Config, job string, ended []run) *transform.Failure {
 	bad := 0
 	for _, r := range ended {

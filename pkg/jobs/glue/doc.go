@@ -3,13 +3,14 @@
 //
 // # What the job is told
 //
-// A run's arguments are few and small: --blotter_stage is the folder of the
-// output in the staging bucket (transform.StagePrefix), which names table, file
-// and token and so is the run's identity; --blotter_attempt its number;
+// One run takes all files of a batch. Its arguments are few and small:
+// --blotter_stage is the folder of the first file's output in the staging bucket
+// (jobs.Batch.Stage), which names table, token and the file, and so is the run's
+// identity, since a token is that of one grant; --blotter_attempt its number;
 // --blotter_plan the address of plan.json in that folder, which says all else.
-// The job leaves Parquet and manifest.json there, as every engine does, or
-// failure.json (transform.WriteFailure) if the file is at fault. All objects of
-// the folder are create-only.
+// The job leaves in the folder of each file Parquet and manifest.json, as every engine
+// does, or failure.json (transform.WriteFailure) if the file is at fault. All objects of
+// these folders are create-only.
 //
 // # No run unseen
 //
@@ -40,9 +41,11 @@
 // with growing pauses, or at once when Wake tells that it changed. No room
 // (throttled, too many concurrent runs, no capacity) is no failure: the start is
 // tried again until the grant's deadline, and then told as not started.
-// SUCCEEDED is believed only with a manifest. FAILED, ERROR and EXPIRED without
-// failure.json lead to another run, Config.Runs in all; TIMEOUT and STOPPED, which
-// a person or the deadline brings about, do not. A run lives until the deadline of
+// SUCCEEDED is believed only with a manifest of each file. FAILED, ERROR and EXPIRED
+// that leave files with neither that nor failure.json lead to another run, which does
+// the rest, Config.Runs in all; TIMEOUT and STOPPED, which a person or the deadline brings
+// about, do not. What has no end then fails with the run; of several files each is in
+// doubt (jobs.Outcome.OfRun). A run lives until the deadline of
 // its grant at most: it is started with that timeout. Let the job definition have
 // MaxRetries 0; runs that Glue repeats by itself are found and followed too.
 //

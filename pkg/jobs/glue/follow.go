@@ -12,63 +12,61 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
-	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/transform"
-	"github.com/openblotter/blotter/pkg/wire"
-	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// follower follows one transform.
+// follower follows the transform of one batch.
 type follower struct {
 	r     *Runner
-	job   jobs.Job
+	batch jobs.Batch
 	watch jobs.Watch
 	name  string // of the Glue job
 	stage string // the identity
-	file  dms.FileID
-	key   string
 
 	facts
-	result *transform.Result
-	since  time.Time // of the first announcement, by the bucket's clock
-	asked  time.Time // no run that others have announced was started later, as far as is known
-	told   map[string]bool
-	wait   time.Duration // before the next start
-	full   string        // why Glue last had no room for the announced run; empty: it has not said so
+	outcomes []jobs.Outcome // what is known of each file
+	since    time.Time      // of the first announcement, by the bucket's clock
+	asked    time.Time      // no run that others have announced was started later, as far as is known
+	told     map[string]bool
+	wait     time.Duration // before the next start
+	full     string        // why Glue last had no room for the announced run; empty: it has not said so
 }
 
 // follow does what next decides until there is an end. If that is the deadline while
 // Glue had no room, it is told that no run was started, and why.
-func (f *follower) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
-	staged, err := f.untilEnd(ctx)
-	if f.full != "" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+func (f *follower) follow(ctx context.Context) error {
+	err := f.untilEnd(ctx)
+	if f.full == "" || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() == nil {
+		return err
+	}
+	for _, file := range f.batch.Files {
 		err = errors.Join(err, f.watch.Ended(context.WithoutCancel(ctx), jobs.RunEnd{
-			FileID: string(f.file), Token: f.job.Token, Attempt: f.announced, State: jobs.StateNotStarted, Code: f.full,
+			FileID: file.GetFileId(), Token: f.batch.Token, Attempt: f.announced, State: jobs.StateNotStarted, Code: f.full,
 		}))
 	}
-	return staged, err
+	return err
 }
 
-func (f *follower) untilEnd(ctx context.Context) (*blotterv1.StagedFile, error) {
+func (f *follower) untilEnd(ctx context.Context) error {
 	n, first, err := f.r.lastAnnounced(ctx, f.stage)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f.announced, f.since, f.asked, f.wait = n, first, f.r.deps.Now(), f.r.cfg.StartMin
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		step, failure := next(f.r.cfg, f.name, f.facts)
 		switch step {
 		case stepTake:
-			return f.result.Staged(), nil
+			return nil
 		case stepFail:
-			return nil, failure
+			return failure
 		}
 		if err := f.do(ctx, step); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -103,11 +101,21 @@ func (f *follower) look(ctx context.Context) error {
 	}
 	f.runs, f.looked, f.settled = runs, true, settled
 	for _, r := range runs {
-		if err := f.watch.Started(ctx, string(f.file), f.job.Token, r.id); err != nil {
+		if err := f.started(ctx, r); err != nil {
 			return err
 		}
 	}
 	return f.tell(ctx)
+}
+
+// started tells of a run, for each file of the batch.
+func (f *follower) started(ctx context.Context, r run) error {
+	for _, file := range f.batch.Files {
+		if err := f.watch.Started(ctx, file.GetFileId(), f.batch.Token, r.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tell tells of every run that has ended.
@@ -117,8 +125,10 @@ func (f *follower) tell(ctx context.Context) error {
 		if f.told[r.id] {
 			continue
 		}
-		if err := f.watch.Ended(ctx, r.end(string(f.file), f.job.Token)); err != nil {
-			return err
+		for _, end := range r.ends(f.batch.Files, f.batch.Token) {
+			if err := f.watch.Ended(ctx, end); err != nil {
+				return err
+			}
 		}
 		f.told[r.id], f.read = true, false
 	}
@@ -143,18 +153,21 @@ func (f *follower) await(ctx context.Context) error {
 }
 
 func (f *follower) readStaging(ctx context.Context) error {
-	staging := f.r.deps.Staging
-	result, err := transform.FindStaged(ctx, staging, transform.Job{
-		Table: f.job.Table, File: wire.FileOf(f.job.File), Token: f.job.Token,
-	})
+	all, err := jobs.Left(ctx, f.r.deps.Staging, f.batch, f.outcomes)
 	if err != nil {
 		return err
 	}
-	failure, err := transform.ReadFailure(ctx, staging, f.job.Table.ID, f.file, f.job.Token)
-	if err != nil && result == nil {
+	f.read, f.done = true, all
+	return nil
+}
+
+// fail gives the files that have not ended the failure of their run. It looks once more
+// which these are: another's run may have ended some.
+func (f *follower) fail(ctx context.Context, failure *transform.Failure) error {
+	if err := f.readStaging(ctx); err != nil {
 		return err
 	}
-	f.read, f.result, f.staged, f.failure = true, result, result != nil, failure
+	jobs.Fail(f.batch, f.outcomes, failure)
 	return nil
 }
 
@@ -178,7 +191,7 @@ func (f *follower) next(ctx context.Context) error {
 		}
 		f.since = f.r.deps.Now()
 	}
-	if err := f.watch.Alive(ctx, f.job.Token); err != nil {
+	if err := f.watch.Alive(ctx, f.batch.Token); err != nil {
 		return err
 	}
 	n := f.announced + 1
@@ -201,7 +214,7 @@ func (f *follower) backOff(ctx context.Context) error {
 // start is tried again. Each time it is asked whether the token still lives: it may
 // have been fenced since, and whoever stops its runs counts on that.
 func (f *follower) start(ctx context.Context) error {
-	if err := f.watch.Alive(ctx, f.job.Token); err != nil {
+	if err := f.watch.Alive(ctx, f.batch.Token); err != nil {
 		return err
 	}
 	started := f.r.deps.Now()
@@ -214,7 +227,7 @@ func (f *follower) start(ctx context.Context) error {
 		one := run{id: aws.ToString(out.JobRunId), stage: f.stage, attempt: f.announced,
 			state: types.JobRunStateStarting, started: started}
 		f.runs, f.mine, f.looked, f.settled = append(f.runs, one), false, true, true
-		return f.watch.Started(ctx, string(f.file), f.job.Token, one.id)
+		return f.started(ctx, one)
 	}
 	what, code := classify(err)
 	switch what {
@@ -258,8 +271,8 @@ func (f *follower) input() *glue.StartJobRunInput {
 			argAttempt: strconv.Itoa(f.announced),
 		},
 	}
-	if !f.job.Deadline.IsZero() {
-		left := f.job.Deadline.Sub(f.r.deps.Now())
+	if !f.batch.Deadline.IsZero() {
+		left := f.batch.Deadline.Sub(f.r.deps.Now())
 		in.Timeout = aws.Int32(int32(min(max(left/time.Minute+1, 1), maxTimeout)))
 	}
 	return in

@@ -29,21 +29,25 @@ const jobNamed = "blotter-transform"
 
 // plan is the plan of these tests: all that their job needs to know.
 type plan struct {
-	Table json.RawMessage `json:"table"`
-	File  json.RawMessage `json:"file"`
-	Token uint64          `json:"token"`
+	Table json.RawMessage   `json:"table"`
+	Files []json.RawMessage `json:"files"`
+	Token uint64            `json:"token"`
 }
 
-func planOf(_ context.Context, job jobs.Job) ([]byte, error) {
-	table, err := job.Table.JSON()
+func planOf(_ context.Context, b jobs.Batch) ([]byte, error) {
+	table, err := b.Table.JSON()
 	if err != nil {
 		return nil, err
 	}
-	file, err := protojson.Marshal(job.File)
-	if err != nil {
-		return nil, err
+	p := plan{Table: table, Token: b.Token}
+	for _, f := range b.Files {
+		file, err := protojson.Marshal(f)
+		if err != nil {
+			return nil, err
+		}
+		p.Files = append(p.Files, file)
 	}
-	return json.Marshal(plan{Table: table, File: file, Token: job.Token})
+	return json.Marshal(p)
 }
 
 // script is a Glue job in Go: it does what the plan says and leaves a manifest or
@@ -54,37 +58,51 @@ func script(raw, staging objects.Bucket) gluetest.Script {
 		if !ok || args["--blotter_stage"]+"plan.json" != key {
 			return fmt.Errorf("the arguments are %v", args)
 		}
-		job, err := readPlan(ctx, staging, key)
+		work, err := readPlan(ctx, staging, key)
 		if err != nil {
 			return err
 		}
-		_, err = transform.Run(ctx, transform.DefaultConfig(), transform.Deps{Raw: raw, Staging: staging}, job)
-		var failure *transform.Failure
-		if errors.As(err, &failure) {
-			err = errors.Join(err, transform.WriteFailure(ctx, staging, job.Table.ID, job.File.ID, job.Token, failure))
+		for _, job := range work {
+			if err := stageOne(ctx, raw, staging, job); err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	}
 }
 
-func readPlan(ctx context.Context, staging objects.Bucket, key string) (transform.Job, error) {
+// stageOne leaves the manifest of a file, or its failure.
+func stageOne(ctx context.Context, raw, staging objects.Bucket, job transform.Job) error {
+	_, err := transform.Run(ctx, transform.DefaultConfig(), transform.Deps{Raw: raw, Staging: staging}, job)
+	var failure *transform.Failure
+	if errors.As(err, &failure) {
+		err = transform.WriteFailure(ctx, staging, job.Table.ID, job.File.ID, job.Token, failure)
+	}
+	return err
+}
+
+func readPlan(ctx context.Context, staging objects.Bucket, key string) ([]transform.Job, error) {
 	r, err := staging.Open(ctx, key, objects.Version{})
 	if err != nil {
-		return transform.Job{}, err
+		return nil, err
 	}
 	var p plan
 	if err := errors.Join(json.NewDecoder(r).Decode(&p), r.Close()); err != nil {
-		return transform.Job{}, err
+		return nil, err
 	}
 	table, err := registry.ParseTable(p.Table)
 	if err != nil {
-		return transform.Job{}, err
+		return nil, err
 	}
-	var file blotterv1.FileRef
-	if err := protojson.Unmarshal(p.File, &file); err != nil {
-		return transform.Job{}, err
+	var work []transform.Job
+	for _, data := range p.Files {
+		var file blotterv1.FileRef
+		if err := protojson.Unmarshal(data, &file); err != nil {
+			return nil, err
+		}
+		work = append(work, transform.Job{Table: table, File: wire.FileOf(&file), Token: p.Token})
 	}
-	return transform.Job{Table: table, File: wire.FileOf(&file), Token: p.Token}, nil
+	return work, nil
 }
 
 // impatient is a configuration for a Glue that lies beside us.
@@ -112,8 +130,12 @@ func newRunner(t *testing.T, cfg glue.Config, s *gluetest.Server, staging object
 type named struct{ *glue.Runner }
 
 func (n named) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	job.Table.Job.Glue = "arn:aws:glue:us-east-1:000000000000:job/" + jobNamed
-	return n.Runner.Run(ctx, job)
+	return jobs.RunOne(ctx, n, job)
+}
+
+func (n named) RunBatch(ctx context.Context, b jobs.Batch, watch jobs.Watch) ([]jobs.Outcome, error) {
+	b.Table.Job.Glue = "arn:aws:glue:us-east-1:000000000000:job/" + jobNamed
+	return n.Runner.RunBatch(ctx, b, watch)
 }
 
 func TestRunner(t *testing.T) {
@@ -198,13 +220,23 @@ func newBench(t *testing.T, cfg glue.Config, wrap func(gluetest.Script) gluetest
 }
 
 func (b *bench) follow(ctx context.Context) (*blotterv1.StagedFile, error) {
-	return b.runner.Follow(ctx, b.job, &b.heard)
+	outcomes, err := b.runner.RunBatch(ctx, b.job.Batch(), &b.heard)
+	if err != nil {
+		return nil, err
+	}
+	if outcomes[0].OfRun {
+		return nil, errors.New("the failure of a run of one file is the file's")
+	}
+	if outcomes[0].Failure != nil {
+		return nil, outcomes[0].Failure
+	}
+	return outcomes[0].Staged, nil
 }
 
 // fencedGrant is the grant of the job, once it is fenced.
 func (b *bench) fencedGrant() jobs.FencedGrant {
 	return jobs.FencedGrant{
-		Table: b.job.Table, Token: b.job.Token, Files: []string{b.job.File.GetFileId()}, Granted: time.Now().Add(-time.Minute),
+		Table: b.job.Table, Token: b.job.Token, Files: b.job.Batch().Files, Granted: time.Now().Add(-time.Minute),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
 	"github.com/openblotter/blotter/pkg/jobs"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
 // The arguments of a run; see the package.
@@ -86,13 +87,25 @@ func (r run) code() string {
 	return "glue." + strings.ToLower(string(r.state))
 }
 
-// end is what is told of a run that has ended.
-func (r run) end(file string, token uint64) jobs.RunEnd {
-	return jobs.RunEnd{
-		FileID: file, Token: token, Run: r.id, Attempt: max(r.attempt, 1), State: string(r.state), Code: r.code(),
-		Started: r.started, Completed: r.completed, Execution: r.execution, DPUSeconds: r.dpu,
+// ends is what is told of a run that has ended, for each of its files. They share its
+// cost by their sizes.
+func (r run) ends(files []*blotterv1.FileRef, token uint64) []jobs.RunEnd {
+	var total float64
+	for _, file := range files {
+		total += weight(file)
 	}
+	ends := make([]jobs.RunEnd, len(files))
+	for i, file := range files {
+		ends[i] = jobs.RunEnd{
+			FileID: file.GetFileId(), Token: token, Run: r.id, Attempt: max(r.attempt, 1), State: string(r.state), Code: r.code(),
+			Started: r.started, Completed: r.completed, Execution: r.execution, DPUSeconds: r.dpu * weight(file) / total,
+		}
+	}
+	return ends
 }
+
+// weight is what a file counts for in the cost of its run: an empty one, too, is work.
+func weight(file *blotterv1.FileRef) float64 { return float64(max(file.GetObject().GetSize(), 1)) }
 
 // older orders runs by their start.
 func older(a, b run) int {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/transform"
@@ -21,9 +20,9 @@ const Name = "glue"
 type Deps struct {
 	API     API
 	Staging objects.Bucket
-	// Plan makes the document that tells the job what to do: the same for the same job,
+	// Plan makes the document that tells the job what to do: the same for the same batch,
 	// but for the table's snapshot. It counts if it is put first.
-	Plan func(context.Context, jobs.Job) ([]byte, error)
+	Plan func(context.Context, jobs.Batch) ([]byte, error)
 	// Address tells the job where an object of the staging bucket lies, such as
 	// s3://<bucket>/<key>.
 	Address func(key string) string
@@ -31,7 +30,7 @@ type Deps struct {
 	Logger  *slog.Logger
 }
 
-// Runner runs each job as a run of the Glue job that its table names. It may be
+// Runner runs each batch as a run of the Glue job that its table names. It may be
 // used by many goroutines.
 type Runner struct {
 	cfg   Config
@@ -56,40 +55,31 @@ func (r *Runner) Wake(run string) { r.wakes.wake(run) }
 
 // Run implements jobs.Runner.
 func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	return r.Follow(ctx, job, nobody{})
+	return jobs.RunOne(ctx, r, job)
 }
 
-// nobody hears of runs.
-type nobody struct{}
-
-func (nobody) Alive(context.Context, uint64) error                   { return nil }
-func (nobody) Started(context.Context, string, uint64, string) error { return nil }
-func (nobody) Ended(context.Context, jobs.RunEnd) error              { return nil }
-
-// Follow implements jobs.Remote. Past the deadline of the job it ends with
-// context.DeadlineExceeded; a zero deadline is none.
-func (r *Runner) Follow(ctx context.Context, job jobs.Job, watch jobs.Watch) (*blotterv1.StagedFile, error) {
-	if !job.Deadline.IsZero() {
+// RunBatch implements jobs.Batcher. Past the deadline of the batch it ends with
+// context.DeadlineExceeded; a zero deadline is none. When ctx ends the run goes on, and
+// whoever runs the batch again finds it.
+func (r *Runner) RunBatch(ctx context.Context, b jobs.Batch, watch jobs.Watch) ([]jobs.Outcome, error) {
+	if !b.Deadline.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, job.Deadline)
+		ctx, cancel = context.WithDeadline(ctx, b.Deadline)
 		defer cancel()
 	}
-	if job.Table.Job.Glue == "" {
-		return nil, fmt.Errorf("run %s on Glue: the table names no job", job.Table.ID)
+	if b.Table.Job.Glue == "" {
+		return nil, fmt.Errorf("run %s on Glue: the table names no job", b.Table.ID)
 	}
 	f := &follower{
-		r: r, job: job, watch: watch, name: jobName(job.Table.Job.Glue), told: map[string]bool{},
-		file: dms.FileID(job.File.GetFileId()), key: job.File.GetObject().GetKey(),
+		r: r, batch: b, watch: watch, name: jobName(b.Table.Job.Glue), stage: b.Stage(),
+		told: map[string]bool{}, outcomes: make([]jobs.Outcome, len(b.Files)),
 	}
-	f.stage = transform.StagePrefix(job.Table.ID, f.file, job.Token)
-	staged, err := f.follow(ctx)
+	err := f.follow(ctx)
 	var failure *transform.Failure
-	if errors.As(err, &failure) && failure.ObjectKey == "" {
-		located := *failure
-		located.ObjectKey = f.key
-		return nil, &located
+	if errors.As(err, &failure) {
+		err = f.fail(ctx, failure)
 	}
-	return staged, err
+	return f.outcomes, err
 }
 
 // pause waits, or until there is news, or ctx ends.
@@ -105,4 +95,7 @@ func pause(ctx context.Context, d time.Duration, news <-chan struct{}) error {
 	return nil
 }
 
-var _ jobs.Remote = (*Runner)(nil)
+var (
+	_ jobs.Batcher = (*Runner)(nil)
+	_ jobs.Stopper = (*Runner)(nil)
+)

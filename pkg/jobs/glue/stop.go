@@ -11,9 +11,10 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/transform"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// Stop implements jobs.Remote. It looks again while a run that was announced is not
+// Stop implements jobs.Stopper. It looks again while a run that was announced is not
 // listed: its start may be on its way (Config.Call), or not listed yet (Config.Settle).
 func (r *Runner) Stop(ctx context.Context, grant jobs.FencedGrant, watch jobs.Watch) error {
 	if grant.Table.Job.Glue == "" {
@@ -44,35 +45,26 @@ type stopper struct {
 	grant     jobs.FencedGrant
 	watch     jobs.Watch
 	name      string          // of the Glue job
-	announced map[string]int  // the last announced run of each stage that has one
+	stage     string          // of the grant's runs; empty if its files are not known
+	announced int             // the last announced run of the stage
 	told      map[string]bool // runs whose end was told
 }
 
-// readAnnounced learns which runs may have been started. What is announced later is
+// readAnnounced learns which run may have been started last. What is announced later is
 // not: whoever announces asks once more whether the token lives.
 func (s *stopper) readAnnounced(ctx context.Context) error {
-	s.announced = map[string]int{}
-	for _, file := range s.grant.Files {
-		stage := transform.StagePrefix(s.grant.Table.ID, dms.FileID(file), s.grant.Token)
-		n, _, err := s.r.lastAnnounced(ctx, stage)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			s.announced[stage] = n
-		}
+	if len(s.grant.Files) == 0 {
+		return nil
 	}
-	return nil
+	s.stage = jobs.Batch{Table: s.grant.Table, Files: s.grant.Files, Token: s.grant.Token}.Stage()
+	var err error
+	s.announced, _, err = s.r.lastAnnounced(ctx, s.stage)
+	return err
 }
 
-// listed reports whether each last announced run is among runs.
+// listed reports whether the last announced run is among runs.
 func (s *stopper) listed(runs []run) bool {
-	for stage, n := range s.announced {
-		if !slices.ContainsFunc(runs, func(r run) bool { return r.stage == stage && r.attempt >= n }) {
-			return false
-		}
-	}
-	return true
+	return s.announced == 0 || slices.ContainsFunc(runs, func(r run) bool { return r.stage == s.stage && r.attempt >= s.announced })
 }
 
 // round stops all runs that are listed, and tells of their ends; it gives them all.
@@ -109,14 +101,21 @@ func (s *stopper) round(ctx context.Context) ([]run, error) {
 	return runs, unseen
 }
 
-// tell tells of the end of a run, once.
+// tell tells of the end of a run, once, for each file of the grant. Of a grant that is not
+// known it is told for the file that names the stage.
 func (s *stopper) tell(ctx context.Context, run run) error {
 	if s.told[run.id] {
 		return nil
 	}
-	file, _ := s.fileOf(run.stage)
-	if err := s.watch.Ended(ctx, run.end(file, s.grant.Token)); err != nil {
-		return err
+	files := s.grant.Files
+	if run.stage != s.stage {
+		file, _ := s.fileOf(run.stage)
+		files = []*blotterv1.FileRef{{FileId: file}}
+	}
+	for _, end := range run.ends(files, s.grant.Token) {
+		if err := s.watch.Ended(ctx, end); err != nil {
+			return err
+		}
 	}
 	s.told[run.id] = true
 	return nil

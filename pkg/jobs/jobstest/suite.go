@@ -20,7 +20,9 @@ type NewRunner func(t *testing.T, raw, staging objects.Bucket) jobs.Runner
 
 // Run checks an adapter: what it stages is proven by a manifest, running again
 // changes nothing, faults of a file come as *transform.Failure and leave nothing
-// that counts as staged, other faults do not.
+// that counts as staged, other faults do not. Of a jobs.Batcher it checks the same of
+// several files at once: one that is bad keeps no other from being staged, and what is
+// staged already is not staged again.
 func Run(t *testing.T, newRunner NewRunner) { RunBetween(t, Buckets, newRunner) }
 
 // Skip leaves out one part of the contract where a stand-in, not the adapter, cannot
@@ -48,8 +50,17 @@ func RunBetween(
 					t.Skip(skip.Reason)
 				}
 			}
-			raw, staging := newBuckets(t)
-			test(t, &harness{newBuckets: newBuckets, raw: raw, staging: staging, newRunner: newRunner, runner: newRunner(t, raw, staging)})
+			test(t, newHarness(t, newBuckets, newRunner))
+		})
+	}
+	for name, test := range batches {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, newBuckets, newRunner)
+			batcher, ok := h.runner.(jobs.Batcher)
+			if !ok {
+				t.Skip("its runs take one file")
+			}
+			test(t, h, batcher)
 		})
 	}
 }
@@ -59,6 +70,12 @@ type harness struct {
 	raw, staging objects.Bucket
 	newRunner    NewRunner
 	runner       jobs.Runner
+}
+
+func newHarness(t *testing.T, newBuckets func(*testing.T) (raw, staging objects.Bucket), newRunner NewRunner) *harness {
+	t.Helper()
+	raw, staging := newBuckets(t)
+	return &harness{newBuckets: newBuckets, raw: raw, staging: staging, newRunner: newRunner, runner: newRunner(t, raw, staging)}
 }
 
 func (h *harness) run(t *testing.T, job jobs.Job) (*blotterv1.StagedFile, transform.Manifest) {
@@ -155,7 +172,7 @@ func testSameBytes(t *testing.T, h *harness) {
 }
 
 func testBadRow(t *testing.T, h *harness) {
-	job := PutJob(t, h.raw, "dms/rms/reports/20240115-070200000.csv", "I,2024-01-15 07:00:30,5,NEW\nI,2024-01-15 07:00:31,,NEW\n")
+	job := badJob(t, h)
 	_, err := h.runner.Run(t.Context(), job)
 	var failure *transform.Failure
 	if !errors.As(err, &failure) {

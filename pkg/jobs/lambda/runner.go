@@ -57,19 +57,8 @@ func (*Runner) Name() string { return Name }
 
 // Run implements jobs.Runner.
 func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	return r.Follow(ctx, job, nobody{})
+	return r.Follow(ctx, job, jobs.Nobody{})
 }
-
-// nobody hears of runs.
-type nobody struct{}
-
-func (nobody) Alive(context.Context, uint64) error                   { return nil }
-func (nobody) Started(context.Context, string, uint64, string) error { return nil }
-func (nobody) Ended(context.Context, jobs.RunEnd) error              { return nil }
-
-// Stop implements jobs.Remote: nothing can stop an invocation. It ends at the
-// function's own timeout.
-func (*Runner) Stop(context.Context, jobs.FencedGrant, jobs.Watch) error { return nil }
 
 // Follow implements jobs.Remote. Past the deadline of the job it ends with
 // context.DeadlineExceeded; a zero deadline is none.

@@ -13,8 +13,6 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/objects/local"
-	"github.com/openblotter/blotter/pkg/transform"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -104,53 +102,47 @@ func New(session *Session, raw, staging, failed *local.Bucket, tables plan.Table
 // Name gives "spark".
 func (*Runner) Name() string { return Name }
 
-// Run transforms the file. Past the deadline of the job it ends with
-// context.DeadlineExceeded; a zero deadline is none.
+// Run transforms one file; see RunBatch.
 func (r *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	if !job.Deadline.IsZero() {
+	return jobs.RunOne(ctx, r, job)
+}
+
+// RunBatch transforms the files in one run of the session. Past the deadline of the batch
+// it ends with context.DeadlineExceeded; a zero deadline is none.
+func (r *Runner) RunBatch(ctx context.Context, b jobs.Batch, watch jobs.Watch) ([]jobs.Outcome, error) {
+	if !b.Deadline.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, job.Deadline)
+		ctx, cancel = context.WithDeadline(ctx, b.Deadline)
 		defer cancel()
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p := r.maker.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File))
-	if staged, err := r.left(ctx, p); staged != nil || err != nil {
-		return staged, err
+	for _, file := range b.Files {
+		if err := watch.Started(ctx, file.GetFileId(), b.Token, Name); err != nil {
+			return nil, err
+		}
 	}
-	p, err := r.maker.Against(ctx, p)
+	outcomes := make([]jobs.Outcome, len(b.Files))
+	if all, err := jobs.Left(ctx, r.staging, b, outcomes); all || err != nil {
+		return outcomes, err
+	}
+	p, err := r.maker.Against(ctx, jobs.PlanOf(r.maker, b))
 	if err != nil {
-		return nil, err
+		return outcomes, err
 	}
 	if err := plan.Put(ctx, r.staging, p); err != nil {
-		return nil, err
+		return outcomes, err
 	}
-	if err := r.session.RunPlan(ctx, rows.FolderURI(r.staging, p.Key()), p.Stage); err != nil {
-		return nil, fmt.Errorf("run plan %s: %w", p.Stage, err)
+	ran := r.session.RunPlan(ctx, rows.FolderURI(r.staging, p.Key()), p.Stage)
+	if ran != nil {
+		ran = fmt.Errorf("run plan %s: %w", p.Stage, ran)
 	}
-	staged, err := r.left(ctx, p)
-	if staged == nil && err == nil {
-		err = fmt.Errorf("run plan %s: it ended with neither manifest nor failure", p.Stage)
+	all, err := jobs.Left(ctx, r.staging, b, outcomes)
+	if err == nil && ran == nil && !all {
+		err = fmt.Errorf("run plan %s: it ended with neither manifest nor failure of some file", p.Stage)
 	}
-	return staged, err
+	return outcomes, errors.Join(ran, err)
 }
 
-// left gives what a run of the plan left: the proof of what it staged, or the
-// *transform.Failure that refuses the file; neither if none has come to its end.
-func (r *Runner) left(ctx context.Context, p plan.Plan) (*blotterv1.StagedFile, error) {
-	result, err := transform.FindStaged(ctx, r.staging, p.Job(0))
-	if err != nil {
-		return nil, err
-	}
-	if result != nil {
-		return result.Staged(), nil
-	}
-	failure, err := transform.ReadFailure(ctx, r.staging, p.Table.ID, p.Files[0].ID, p.Token)
-	if failure != nil {
-		return nil, failure
-	}
-	return nil, err
-}
-
-var _ jobs.Runner = (*Runner)(nil)
+var _ jobs.Batcher = (*Runner)(nil)

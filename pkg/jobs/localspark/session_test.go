@@ -97,7 +97,7 @@ func nextLine(script string) string {
 	return first
 }
 
-// runPlan stages the one file of a plan.
+// runPlan stages the files of a plan.
 func runPlan(uri string) error {
 	ctx := context.Background()
 	u, err := url.Parse(uri)
@@ -122,13 +122,18 @@ func runPlan(uri string) error {
 		return err
 	}
 	defer func() { _ = closeStaging() }()
-	job := p.Job(0)
-	_, err = transform.Run(ctx, transform.DefaultConfig(), transform.Deps{Raw: raw, Staging: staging}, job)
-	var failure *transform.Failure
-	if errors.As(err, &failure) {
-		return transform.WriteFailure(ctx, staging, job.Table.ID, job.File.ID, job.Token, failure)
+	for n := range p.Files {
+		job := p.Job(n)
+		_, err = transform.Run(ctx, transform.DefaultConfig(), transform.Deps{Raw: raw, Staging: staging}, job)
+		var failure *transform.Failure
+		if errors.As(err, &failure) {
+			err = transform.WriteFailure(ctx, staging, job.Table.ID, job.File.ID, job.Token, failure)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // newRunner makes a runner over sessions that behave as told, one after the other.

@@ -1,9 +1,12 @@
 package rows_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
@@ -89,7 +92,8 @@ func TestFaultsOfTheCallerPass(t *testing.T) {
 		"no summary":      {nil, []string{"stage", "0"}, "length of a document"},
 		"no such file":    {nil, []string{"read", "1"}, "the plan has 1"},
 		"no such command": {nil, []string{"write", "0"}, "there is no command write"},
-		"not all files":   {[]byte("[]"), []string{"seal"}, "0 files are accounted for"},
+		"no file to seal": {[]byte(`[{"file": 1, "summary": {"staged": true}}]`), []string{"seal"}, "file 1 of 1"},
+		"a file twice":    {[]byte(`[{"file": 0, "summary": {"staged": true}}, {"file": 0}]`), []string{"seal"}, "file 0 of 1"},
 		"nothing known":   {[]byte(`[{"file": 0, "summary": {}}]`), []string{"seal"}, "nothing tells"},
 		"rows are missing": {[]byte(`[{"file": 0, "ranges": [], "summary": ` + string(summary) + `}]`), []string{"seal"},
 			"the counts leave"},
@@ -107,5 +111,48 @@ func TestFaultsOfTheCallerPass(t *testing.T) {
 		if strings.HasSuffix(info.Key, ".json") {
 			t.Errorf("%s was left", info.Key)
 		}
+	}
+}
+
+// TestWhatAnotherRunHasStagedIsNothingToRead: Spark may lose what it read, and read the
+// file once more, while another run of the same plan comes to its end.
+func TestWhatAnotherRunHasStagedIsNothingToRead(t *testing.T) {
+	raw, staging := jobstest.Buckets(t)
+	job := jobstest.LoadJob(t, raw)
+	s := inFolders(t, raw, staging)
+	p := s.Plan(job)
+	out, _ := s.Call(t.Context(), p, nil, "read", "0")
+	_, summary := rowstest.Blocks(out)
+	want, err := s.Run(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ = s.Call(t.Context(), p, nil, "read", "0")
+	if pieces, again := rowstest.Blocks(out); len(pieces) != 0 || string(again) != `{"staged":true}`+"\n" {
+		t.Errorf("a staged file gives %d changes and %s", len(pieces), again)
+	}
+	out, fault := s.Call(t.Context(), p, []byte(`[{"file": 0, "ranges": [], "summary": `+string(summary)+`}]`), "seal")
+	if fault != "" || string(out) != `{"staged":1,"refused":0}`+"\n" {
+		t.Errorf("it is sealed as %s %s", out, fault)
+	}
+	if again, err := s.Run(t.Context(), job); err != nil || !proto.Equal(again, want) {
+		t.Errorf("it is staged as %v (%v), was as %v", again, err, want)
+	}
+}
+
+// TestARefusedFileIsNotReadAgain: a run that does the rest of a plan takes the failure.
+func TestARefusedFileIsNotReadAgain(t *testing.T) {
+	raw, staging := jobstest.Buckets(t)
+	job := jobstest.LoadJob(t, raw)
+	s := inFolders(t, raw, staging)
+	was := &transform.Failure{Code: "csv.columns", Message: "as it was"}
+	p := s.Plan(job)
+	if err := transform.WriteFailure(t.Context(), staging, p.Table.ID, p.Files[0].ID, p.Token, was); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Run(t.Context(), job)
+	var failure *transform.Failure
+	if !errors.As(err, &failure) || failure.Message != was.Message || s.Pieces.Load() != 0 {
+		t.Errorf("it ended with %v, and %d changes were read", err, s.Pieces.Load())
 	}
 }

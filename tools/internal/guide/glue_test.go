@@ -39,9 +39,13 @@ func TestGluePage(t *testing.T) {
 		fmt.Sprintf("at most %s data files", grouped(int64(tables.PositionDeleteFiles))),
 		"`" + lake.CodePositionDeletes + "`", "`" + spark.PythonVariable + "`", "`" + spark.RowsVariable + "`",
 		fmt.Sprintf("more than %s MiB is spread", constant(t, script, "SHUFFLE_BYTES", 20)),
-		fmt.Sprintf("up to %d files of a load, or %d files of changes", grants.LoadFiles, grants.BatchFiles),
+		fmt.Sprintf("in waves of %s GiB", constant(t, script, "WAVE_BYTES", 30)),
+		fmt.Sprintf("up to %d files of a load, or %d files of changes with %d MiB together",
+			grants.GlueLoadFiles, grants.BatchFiles, grants.BatchBytes>>20),
+		fmt.Sprintf("is %d runs", (400+grants.GlueLoadFiles-1)/grants.GlueLoadFiles),
+		fmt.Sprintf("stage %d of your files within the %g hours of a grant", grants.GlueLoadFiles, grants.GrantTimeout.Hours()),
 		fmt.Sprintf("follows up to %d runs", gluedispatcher.DefaultConfig().Glue.Parallel),
-		"| maximum concurrency | files that", "The catalog is a SQLite file",
+		"| maximum concurrency | tables that", "The catalog is a SQLite file",
 		fmt.Sprintf("looked for %s long", map[time.Duration]string{time.Minute: "a minute"}[runs.Call+runs.Settle]),
 	}
 	// Every call that the dispatcher makes needs a right, no other does, and every end

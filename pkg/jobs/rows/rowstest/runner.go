@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs/rows"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/transform"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -86,15 +86,59 @@ func Blocks(out []byte) (pieces []Piece, rest []byte) {
 	}
 }
 
-// Run implements jobs.Runner, so that the contract of runners is asked of it.
+// Run implements jobs.Runner.
 func (s *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, error) {
-	p, err := s.Maker.Against(ctx, s.Plan(job))
+	return jobs.RunOne(ctx, s, job)
+}
+
+// RunBatch implements jobs.Batcher, so that the contract of runners is asked of it.
+func (s *Runner) RunBatch(ctx context.Context, b jobs.Batch, _ jobs.Watch) ([]jobs.Outcome, error) {
+	outcomes := make([]jobs.Outcome, len(b.Files))
+	p, err := s.Maker.Against(ctx, jobs.PlanOf(s.Maker, b))
 	if err != nil {
-		return nil, err
+		return outcomes, err
 	}
-	out, fault := s.Call(ctx, p, nil, "read", "0")
+	parts := make([]rows.FileParts, len(b.Files))
+	for n := range parts {
+		if parts[n], err = s.stage(ctx, p, n); err != nil {
+			return outcomes, err
+		}
+	}
+	document, err := json.Marshal(parts)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	out, fault := s.Call(ctx, p, document, "seal")
 	if fault != "" {
-		return nil, errors.New(fault)
+		return outcomes, errors.New(fault)
+	}
+	var sealed, want rows.Sealed
+	if err := json.Unmarshal(out, &sealed); err != nil {
+		s.T.Fatal(err)
+	}
+	all, err := jobs.Left(ctx, s.Staging, b, outcomes)
+	if err != nil {
+		return outcomes, err
+	}
+	for _, o := range outcomes {
+		if o.Staged != nil {
+			want.Staged++
+		} else {
+			want.Refused++
+		}
+	}
+	if !all || sealed != want {
+		s.T.Errorf("it left %+v, and is said to have %+v", outcomes, sealed)
+	}
+	return outcomes, nil
+}
+
+// stage reads, sorts and stages one file of a plan.
+func (s *Runner) stage(ctx context.Context, p plan.Plan, n int) (rows.FileParts, error) {
+	part, number := rows.FileParts{File: n}, strconv.Itoa(n)
+	out, fault := s.Call(ctx, p, nil, "read", number)
+	if fault != "" {
+		return part, errors.New(fault)
 	}
 	pieces, summary := Blocks(out)
 	s.Pieces.Add(int64(len(pieces)))
@@ -103,51 +147,19 @@ func (s *Runner) Run(ctx context.Context, job jobs.Job) (*blotterv1.StagedFile, 
 	for _, p := range pieces {
 		input = append(input, p.Data...)
 	}
-	out, fault = s.Call(ctx, p, append(input, 0, 0, 0, 0), "stage", "0")
-	if fault != "" {
-		s.T.Fatal(fault)
+	if out, fault = s.Call(ctx, p, append(input, 0, 0, 0, 0), "stage", number); fault != "" {
+		return part, errors.New(fault)
 	}
-	parts := []rows.FileParts{{}}
-	if err := errors.Join(json.Unmarshal(summary, &parts[0].Summary), json.Unmarshal(out, &parts[0].Ranges)); err != nil {
+	if err := errors.Join(json.Unmarshal(summary, &part.Summary), json.Unmarshal(out, &part.Ranges)); err != nil {
 		s.T.Fatal(err)
 	}
-	if p.Snapshot != nil && s.Search != nil && len(parts[0].Ranges) > 0 {
-		s.Search(p, &parts[0])
+	if p.Snapshot != nil && s.Search != nil && len(part.Ranges) > 0 {
+		s.Search(p, &part)
 	}
-	document, err := json.Marshal(parts)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	if out, fault = s.Call(ctx, p, document, "seal"); fault != "" {
-		s.T.Fatal(fault)
-	}
-	var sealed rows.Sealed
-	if err := json.Unmarshal(out, &sealed); err != nil {
-		s.T.Fatal(err)
-	}
-	result, err := transform.FindStaged(ctx, s.Staging, p.Job(0))
-	if err != nil {
-		return nil, err
-	}
-	if result != nil {
-		if sealed != (rows.Sealed{Staged: 1}) {
-			s.T.Errorf("it is staged, but said to be %+v", sealed)
-		}
-		return result.Staged(), nil
-	}
-	failure, err := transform.ReadFailure(ctx, s.Staging, p.Table.ID, p.Files[0].ID, p.Token)
-	if failure == nil || err != nil {
-		s.T.Fatalf("it left nothing (%v)", err)
-	}
-	if sealed != (rows.Sealed{Refused: 1}) {
-		s.T.Errorf("it is refused, but said to be %+v", sealed)
-	}
-	return nil, failure
+	return part, nil
 }
 
 // Plan gives the plan of a job.
-func (s *Runner) Plan(job jobs.Job) plan.Plan {
-	return s.Maker.Make(job.Table, job.Token, job.Deadline, wire.FileOf(job.File))
-}
+func (s *Runner) Plan(job jobs.Job) plan.Plan { return jobs.PlanOf(s.Maker, job.Batch()) }
 
-var _ jobs.Runner = (*Runner)(nil)
+var _ jobs.Batcher = (*Runner)(nil)
