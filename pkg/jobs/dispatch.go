@@ -55,10 +55,13 @@ type Dispatcher struct {
 	// Fenced reports whether the log, behind the grant r, has a fence for its
 	// token, which another replica may have heard. nil: what Fence was told is all.
 	Fenced func(ctx context.Context, r eventlog.Record, token uint64) (bool, error)
+	// Engine is that of the grants which a Stopper works on: no run is looked for where
+	// a fence names another.
+	Engine blotterv1.Engine
 	// Granted gives the grant of a token that the log holds before its fence, the zero
-	// Record if there is none. Its registration names the job whose runs a fence stops,
-	// and what was said of them is looked for from there on; nil: the newest
-	// registration does, and all of the table's log.
+	// Record if there is none. Its files are those whose runs a fence stops, and what was
+	// said of them is looked for from there on; nil: runs are known by their token alone,
+	// and all of the table's log is looked through.
 	Granted func(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error)
 
 	slots  *semaphore.Weighted
@@ -137,12 +140,18 @@ func (d *Dispatcher) Fence(ctx context.Context, r eventlog.Record, fence *blotte
 	if !ok {
 		return nil
 	}
+	version := fence.GetGrant().GetSpecVersion() // 0, if an older version said it: the newest
+	if fence.GetGrant() != nil && fence.GetGrant().GetEngine() != d.Engine {
+		return nil
+	}
 	grant, err := d.granted(ctx, r, fence.GetToken())
 	if err != nil {
 		return err
 	}
 	fenced := FencedGrant{Token: fence.GetToken()}
-	var version uint64 // the newest
+	if at := fence.GetGrant().GetGranted(); at != nil {
+		fenced.Granted = at.AsTime()
+	}
 	if e, ok := grant.Event.(*blotterv1.LockGranted); ok {
 		version, fenced.Files, fenced.Granted = e.GetSpecVersion(), e.GetFiles(), grant.Envelope.GetTime().AsTime()
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -328,6 +330,62 @@ func TestAFenceStopsTheRunOfTheJobThatTheGrantNamed(t *testing.T) {
 	eventlogtest.Eventually(t, "the run is stopped", func() bool { _, stops := s.glue.count(); return stops == 1 })
 	if got := s.glue.lastStop(); got.Table.Job.Glue != "job-7" || !slices.Equal(filesOf(got), []string{aFile}) || got.Granted.IsZero() {
 		t.Errorf("the runs of %+v are stopped, the grant named job-7 and a file", got)
+	}
+}
+
+// askedLog remembers which grants were asked for.
+type askedLog struct {
+	*eventlog.Log
+	mu    sync.Mutex
+	asked []eventlog.Filter
+}
+
+func (l *askedLog) Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error] {
+	if f.Event == "LockGranted" {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.asked = append(l.asked, f)
+	}
+	return l.Log.Read(ctx, f)
+}
+
+// TestAFenceTellsWhereToLook: for the grant and for its runs, and whether at all.
+func TestAFenceTellsWhereToLook(t *testing.T) {
+	at := time.Now().Add(-time.Hour)
+	for name, tt := range map[string]struct {
+		grant       *blotterv1.FencedGrant
+		asks, stops int
+		job         string
+	}{
+		"of Glue":             {&blotterv1.FencedGrant{Engine: blotterv1.Engine_ENGINE_GLUE, SpecVersion: 9, Granted: timestamppb.New(at)}, 1, 1, "job-9"},
+		"of Lambda":           {&blotterv1.FencedGrant{Engine: blotterv1.Engine_ENGINE_LAMBDA, SpecVersion: 9, Granted: timestamppb.New(at)}, 0, 0, ""},
+		"of what is staged":   {&blotterv1.FencedGrant{SpecVersion: 9, Granted: timestamppb.New(at)}, 0, 0, ""},
+		"of an older version": {nil, 1, 1, "job-0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, &fakeGlue{})
+			s.locks(t, "fence", &blotterv1.FenceRequested{Token: 3, Reason: "forced", Grant: tt.grant})
+			l, _ := eventlogtest.Open(t, s.url)
+			log := &askedLog{Log: l}
+			service, err := New(config(), Deps{Log: log, Runner: &onceAway{}, Glue: s.glue, Specs: versions{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := eventlogtest.Run(t, service.Run)
+			eventlogtest.Idle(t, s.log, jobs.FencesName(ServiceName))
+			stop()
+			_, stops := s.glue.count()
+			got := s.glue.lastStop()
+			if len(log.asked) != tt.asks || stops != tt.stops || got.Table.Job.Glue != tt.job {
+				t.Errorf("%d times it asks for the grant, %d times it stops runs, of %+v", len(log.asked), stops, got)
+			}
+			if tt.grant == nil || tt.stops == 0 {
+				return
+			}
+			if from := log.asked[0].From; from.After(at) || from.Before(at.Add(-skew)) || log.asked[0].UntilSeq == 0 || !got.Granted.Equal(at) {
+				t.Errorf("it asks for %+v and looks for runs since %s", log.asked[0], got.Granted)
+			}
+		})
 	}
 }
 

@@ -66,7 +66,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Glue == nil {
 		return s, nil
 	}
-	d.Config, d.Runner, d.Fenced, d.Granted = cfg.Glue, deps.Glue, s.fenced, s.granted
+	d.Config, d.Runner, d.Engine, d.Fenced, d.Granted = cfg.Glue, deps.Glue, blotterv1.Engine_ENGINE_GLUE, s.fenced, s.granted
 	if s.glue, err = jobs.NewDispatcher(d); err != nil {
 		return nil, fmt.Errorf("on Glue: %w", err)
 	}
@@ -121,10 +121,17 @@ func (s *Service) fenced(ctx context.Context, grant eventlog.Record, token uint6
 	return false, nil
 }
 
-// granted finds the grant of a token before its fence. It reads all grants of the
-// table, one by one: fences that find a run are rare.
+// skew is by how much the clocks of lock-manager and of the log may differ.
+const skew = 5 * time.Minute
+
+// granted finds the grant of a token before its fence, which tells when that was. A fence
+// of an older version does not: then all grants of the table before it are read.
 func (s *Service) granted(ctx context.Context, fence eventlog.Record, token uint64) (eventlog.Record, error) {
-	for r, err := range s.deps.Log.Read(ctx, eventlog.Filter{Table: fence.Table, Service: "lock-manager", Event: "LockGranted"}) {
+	among := eventlog.Filter{Table: fence.Table, Service: "lock-manager", Event: "LockGranted", UntilSeq: fence.Seq}
+	if e, ok := fence.Event.(*blotterv1.FenceRequested); ok && e.GetGrant().GetGranted() != nil {
+		among.From = e.GetGrant().GetGranted().AsTime().Add(-skew)
+	}
+	for r, err := range s.deps.Log.Read(ctx, among) {
 		if err != nil {
 			return eventlog.Record{}, fmt.Errorf("look for the grant of token %d: %w", token, err)
 		}

@@ -219,9 +219,9 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 // the lowest that pauses the table, and no good one before it waits.
 func (s *State) fail(cfg Config, fileID string, ofRun bool, failure *blotterv1.Failure) []proto.Message {
 	if suspects := s.suspects(fileID, ofRun); len(suspects) > 0 {
-		return []proto.Message{&blotterv1.FenceRequested{
-			Token: s.Grant.Token, Reason: fenceFailed, SuspectFileIds: suspects, Failure: failure,
-		}}
+		fence := s.fence(fenceFailed)
+		fence.SuspectFileIds, fence.Failure = suspects, failure
+		return []proto.Message{fence}
 	}
 	paused := &blotterv1.TablePaused{Reason: pauseFailure, Detail: failure.GetMessage(), Failure: failure}
 	if f, ok := s.Files[dms.FileID(fileID)]; ok {
@@ -237,7 +237,17 @@ func (s *State) stop(cfg Config, reason string) []proto.Message {
 	if s.Table.IsTransactions() {
 		return s.ended(cfg, reason, 0)
 	}
-	return []proto.Message{&blotterv1.FenceRequested{Token: s.Grant.Token, Reason: reason}}
+	return []proto.Message{s.fence(reason)}
+}
+
+// fence has the lake refuse the running grant's token, and whoever works on it stop.
+func (s *State) fence(reason string) *blotterv1.FenceRequested {
+	g := s.Grant
+	fence := &blotterv1.FenceRequested{Token: g.Token, Reason: reason}
+	if !g.Granted.IsZero() {
+		fence.Grant = &blotterv1.FencedGrant{Engine: g.Engine, SpecVersion: g.SpecVersion, Granted: timestamppb.New(g.Granted)}
+	}
+	return fence
 }
 
 // suspects gives the files that a failure of the running grant leaves in doubt:

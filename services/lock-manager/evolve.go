@@ -36,7 +36,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileRetried:
 		s.over(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false })
 	case *blotterv1.LockGranted:
-		s.evolveGranted(e)
+		s.evolveGranted(at, e)
 	case *blotterv1.FileStaged:
 		s.evolveStaged(e.GetStaged())
 	case *blotterv1.TransactionSplit:
@@ -47,7 +47,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.MaintenanceRequested:
 		s.Maintenance.requested()
 	case *blotterv1.MaintenanceGranted:
-		s.evolveMaintenanceGranted(e)
+		s.evolveMaintenanceGranted(at, e)
 	case *blotterv1.FenceRequested:
 		s.evolveFence(at, e)
 	case *blotterv1.LockReleased:
@@ -161,12 +161,16 @@ func (s *State) forgetMended(m *File) {
 	})
 }
 
-func (s *State) evolveGranted(e *blotterv1.LockGranted) {
+func (s *State) evolveGranted(at time.Time, e *blotterv1.LockGranted) {
 	s.Token = e.GetToken()
 	s.Grant = &Grant{
 		Token:    e.GetToken(),
 		Deadline: e.GetDeadline().AsTime(),
 		Publish:  e.GetPublish(),
+		Granted:  at, SpecVersion: e.GetSpecVersion(),
+	}
+	if e.GetTransform() {
+		s.Grant.Engine = e.GetEngine()
 	}
 	for _, ref := range e.GetFiles() {
 		s.Grant.Files = append(s.Grant.Files, dms.FileID(ref.GetFileId()))

@@ -125,7 +125,9 @@ func (s *State) failMaintenance(e *blotterv1.MaintenanceFailed) []proto.Message 
 	if !s.maintains(e.GetToken()) || s.Grant.Fencing != "" {
 		return nil
 	}
-	return []proto.Message{&blotterv1.FenceRequested{Token: e.GetToken(), Reason: fenceFailed, Failure: e.GetFailure()}}
+	fence := s.fence(fenceFailed)
+	fence.Failure = e.GetFailure()
+	return []proto.Message{fence}
 }
 
 // releaseMaintenance ends a step that was fenced, and says when it is tried again.
@@ -139,9 +141,11 @@ func (s *State) releaseMaintenance(cfg Config, now time.Time, snapshot int64) []
 }
 
 // evolveMaintenanceGranted begins a step.
-func (s *State) evolveMaintenanceGranted(e *blotterv1.MaintenanceGranted) {
+func (s *State) evolveMaintenanceGranted(at time.Time, e *blotterv1.MaintenanceGranted) {
 	s.Token = e.GetToken()
-	s.Grant = &Grant{Token: e.GetToken(), Deadline: e.GetDeadline().AsTime(), Maintenance: true}
+	s.Grant = &Grant{
+		Token: e.GetToken(), Deadline: e.GetDeadline().AsTime(), Maintenance: true, Granted: at, SpecVersion: e.GetSpecVersion(),
+	}
 }
 
 // publication counts a commit that changed the table.

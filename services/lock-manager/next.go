@@ -54,7 +54,7 @@ func (s *State) stopChanges(Config, time.Time) []proto.Message {
 	if s.Load == nil || g == nil || !g.Publish || g.Replace || g.Publishing || g.Fencing != "" {
 		return nil
 	}
-	return []proto.Message{&blotterv1.FenceRequested{Token: g.Token, Reason: fenceForced}}
+	return []proto.Message{s.fence(fenceForced)}
 }
 
 // dropSuperseded ends the files of replaced generations. Those that a sealed

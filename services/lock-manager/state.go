@@ -122,6 +122,11 @@ type Grant struct {
 	Files    []dms.FileID `json:"files"`
 	Deadline time.Time    `json:"deadline"`
 	Publish  bool         `json:"publish"`
+	// Engine transforms its files; unspecified where nothing does. Granted is when, and
+	// under which registration; zero in a grant of an older version.
+	Engine      blotterv1.Engine `json:"engine,omitempty"`
+	SpecVersion uint64           `json:"spec_version,omitempty"`
+	Granted     time.Time        `json:"granted,omitzero"`
 	// Publishing: the curator was asked to publish.
 	Publishing bool `json:"publishing,omitempty"`
 	Replace    bool `json:"replace,omitempty"`

@@ -29,6 +29,8 @@ type world struct {
 	folded *State // what its events fold to, one by one
 	shell  *shell // the same inputs through the real shell; nil: not run beside
 
+	lastGrant *blotterv1.FencedGrant // what a fence would tell of the last grant
+
 	lake lakeModel
 	bag  []*message // all inputs ever sent
 	work []*task    // all transforms ever ordered
@@ -193,6 +195,10 @@ func (w *world) observe(e proto.Message) {
 func (w *world) react(e proto.Message) {
 	switch e := e.(type) {
 	case *blotterv1.LockGranted:
+		w.lastGrant = &blotterv1.FencedGrant{SpecVersion: e.GetSpecVersion(), Granted: timestamppb.New(w.now)}
+		if e.GetTransform() {
+			w.lastGrant.Engine = e.GetEngine()
+		}
 		for _, f := range e.GetFiles() {
 			if e.GetTransform() {
 				w.work = append(w.work, &task{file: f.GetFileId(), token: e.GetToken()})
@@ -205,6 +211,7 @@ func (w *world) react(e proto.Message) {
 		}
 		w.jobs = append(w.jobs, j)
 	case *blotterv1.MaintenanceGranted:
+		w.lastGrant = &blotterv1.FencedGrant{SpecVersion: e.GetSpecVersion(), Granted: timestamppb.New(w.now)}
 		w.jobs = append(w.jobs, &job{token: e.GetToken(), maintain: true, read: -1})
 	case *blotterv1.FenceRequested:
 		w.jobs = append(w.jobs, &job{token: e.GetToken(), fence: true, read: -1})

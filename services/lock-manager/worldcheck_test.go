@@ -30,6 +30,9 @@ func (w *world) check(e proto.Message) {
 		if s.Grant == nil || s.Grant.Token != e.GetToken() || s.Grant.Fencing != "" || w.table.IsTransactions() {
 			w.problem("fence of token %d, the grant is %+v", e.GetToken(), s.Grant)
 		}
+		if !proto.Equal(e.GetGrant(), w.lastGrant) {
+			w.problem("fence of token %d is of the grant %v, it is %v", e.GetToken(), e.GetGrant(), w.lastGrant)
+		}
 		w.saw("fence: " + e.GetReason())
 		w.checkSuspects(e)
 		if s.Grant != nil && s.Grant.Maintenance {

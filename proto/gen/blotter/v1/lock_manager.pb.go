@@ -996,7 +996,9 @@ type FenceRequested struct {
 	// one that fails again pause the table.
 	SuspectFileIds []string `protobuf:"bytes,3,rep,name=suspect_file_ids,json=suspectFileIds,proto3" json:"suspect_file_ids,omitempty"`
 	// What was said of them, or of a step of maintenance.
-	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	// The grant that ends. Not set in events of older versions.
+	Grant         *FencedGrant `protobuf:"bytes,5,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1061,77 @@ func (x *FenceRequested) GetFailure() *Failure {
 	return nil
 }
 
+func (x *FenceRequested) GetGrant() *FencedGrant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// FencedGrant tells whoever has to stop what runs for a grant where to look for it.
+type FencedGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What transforms its files; unspecified where nothing does, since they are staged
+	// already or there are none.
+	Engine      Engine `protobuf:"varint,1,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	SpecVersion uint64 `protobuf:"varint,2,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	// When it was decided, by lock-manager's clock: nothing was begun for it before.
+	Granted       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=granted,proto3" json:"granted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FencedGrant) Reset() {
+	*x = FencedGrant{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FencedGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FencedGrant) ProtoMessage() {}
+
+func (x *FencedGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FencedGrant.ProtoReflect.Descriptor instead.
+func (*FencedGrant) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FencedGrant) GetEngine() Engine {
+	if x != nil {
+		return x.Engine
+	}
+	return Engine_ENGINE_UNSPECIFIED
+}
+
+func (x *FencedGrant) GetSpecVersion() uint64 {
+	if x != nil {
+		return x.SpecVersion
+	}
+	return 0
+}
+
+func (x *FencedGrant) GetGranted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Granted
+	}
+	return nil
+}
+
 // LockReleased: the transaction is over.
 type LockReleased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1080,7 +1153,7 @@ type LockReleased struct {
 
 func (x *LockReleased) Reset() {
 	*x = LockReleased{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1165,7 @@ func (x *LockReleased) String() string {
 func (*LockReleased) ProtoMessage() {}
 
 func (x *LockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1178,7 @@ func (x *LockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReleased.ProtoReflect.Descriptor instead.
 func (*LockReleased) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LockReleased) GetToken() uint64 {
@@ -1180,7 +1253,7 @@ type TablePaused struct {
 
 func (x *TablePaused) Reset() {
 	*x = TablePaused{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1265,7 @@ func (x *TablePaused) String() string {
 func (*TablePaused) ProtoMessage() {}
 
 func (x *TablePaused) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1278,7 @@ func (x *TablePaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TablePaused.ProtoReflect.Descriptor instead.
 func (*TablePaused) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TablePaused) GetReason() string {
@@ -1251,7 +1324,7 @@ type DeletionNoted struct {
 
 func (x *DeletionNoted) Reset() {
 	*x = DeletionNoted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1336,7 @@ func (x *DeletionNoted) String() string {
 func (*DeletionNoted) ProtoMessage() {}
 
 func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1349,7 @@ func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionNoted.ProtoReflect.Descriptor instead.
 func (*DeletionNoted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeletionNoted) GetDeletionId() string {
@@ -1312,7 +1385,7 @@ type SignalNoted struct {
 
 func (x *SignalNoted) Reset() {
 	*x = SignalNoted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1397,7 @@ func (x *SignalNoted) String() string {
 func (*SignalNoted) ProtoMessage() {}
 
 func (x *SignalNoted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1410,7 @@ func (x *SignalNoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalNoted.ProtoReflect.Descriptor instead.
 func (*SignalNoted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignalNoted) GetSignalId() string {
@@ -1364,7 +1437,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1449,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1462,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1410,7 +1483,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1495,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1508,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1464,7 +1537,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1549,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1562,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1527,7 +1600,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1612,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1625,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1603,7 +1676,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1688,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1701,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1665,7 +1738,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1750,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1763,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1724,7 +1797,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1809,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1822,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1777,7 +1850,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1862,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1875,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1836,7 +1909,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1921,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1934,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -1958,12 +2031,17 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
 	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x97\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc6\x01\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
 	"\x10suspect_file_ids\x18\x03 \x03(\tR\x0esuspectFileIds\x12-\n" +
-	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\"\x87\x02\n" +
+	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\x12-\n" +
+	"\x05grant\x18\x05 \x01(\v2\x17.blotter.v1.FencedGrantR\x05grant\"\x92\x01\n" +
+	"\vFencedGrant\x12*\n" +
+	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
+	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +
+	"\agranted\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\agranted\"\x87\x02\n" +
 	"\fLockReleased\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1f\n" +
@@ -2059,7 +2137,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -2078,52 +2156,56 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*MaintenanceRequested)(nil),  // 14: blotter.v1.MaintenanceRequested
 	(*MaintenanceGranted)(nil),    // 15: blotter.v1.MaintenanceGranted
 	(*FenceRequested)(nil),        // 16: blotter.v1.FenceRequested
-	(*LockReleased)(nil),          // 17: blotter.v1.LockReleased
-	(*TablePaused)(nil),           // 18: blotter.v1.TablePaused
-	(*DeletionNoted)(nil),         // 19: blotter.v1.DeletionNoted
-	(*SignalNoted)(nil),           // 20: blotter.v1.SignalNoted
-	(*TableResumed)(nil),          // 21: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 22: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 23: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 24: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 25: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 26: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 27: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 28: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 29: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 30: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 32: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 33: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 34: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 35: blotter.v1.PublishedFile
+	(*FencedGrant)(nil),           // 17: blotter.v1.FencedGrant
+	(*LockReleased)(nil),          // 18: blotter.v1.LockReleased
+	(*TablePaused)(nil),           // 19: blotter.v1.TablePaused
+	(*DeletionNoted)(nil),         // 20: blotter.v1.DeletionNoted
+	(*SignalNoted)(nil),           // 21: blotter.v1.SignalNoted
+	(*TableResumed)(nil),          // 22: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 23: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 24: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 25: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 26: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 27: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 28: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 29: blotter.v1.LoadReopened
+	(*CommandAnswered)(nil),       // 30: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 31: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 33: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 34: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 35: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 36: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	30, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	31, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	30, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	31, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	32, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	31, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	32, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	33, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	30, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	32, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	30, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	33, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	31, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	34, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
-	35, // 14: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	31, // 15: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	30, // 16: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	34, // 17: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 18: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	31, // 19: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	31, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	33, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	31, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	34, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	32, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	35, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	17, // 14: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
+	0,  // 15: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
+	32, // 16: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
+	36, // 17: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	32, // 18: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	31, // 19: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	35, // 20: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 21: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	32, // 22: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
@@ -2138,7 +2220,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
