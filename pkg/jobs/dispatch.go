@@ -24,8 +24,8 @@ import (
 
 // DispatchConfig bounds what a Dispatcher does.
 type DispatchConfig struct {
-	Parallel int           // transforms at once, over all tables
-	Attempts uint          // tries of one file before a passing fault counts as the file's
+	Parallel int           // runs at once, over all tables; a Batcher's takes the files of a grant
+	Attempts uint          // tries of one run before a passing fault counts as its files'
 	Backoff  time.Duration // before the second try; it doubles
 }
 
