@@ -15,11 +15,12 @@ import (
 
 // batches are the parts of the contract of jobs.Batcher.
 var batches = map[string]func(*testing.T, *harness, jobs.Batcher){
-	"batch":              testBatch,
-	"batch, one bad":     testBatchOneBad,
-	"batch, one staged":  testBatchOneStaged,
-	"batch, cancelled":   testBatchCancelled,
-	"batch, by replicas": testBatchByReplicas,
+	"batch":                  testBatch,
+	"batch, one bad":         testBatchOneBad,
+	"batch, one staged":      testBatchOneStaged,
+	"batch, cancelled":       testBatchCancelled,
+	"batch, left on its way": testBatchLeft,
+	"batch, by replicas":     testBatchByReplicas,
 }
 
 // Batch puts the files of jobs of one table and token together.
@@ -144,6 +145,45 @@ func testBatchCancelled(t *testing.T, h *harness, batcher jobs.Batcher) {
 	h.none(t)
 	if _, err := batcher.RunBatch(t.Context(), Batch(all...), jobs.Nobody{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// leaves ends the work of whoever runs a batch when its first start is told, as a fence or
+// a crash does.
+type leaves struct {
+	jobs.Nobody
+	end context.CancelFunc
+}
+
+func (l leaves) Started(context.Context, string, uint64, string) error {
+	l.end()
+	return nil
+}
+
+// testBatchLeft: whoever comes next brings it to the same ends.
+func testBatchLeft(t *testing.T, h *harness, batcher jobs.Batcher) {
+	all := []jobs.Job{changeJob(t, h.raw), badJob(t, h), laterJob(t, h)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	left, err := batcher.RunBatch(ctx, Batch(all...), leaves{end: cancel})
+	if err == nil && slices.ContainsFunc(left, func(o jobs.Outcome) bool { return !o.Ended() }) {
+		t.Errorf("it was left without an error, at %+v", left)
+	}
+	outcomes, err := batcher.RunBatch(t.Context(), Batch(all...), jobs.Nobody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range outcomes {
+		if i == 1 {
+			if o.Failure == nil || o.Failure.Code != transform.CodeKeyNull || o.OfRun {
+				t.Errorf("the bad file ended with %+v", o)
+			}
+			continue
+		}
+		if o.Staged == nil {
+			t.Fatalf("file %d ended with %+v", i, o)
+		}
+		h.manifest(t, all[i], o.Staged)
 	}
 }
 
