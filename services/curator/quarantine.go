@@ -62,7 +62,7 @@ func QuarantineFolder(table dms.TableID, file dms.FileID) string {
 func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
 	file := wire.FileOf(e.GetFile())
 	failure := e.GetFailure()
-	folder := QuarantineFolder(table, file.ID) + "/" + at.UTC().Format("20060102T150405.000000Z")
+	folder := reportFolder(table, file.ID, at)
 	report := Report{
 		Table: table.String(), FileID: string(file.ID), Bucket: file.Object.Bucket, Key: file.Object.Key,
 		VersionID: file.Object.VersionID, ETag: file.Object.ETag, Size: file.Object.Size,
@@ -117,6 +117,11 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 func (s *Service) Quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) error {
 	_, err := s.quarantine(ctx, table, at, e)
 	return err
+}
+
+// reportFolder is where the copy and the report of one pause lie.
+func reportFolder(table dms.TableID, file dms.FileID, at time.Time) string {
+	return QuarantineFolder(table, file) + "/" + at.UTC().Format("20060102T150405.000000Z")
 }
 
 // waysOn gives the commands that let a table go on behind a file that failed.

@@ -44,7 +44,7 @@ func siteOf(cmd *cobra.Command) site {
 		}
 		uri := flag.Value.String()
 		*place.Of(&at.places) = uri
-		if place.Name != "nats" { // it may hold a password
+		if place.Name != "nats" && place.Name != "alerts" { // they may hold a password
 			at.said = append(at.said, "--"+place.Name, shellWord(uri))
 		}
 	}

@@ -24,7 +24,10 @@
 //     fails for a heartbeat that is missing; the status TIMED_OUT is never set.
 //   - EventBridge: nobody but its own services can send events of aws.*: those of DMS are
 //     put into the ingress queue as its rule would (tools/internal/onaws). Retries and
-//     dead letters of a rule are not tried.
+//     dead letters of a rule are not tried. An event that is put has the time at which
+//     it was put, whatever it says.
+//   - SNS: whoever publishes may, and a topic's subscriptions need no confirmation;
+//     nothing is sent by mail or SMS.
 //   - It checks no signatures and no permissions: only a real account shows what a
 //     role may do.
 //   - Conflicts that take two writers inside of one request

@@ -40,6 +40,8 @@ func Look(ctx context.Context, cfg Config, create bool) []Found {
 			f.Where, f.State, f.Err = o.lookAtNATS(ctx)
 		case "ingress":
 			f.Where, f.State, f.Err = o.lookAtIngress(ctx)
+		case "alerts":
+			f.Where, f.State, f.Err = o.lookAtAlerts(ctx)
 		default:
 			f.Where, f.State, f.Err = o.lookAt(ctx, p.Name, create)
 		}

@@ -26,6 +26,7 @@ type Places struct {
 	Audit   string `json:"audit,omitempty"`
 	NATS    string `json:"nats,omitempty"`
 	Ingress string `json:"ingress,omitempty"`
+	Alerts  string `json:"alerts,omitempty"`
 }
 
 // Place describes one of the Places.
@@ -61,6 +62,8 @@ func PlaceList() []Place {
 			parseNATS, "nats"},
 		{"ingress", "queue that tells of objects: sqs://QUEUE; by default the raw bucket is looked into", func(p *Places) *string { return &p.Ingress },
 			parseIngress, "ingress"},
+		{"alerts", "where it is told that a table waits for an operator: ARNs of SNS topics and EventBridge buses, and https://…, with commas between; by default nowhere", func(p *Places) *string { return &p.Alerts },
+			parseAlerts, "alerts"},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openblotter/blotter/pkg/alert"
 	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/control"
@@ -59,15 +60,17 @@ type Process struct {
 	// onLambda is of those whose table names a function; nil: there is no Lambda.
 	onLambda jobs.Remote
 	// queue tells ingest-router of objects, and tasks wait for them; nil: it looks itself.
-	queue   ingress.Queue
-	tasks   callback.Tasks
-	glue    jobs.Runner         // of those with flag G
-	onGlue  gluedispatcher.Glue // … whose table names a job; nil: there is no Glue
-	keeper  *archive.Keeper     // nil: the log is not archived here
-	url     string              // of the NATS server
-	nc      *nats.Conn
-	closers []func() error
-	roles   []lifecycle.Service
+	queue ingress.Queue
+	tasks callback.Tasks
+	// channels are told that tables wait for an operator; none: nobody is.
+	channels []alert.Channel
+	glue     jobs.Runner         // of those with flag G
+	onGlue   gluedispatcher.Glue // … whose table names a job; nil: there is no Glue
+	keeper   *archive.Keeper     // nil: the log is not archived here
+	url      string              // of the NATS server
+	nc       *nats.Conn
+	closers  []func() error
+	roles    []lifecycle.Service
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes
@@ -91,7 +94,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.openAlerts, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err

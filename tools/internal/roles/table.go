@@ -24,6 +24,7 @@ const (
 	needLake
 	needIngress
 	needAudit
+	needAlerts
 )
 
 // role is one service and how a process makes it; run blocks until ctx ends or
@@ -37,10 +38,10 @@ type role struct {
 // table lists the roles in the order in which they start: who listens to whom
 // starts first, although the log would keep every event for a later start.
 var table = []role{
-	{curator.ServiceName, needRaw | needStaging | needFailed | needLake | needAudit, func(p *Process) (func(context.Context) error, error) {
-		return p.andArchive(curator.New(curator.Deps{
+	{curator.ServiceName, needRaw | needStaging | needFailed | needLake | needAudit | needAlerts, func(p *Process) (func(context.Context) error, error) {
+		return p.andAlerts(p.andArchive(curator.New(curator.Deps{
 			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.raw.bucket, Staging: p.staging.bucket, Failed: p.Failed, Now: p.now, Logger: p.logger,
-		}).Run), nil
+		}).Run)), nil
 	}},
 	{lambdatransformer.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {
 		s, err := lambdatransformer.New(p.cfg.Lambda, lambdatransformer.Deps{
