@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// alertsConsumer names the consumer of what is alerted: a channel that does not
+	// AlertsConsumer names the consumer of what is alerted: a channel that does not
 	// answer keeps no table from being published.
-	alertsConsumer = ServiceName + "-alerts"
+	AlertsConsumer = ServiceName + "-alerts"
 	// alertAge is how old an event may be for its alert to be sent: beyond, nobody is
 	// called for it. It bounds how long a channel is tried, and what is told where
 	// alerts are asked for on a log that has a past.
@@ -59,7 +59,7 @@ func NewAlerts(deps AlertsDeps) *Alerts {
 // Run sends until ctx ends or something fails for good.
 func (a *Alerts) Run(ctx context.Context) error {
 	return a.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
-		Service: alertsConsumer, From: []string{"lock-manager", ServiceName},
+		Service: AlertsConsumer, From: []string{"lock-manager", ServiceName},
 		Only: map[string][]string{"lock-manager": {"TablePaused", "LoadHeld"}, ServiceName: {"RowsRejected"}},
 	}, a.handle)
 }

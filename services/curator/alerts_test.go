@@ -50,7 +50,7 @@ func (b *alertBench) say(service string, table dms.TableID, m proto.Message) {
 func (b *alertBench) run(logger *slog.Logger, channels ...alert.Channel) {
 	b.t.Helper()
 	stop := eventlogtest.Run(b.t, b.alerts(logger, channels...).Run)
-	eventlogtest.Idle(b.t, b.log, alertsConsumer)
+	eventlogtest.Idle(b.t, b.log, AlertsConsumer)
 	stop()
 }
 

@@ -187,7 +187,14 @@ func (r *runner) work(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(r.out, "raw folder: %d objects\n", listed.Objects)
-	return r.process.Settle(ctx)
+	if err := r.process.Settle(ctx); err != nil {
+		return err
+	}
+	told, err := r.process.Alerted(ctx)
+	if !told && err == nil {
+		fmt.Fprintln(r.out, "a channel of --alerts does not answer: what it was not told is sent by the next run within a day")
+	}
+	return err
 }
 
 func (r *runner) register(ctx context.Context) error {

@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/alert"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects/s3"
@@ -41,6 +44,7 @@ type site struct {
 	dir     string
 	url     string // of the NATS server
 	running map[string]*process
+	alerts  *awstest.Queue // what is told of tables that wait
 }
 
 // newSite starts everything on places of AWS, and registers the tables.
@@ -72,7 +76,40 @@ func prepare(t *testing.T) *site {
 		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+other[len(other)-20:]+"-",
 		"BLOTTER_CATALOG="+filepath.Join(s.dir, "catalog.db"), "BLOTTER_NATS="+s.url, "BLOTTER_LOG_REPLICAS=1")}
 	s.must("places", "--create")
+	s.subscribe()
 	return s
+}
+
+// subscribe has alerts go to a topic, and hears them.
+func (s *site) subscribe() {
+	s.t.Helper()
+	cfg := awstest.Config(s.t)
+	client := sns.NewFromConfig(cfg)
+	topic, err := client.CreateTopic(s.t.Context(), &sns.CreateTopicInput{Name: aws.String(awstest.Name(s.t))})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.alerts = awstest.NewQueue(s.t, cfg, "sns.amazonaws.com")
+	if _, err := client.Subscribe(s.t.Context(), &sns.SubscribeInput{
+		TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: &s.alerts.ARN,
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.env = append(s.env, "BLOTTER_ALERTS="+aws.ToString(topic.TopicArn))
+}
+
+// alerted waits for the next alert.
+func (s *site) alerted() (a alert.Alert) {
+	s.t.Helper()
+	var n struct{ Message string }
+	err := json.Unmarshal([]byte(s.alerts.Receive(s.t)), &n)
+	if err == nil {
+		err = json.Unmarshal([]byte(n.Message), &a)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
 }
 
 // begin starts the roles, and registers the tables.
@@ -176,6 +213,9 @@ func TestRolesAsProcesses(t *testing.T) {
 	s.put("dms/rms/people/20240705-000000000.csv", "Op,id,born\nI,1,1980-01-02\nI,2,in spring\n")
 	s.published("rms.people")
 	s.check("rms.people", "1,1980-01-02")
+	if a := s.alerted(); a.Kind != alert.RowsSetAside || a.Table != "rms.people" {
+		t.Errorf("of rows that were set aside it is told: %+v", a)
+	}
 	s.mend()
 	s.check("rms.people", "1,1980-01-02", "2,1990-03-04")
 
@@ -217,6 +257,10 @@ func (s *site) badFile() {
 	s.t.Helper()
 	s.put("dms/rms/reports/20240706-000000000.csv", "Op,id,status\nU,one,closed\n")
 	quarantined := await(s, "rms.reports", func(*blotterv1.FileQuarantined) bool { return true })
+	if a := s.alerted(); a.Kind != alert.TablePaused || a.Table != "rms.reports" || a.File.ID != quarantined.GetFileId() ||
+		a.Report != quarantined.GetReportKey() || !strings.HasPrefix(a.Commands[0], "blotter resume 'rms.reports' --retry ") {
+		s.t.Errorf("of a bad file it is told: %+v", a)
+	}
 	var shown struct {
 		Files []struct {
 			Folder string `json:"folder"`

@@ -19,6 +19,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/openblotter/blotter/pkg/alert"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
@@ -193,6 +194,9 @@ func TestWorkflow(t *testing.T) {
 	d := s.execution(e, "20240706-000000000.csv", sfntypes.ExecutionStatusFailed)
 	if aws.ToString(d.Error) != "Blotter.Quarantined" || !strings.Contains(aws.ToString(d.Cause), "row 2; column id") {
 		t.Errorf("the execution of a broken file failed with %s: %s", aws.ToString(d.Error), aws.ToString(d.Cause))
+	}
+	if a := s.alerted(); a.Kind != alert.TablePaused || a.Reason != "failure" || a.File.Key != "dms/rms/reports/20240706-000000000.csv" {
+		t.Errorf("of a broken file it is told: %+v", a)
 	}
 	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
 	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awseventbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -111,6 +112,38 @@ func (p *Process) andAlerts(run func(context.Context) error) func(context.Contex
 		Log: p.Log, Channels: p.channels, Objects: p.Store, Now: p.now, Logger: p.logger,
 	})
 	return func(ctx context.Context) error { return runBoth(ctx, run, alerts.Run) }
+}
+
+// alertWait is how long Alerted waits for channels that do not answer.
+const alertWait = 30 * time.Second
+
+// Alerted waits until every alert was taken or refused, for a while at most, and reports
+// whether it was: those that are left are sent by the next process that runs curator.
+func (p *Process) Alerted(ctx context.Context) (bool, error) {
+	if len(p.channels) == 0 {
+		return true, nil
+	}
+	limit, cancel := context.WithTimeout(ctx, alertWait)
+	defer cancel()
+	ticker := time.NewTicker(settlePoll)
+	defer ticker.Stop()
+	for {
+		told, err := p.Log.Idle(limit, []string{curator.AlertsConsumer})
+		switch {
+		case told && err == nil:
+			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case limit.Err() != nil:
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		select {
+		case <-ticker.C:
+		case <-limit.Done():
+		}
+	}
 }
 
 // lookAtAlerts names the channels. Nothing is sent: `blotter alert test` does.
