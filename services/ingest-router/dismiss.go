@@ -87,6 +87,9 @@ func (s *Service) Dismiss(ctx context.Context, r DismissRequest) (Dismissed, err
 	}
 	var done Dismissed
 	meant, why := r.meant(named)
+	if len(named) == 0 {
+		why += r.near(rows)
+	}
 	if r.TakeBack && !slices.ContainsFunc(named, r.means) {
 		done.Already, err = s.takeIn(ctx, r, &done)
 		if err == nil && done.Already == 0 {

@@ -286,6 +286,32 @@ func TestWhatIsMeant(t *testing.T) {
 	}
 }
 
+// TestWhatMayBeMeant: a name that means nothing is answered with what it is near to.
+func TestWhatMayBeMeant(t *testing.T) {
+	rows := []control.ObjectRow{
+		{Object: dms.Object{Key: "dms/rms/scratch/LOAD1.csv"}}, {Object: dms.Object{Key: "dms/rms/scratch/LOAD2.csv"}},
+		{Object: dms.Object{Key: "dms/hr/scratch/LOAD1.csv"}}, {Object: dms.Object{Key: "x"}},
+		{Object: dms.Object{Key: "dms/tx/1"}, Part: dms.Part{FileID: "1", Schema: "pub", Table: "log"}},
+	}
+	for name, want := range map[string]string{
+		"dms/rms/scratch":       "; did you mean dms/rms/scratch/?",
+		"/dms/rms/scratch/":     "; did you mean dms/rms/scratch/?",
+		"scratch":               "; did you mean dms/hr/scratch/ or dms/rms/scratch/?",
+		"rms.scratch":           "; did you mean dms/rms/scratch/?",
+		"rms/scratch/LOAD2.csv": "; did you mean dms/rms/scratch/LOAD2.csv?",
+		"LOAD1.csv":             "; did you mean dms/hr/scratch/LOAD1.csv or dms/rms/scratch/LOAD1.csv?",
+		"/x":                    "; did you mean x?",
+		"scr":                   "", "tx": "", "": "", "/": "",
+	} {
+		if got := (DismissRequest{Objects: name}).near(rows); got != want {
+			t.Errorf("%q: %q, expected %q", name, got, want)
+		}
+	}
+	if got := (DismissRequest{Objects: "scratch", Schema: "rms"}).near(rows); got != "" {
+		t.Errorf("of a table: %q", got)
+	}
+}
+
 // TestManyAreDismissedInBatches: one request does a bounded part of the work, or all of
 // it where that goes fast.
 func TestManyAreDismissedInBatches(t *testing.T) {

@@ -155,6 +155,46 @@ func (r DismissRequest) meant(named []namedRow) (meant []namedRow, why string) {
 	return nil, fmt.Sprintf("no %s object is named by %q%s; see `%s`", what, r.Objects, of, see)
 }
 
+// maxNear bounds the folders and keys that may have been meant.
+const maxNear = 3
+
+// near tells of whole objects that a name may mean which names none: it lacks the slash
+// at the end of a folder, or what stands before it, or is <schema>.<table> where these
+// are folders. It is empty if there are none, or the request names a table.
+func (r DismissRequest) near(rows []control.ObjectRow) string {
+	name := strings.Trim(r.Objects, "/")
+	if name == "" || r.ofTable() {
+		return ""
+	}
+	var found []string
+	names := []string{name, strings.ReplaceAll(name, ".", "/")}
+	for _, row := range rows {
+		if !row.Part.IsZero() {
+			continue
+		}
+		for _, n := range names {
+			if at := endOf(row.Object.Key, n); at > 0 && len(found) < maxNear && !slices.Contains(found, row.Object.Key[:at]) {
+				found = append(found, row.Object.Key[:at])
+			}
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	slices.Sort(found)
+	return "; did you mean " + strings.Join(found, " or ") + "?"
+}
+
+// endOf gives where a name of whole folders, or of the object, ends in a key: behind the
+// slash of a folder. It is 0 if the key does not hold it.
+func endOf(key, name string) int {
+	at := strings.Index("/"+key+"/", "/"+name+"/")
+	if at < 0 {
+		return 0
+	}
+	return min(at+len(name)+1, len(key))
+}
+
 func list(tables map[sourceTable]bool) string {
 	var names []string
 	for t := range maps.Keys(tables) {

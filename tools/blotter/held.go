@@ -91,7 +91,7 @@ With --ignored list those that an operator has given up; the log tells who and w
 				return err
 			}
 			printHeld(cmd.OutOrStdout(), held, what, n)
-			return printWays(cmd.Context(), store, held, ignored, siteOf(cmd).flags(), cmd.OutOrStdout())
+			return printWays(cmd.Context(), store, held, ignored, int(n) > len(held), siteOf(cmd).flags(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&ignored, "ignored", false, "list those that were given up")
@@ -197,21 +197,22 @@ func printHeld(out io.Writer, held []heldObject, what string, n heldCount) {
 }
 
 // printWays says what may become of listed objects.
-func printWays(ctx context.Context, store control.Store, held []heldObject, ignored bool, flags string, out io.Writer) error {
+func printWays(ctx context.Context, store control.Store, held []heldObject, ignored, more bool, flags string, out io.Writer) error {
 	if ignored {
-		fmt.Fprintf(out, "  if somebody wants them: blotter held take-back KEY|FOLDER/|SCHEMA.TABLE --reason WHY%s\n", flags)
+		fmt.Fprintf(out, "  if somebody wants them: blotter held take-back %s --reason WHY%s\n", waysToName(held, more), flags)
 		return nil
 	}
 	hints, err := elsewhere(ctx, store, held)
 	if err != nil {
 		return err
 	}
-	printWaysOfHeld(out, held, hints, flags)
+	printWaysOfHeld(out, held, hints, more, flags)
 	return nil
 }
 
-// printWaysOfHeld says what takes held objects in, and what does away with them.
-func printWaysOfHeld(out io.Writer, held []heldObject, hints []string, flags string) {
+// printWaysOfHeld says what takes held objects in, and what does away with them; more:
+// there are others than these.
+func printWaysOfHeld(out io.Writer, held []heldObject, hints []string, more bool, flags string) {
 	for _, h := range held {
 		if h.Part != "" {
 			fmt.Fprintf(out, "  rows of a transaction file go to tables of its own database: register %s in database %s, also if another database has it\n",
@@ -223,7 +224,22 @@ func printWaysOfHeld(out io.Writer, held []heldObject, hints []string, flags str
 		fmt.Fprintf(out, "  %s\n", hint)
 	}
 	fmt.Fprintf(out, "  to take them in: blotter apply -f FILE%s\n", flags)
-	fmt.Fprintf(out, "  if nobody wants them: blotter held ignore KEY|FOLDER/|SCHEMA.TABLE --reason WHY%s\n", flags)
+	fmt.Fprintf(out, "  if nobody wants them: blotter held ignore %s --reason WHY%s\n", waysToName(held, more), flags)
+}
+
+// waysToName says how objects may be named: only rows of transaction files by their
+// table, and those by nothing else. Where there are more than are listed, they may be
+// of either kind.
+func waysToName(held []heldObject, more bool) string {
+	isPart := func(h heldObject) bool { return h.Part != "" }
+	switch whole := func(h heldObject) bool { return !isPart(h) }; {
+	case more:
+	case !slices.ContainsFunc(held, isPart):
+		return "KEY|FOLDER/"
+	case !slices.ContainsFunc(held, whole):
+		return "SCHEMA.TABLE"
+	}
+	return "KEY|FOLDER/|SCHEMA.TABLE"
 }
 
 // elsewhere tells of held objects that lie in the folders of registered tables, but for

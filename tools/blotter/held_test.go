@@ -38,14 +38,14 @@ func TestHeldObjects(t *testing.T) {
 		t.Errorf("ignore says %s", out)
 	}
 	s.halt()
-	if out := s.must("held", "list"); !strings.Contains(out, "dms/rms/b/LOAD00000001.csv") || strings.Contains(out, "rms/a/") || !strings.Contains(out, "blotter held ignore KEY") {
+	if out := s.must("held", "list"); !strings.Contains(out, "dms/rms/b/LOAD00000001.csv") || strings.Contains(out, "rms/a/") || !strings.Contains(out, "blotter held ignore KEY|FOLDER/ --reason") {
 		t.Errorf("list says\n%s", out)
 	}
 	s.must("held", "ignore", "dms/rms/b/LOAD00000001.csv", "--reason", "a test")
 	if out := s.must("held", "list"); out != "no object is held\n" {
 		t.Errorf("list says\n%s", out)
 	}
-	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") || !strings.Contains(out, "blotter held take-back KEY") {
+	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") || !strings.Contains(out, "blotter held take-back KEY|FOLDER/ --reason") {
 		t.Errorf("the list of the ignored says\n%s", out)
 	}
 	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held again\n" {
@@ -54,14 +54,15 @@ func TestHeldObjects(t *testing.T) {
 	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held already\n" {
 		t.Errorf("take-back again says %s", out)
 	}
-	if out := s.must("held", "list", "--limit", "1"); !strings.Contains(out, "held, of no registered table: 2 objects\n") || !strings.Contains(out, "there are more") {
+	if out := s.must("held", "list", "--limit", "1"); !strings.Contains(out, "held, of no registered table: 2 objects\n") || !strings.Contains(out, "there are more") || !strings.Contains(out, "KEY|FOLDER/|SCHEMA.TABLE") {
 		t.Errorf("list says\n%s", out)
 	}
 	if out := s.must("log", "_.raw", "--event", "ObjectHeld"); strings.Count(out, "taken_back, asked for by ") != 2 {
 		t.Errorf("the log says\n%s", out)
 	}
 	for _, wrong := range []string{"dms/rms/a", "rms.a"} {
-		if _, err := s.blotter("held", "ignore", wrong, "--reason", "a test"); err == nil || !strings.Contains(err.Error(), "no held object is named by") {
+		if _, err := s.blotter("held", "ignore", wrong, "--reason", "a test"); err == nil || !strings.Contains(err.Error(), "no held object is named by") ||
+			!strings.HasSuffix(err.Error(), "; did you mean dms/rms/a/?") {
 			t.Errorf("%s is ignored: %v", wrong, err)
 		}
 	}
@@ -77,6 +78,36 @@ func TestHeldObjects(t *testing.T) {
 	}
 	if out := s.must("log", "_.raw", "--event", "ObjectIgnored"); strings.Count(out, "dismissed, a test by ") != 5 {
 		t.Errorf("the log says\n%s", out)
+	}
+}
+
+// What is taken back of a table that is registered by now comes in, at once or when the
+// system runs.
+func TestTakenBackOfARegisteredTable(t *testing.T) {
+	s := startSystemOf(t, strings.Replace(testTables, "name: people", "name: others", 1))
+	ignored := func(name string) {
+		t.Helper()
+		path := filepath.Join(s.dir, roles.RawDir, "dms/rms", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("id,name\n1,Ada\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.sealed()
+		s.must("held", "ignore", "dms/rms/"+name, "--reason", "a test")
+	}
+	ignored("people/LOAD00000001.csv")
+	ignored("people/LOAD00000002.csv")
+	ignored("nobodys/LOAD00000001.csv")
+	s.must("apply", "-f", s.write("tables.yaml", testTables))
+	s.settle()
+	if out := s.must("held", "take-back", "dms/rms/people/LOAD00000001.csv", "--reason", "asked for"); out != "1 object is taken back and comes in at once, since its table is registered by now\n" {
+		t.Errorf("while the system runs it says %s", out)
+	}
+	s.halt()
+	if out := s.must("held", "take-back", "dms/rms/", "--reason", "asked for"); out != "1 object is taken back and comes in when the system runs, since its table is registered by now; 1 object is held again\n" {
+		t.Errorf("while it is stopped it says %s", out)
 	}
 }
 
@@ -113,8 +144,8 @@ func TestHeldBelowAnotherPrefix(t *testing.T) {
 // Rows of a transaction file are looked for in its own database.
 func TestHeldPartsNameTheirDatabase(t *testing.T) {
 	var out bytes.Buffer
-	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, nil, " --dir d")
-	if !strings.Contains(out.String(), "register pub.licenses in database rms") {
+	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, nil, false, " --dir d")
+	if !strings.Contains(out.String(), "register pub.licenses in database rms") || !strings.Contains(out.String(), "held ignore SCHEMA.TABLE --reason") {
 		t.Errorf("it says\n%s", &out)
 	}
 }

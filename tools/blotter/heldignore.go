@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +79,7 @@ func decideHeld(ctx context.Context, at site, r ingestrouter.DismissRequest, out
 	for more := true; more; {
 		var done ingestrouter.Dismissed
 		if err := c.request(ctx, ingestrouter.DismissSubject, r, &done); err != nil {
-			return errors.Join(err, saidOf(out, all, r.TakeBack))
+			return errors.Join(err, saidOf(out, all, r.TakeBack, c.own))
 		}
 		all.Objects, all.Arrived, all.Changed = all.Objects+done.Objects, all.Arrived+done.Arrived, all.Changed+done.Changed
 		all.Already = max(all.Already, done.Already)
@@ -88,29 +89,45 @@ func decideHeld(ctx context.Context, at site, r ingestrouter.DismissRequest, out
 		// A batch in which all was decided otherwise ends it: the next might be the same.
 		more = done.More && done.Objects+done.Arrived > 0
 	}
-	return saidOf(out, all, r.TakeBack)
+	return saidOf(out, all, r.TakeBack, c.own)
 }
 
-// saidOf tells what became of the objects that a request meant.
-func saidOf(out io.Writer, done ingestrouter.Dismissed, takeBack bool) error {
-	text := ""
-	switch are := areHeld(int(done.Objects)); {
-	case done.Objects == 0 && done.Already == 0:
-		return nil
-	case done.Objects == 0:
-		text = areHeld(int(done.Already)) + " held already"
-	case takeBack:
-		text = are + " held again"
-	default:
-		text = are + " ignored from now on"
+// comesIn tells of objects that were taken back when their table was registered.
+func comesIn(n int, stopped bool) string {
+	when := "at once"
+	if stopped {
+		when = "when the system runs"
 	}
-	if done.Arrived > 0 {
-		text += fmt.Sprintf("; tables of theirs are registered by now, and %d came in at once", done.Arrived)
+	if n == 1 {
+		return fmt.Sprintf("1 object is taken back and comes in %s, since its table is registered by now", when)
+	}
+	return fmt.Sprintf("%d objects are taken back and come in %s, since their tables are registered by now", n, when)
+}
+
+// saidOf tells what became of the objects that a request meant; stopped: no system
+// runs that goes on with those that arrive.
+func saidOf(out io.Writer, done ingestrouter.Dismissed, takeBack, stopped bool) error {
+	meant, again := done.Objects, " held again"
+	if done.Objects == 0 {
+		meant, again = done.Already, " held already"
+	}
+	if meant == 0 {
+		return nil
+	}
+	var said []string
+	if !takeBack {
+		said = append(said, areHeld(int(meant))+" ignored from now on")
+	}
+	if takeBack && done.Arrived > 0 {
+		said = append(said, comesIn(int(done.Arrived), stopped))
+	}
+	if held := meant - done.Arrived; takeBack && held > 0 {
+		said = append(said, areHeld(int(held))+again)
 	}
 	if done.Changed > 0 {
-		text += fmt.Sprintf("; %s decided about otherwise in the meantime", objectsWere(done.Changed))
+		said = append(said, objectsWere(done.Changed)+" decided about otherwise in the meantime")
 	}
-	if _, err := fmt.Fprintln(out, text); err != nil {
+	if _, err := fmt.Fprintln(out, strings.Join(said, "; ")); err != nil {
 		return fmt.Errorf("tell what was done: %w", err)
 	}
 	return nil

@@ -188,7 +188,7 @@ func (s *summary) printOpen(out io.Writer) {
 		if int(s.held) > len(s.named) {
 			fmt.Fprintf(out, "  and more; see: blotter held list%s\n", dir)
 		}
-		printWaysOfHeld(out, s.named, s.hints, dir)
+		printWaysOfHeld(out, s.named, s.hints, int(s.held) > len(s.named), dir)
 	}
 }
 
