@@ -128,7 +128,7 @@ func (u *upkeep) due() []Due {
 		say(MaintainManifests, "%d manifests, more than %d", n, c.MaxManifests)
 	}
 	if n := len(u.expirable()); n >= c.ExpireAtLeast {
-		say(MaintainExpire, "%d snapshots older than %s", n, c.ExpireAfter)
+		say(MaintainExpire, "%d snapshot(s) older than %s", n, c.ExpireAfter)
 	}
 	if at := u.nextScan(); !at.IsZero() && !at.After(u.now) {
 		say(MaintainOrphans, "the folders were not searched since %s", cmp.Or(u.state.orphans.scannedText(), "the beginning"))

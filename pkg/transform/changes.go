@@ -46,7 +46,7 @@ func ParseKey(table registry.Table, values []string) ([]byte, error) {
 	case len(lay.key) == 0:
 		return nil, fmt.Errorf("table %s has no primary key", table.ID)
 	case len(values) != len(lay.key):
-		return nil, fmt.Errorf("the primary key of %s has %d columns, %d values are given", table.ID, len(lay.key), len(values))
+		return nil, fmt.Errorf("the primary key of %s has %s, %s given", table.ID, columnsOf(len(lay.key)), valuesAre(len(values)))
 	}
 	b := newRowBuilder(lay)
 	b.reset(1, opUpsert)

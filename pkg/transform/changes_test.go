@@ -87,7 +87,7 @@ func TestStagedFilesHoldTheirKeys(t *testing.T) {
 	if _, err := ParseKey(b.table, []string{"x"}); err == nil || !strings.Contains(err.Error(), "id: expected a whole number") {
 		t.Errorf("of a key that is none it says %v", err)
 	}
-	if _, err := ParseKey(b.table, nil); err == nil || !strings.Contains(err.Error(), "has 1 columns, 0 values are given") {
+	if _, err := ParseKey(b.table, nil); err == nil || !strings.Contains(err.Error(), "has 1 column, 0 values are given") {
 		t.Errorf("of no key it says %v", err)
 	}
 }

@@ -209,8 +209,8 @@ func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) e
 				of, left = "the first row of its table", fieldsBefore-1
 			}
 			bad.add(CodeColumnCount, row.number(), "", nil, func(f *Failure) {
-				f.Message = fmt.Sprintf("the row has %d columns, %s has %d", n+left, of, len(s.names)+left)
-				f.Expected = fmt.Sprintf("%d columns", len(s.names)+left)
+				f.Message = fmt.Sprintf("the row has %s, %s has %d", columnsOf(n+left), of, len(s.names)+left)
+				f.Expected = columnsOf(len(s.names) + left)
 				f.Hint = "have DMS write the file again; no row may shift into wrong columns"
 			})
 		} else if field, found := row.notUTF8(); found {

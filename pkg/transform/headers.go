@@ -66,7 +66,11 @@ func (v *vocabulary) misread() string {
 
 // hardlyHeader refuses a first line of which too little is known.
 func (v *vocabulary) hardlyHeader() *Failure {
-	f := &Failure{Code: CodeHeader, Message: fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names)),
+	what := fmt.Sprintf("none of the %d columns of the first line is one of the table", len(v.names))
+	if len(v.names) == 1 {
+		what = "the only column of the first line is none of the table"
+	}
+	f := &Failure{Code: CodeHeader, Message: what,
 		Expected: "a line of names, some of them registered", Hint: "has the file a header? If not, set header to false and apply; then retry the file"}
 	if known := len(v.knownNames()); known > 0 {
 		f.Message = fmt.Sprintf("of the %d columns of the first line only %d may be of the table, which has no key to tell a header by", len(v.names), known)
@@ -76,6 +80,22 @@ func (v *vocabulary) hardlyHeader() *Failure {
 		f.Hint = hint
 	}
 	return f
+}
+
+// columnsOf gives "1 column", "2 columns".
+func columnsOf(n int) string {
+	if n == 1 {
+		return "1 column"
+	}
+	return fmt.Sprintf("%d columns", n)
+}
+
+// valuesAre gives "1 value is", "2 values are".
+func valuesAre(n int) string {
+	if n == 1 {
+		return "1 value is"
+	}
+	return fmt.Sprintf("%d values are", n)
 }
 
 // maxNamed bounds the columns of a file that are named when one is missing.

@@ -188,8 +188,8 @@ func (s *mendedSource) each(ctx context.Context, _ *binding, bad *faults, do fun
 func (s *mendedSource) checkFields(row *mendedRow, bad *faults) {
 	if n := len(row.Fields); n != len(s.names) {
 		bad.add(CodeColumnCount, row.Row, "", nil, func(f *Failure) {
-			f.Message = fmt.Sprintf("the row has %d columns, its file has %d", n, len(s.names))
-			f.Expected, f.Hint = fmt.Sprintf("%d columns", len(s.names)), "mend its fields"
+			f.Message = fmt.Sprintf("the row has %s, its file has %d", columnsOf(n), len(s.names))
+			f.Expected, f.Hint = columnsOf(len(s.names)), "mend its fields"
 		})
 		return
 	}

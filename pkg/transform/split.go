@@ -96,7 +96,7 @@ func (s *splitter) row(r dms.Record) error {
 	s.counts.RowsRead++
 	if n := r.Len(); n < fieldsBefore {
 		s.faults.add(CodeColumnCount, r.Row(), "", nil, func(f *Failure) {
-			f.Message = fmt.Sprintf("the row has %d columns, a transaction file has operation, table and schema before a row's own", n)
+			f.Message = fmt.Sprintf("the row has %s, a transaction file has operation, table and schema before a row's own", columnsOf(n))
 			f.Expected = fmt.Sprintf("%d columns or more", fieldsBefore)
 			f.Hint = "check the delimiter, and whether PreserveTransactions is on; have DMS write the file again"
 		})

@@ -35,8 +35,11 @@ func (s *Service) rebuildHold(ctx context.Context, id dms.TableID) (string, erro
 			return "", err
 		}
 		if err = s.unchanged(ctx, t); err == nil {
-			return fmt.Sprintf("%d files of %s wait; %d were missing in its hold queue, %d did not belong there",
-				len(want), id, done.Added, done.Removed), nil
+			waiting := fmt.Sprintf("%d files of %s wait", len(want), id)
+			if len(want) == 1 {
+				waiting = fmt.Sprintf("1 file of %s waits", id)
+			}
+			return fmt.Sprintf("%s; missing in its hold queue were %d, not belonging there %d", waiting, done.Added, done.Removed), nil
 		}
 		if !errors.Is(err, control.ErrConflict) {
 			return "", err

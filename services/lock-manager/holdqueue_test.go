@@ -38,7 +38,7 @@ func TestHoldQueueIsRebuilt(t *testing.T) {
 	if err := b.hold.Hold(t.Context(), testTable, holdqueue.Item{FileID: "ff", Order: "0"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, detail := range []string{"1 were missing in its hold queue, 1 did not belong", "0 were missing in its hold queue, 0 did not belong"} {
+	for _, detail := range []string{"missing in its hold queue were 1, not belonging there 1", "missing in its hold queue were 0, not belonging there 0"} {
 		request.ID += "1"
 		if reply := b.execute(s, "hold-rebuild", request); !strings.Contains(reply.Detail, detail) || !strings.HasPrefix(reply.Detail, "3 files") {
 			t.Errorf("the answer is %+v", reply)

@@ -70,7 +70,7 @@ changes is told. A table that is registered like this already stays as it is.`,
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "registration file; may be given again")
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
-	_ = cmd.MarkFlagRequired("file")
+	needsFlag(cmd, "file", "name the registration with -f FILE")
 	return cmd
 }
 
@@ -114,7 +114,7 @@ written again at the source is a new file, and comes by itself: skip the old one
 	}
 	retry := cmd.Flags().Bool("retry", false, "read the quarantined file again")
 	skip := cmd.Flags().Bool("skip", false, "go on without the quarantined file")
-	cmd.MarkFlagsMutuallyExclusive("retry", "skip")
+	oneOf(cmd, "retry", "skip")
 	return orderTable(cmd, "resume", func([]string) lockmanager.CommandRequest {
 		r := lockmanager.CommandRequest{}
 		switch {
@@ -194,7 +194,7 @@ it is late, and pauses the table (blotter load reopen --help).`,
 	}
 	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held, whatever it would be held for")
 	withoutOlder := complete.Flags().Bool("without-older", false, "leave out the files that are older than the load")
-	complete.MarkFlagsMutuallyExclusive("confirm", "without-older")
+	oneOf(complete, "confirm", "without-older")
 	return orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
 		return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder}
 	})
@@ -248,7 +248,7 @@ func newReconcile() *cobra.Command {
 				ID: nuid.Next(), Actor: operator(), Reason: reason,
 			}, &listed)
 			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d objects, %d of them had not been told\n", listed.Objects, listed.Told)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, %d of them had not been told\n", count(int(listed.Objects), "object"), listed.Told)
 			}
 			return err
 		},

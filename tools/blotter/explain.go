@@ -141,7 +141,7 @@ func printLife(out io.Writer, l *explain.Life, key []string) {
 		return
 	}
 	fmt.Fprintln(out)
-	w := newTableWriter(out, 2)
+	w := newTableWriter(out, 2, 6, 7)
 	w.AppendHeader(table.Row{"file", "row", "op", "committed", "published", "token", "snapshot", "what came of it"})
 	for _, t := range l.Touches {
 		w.AppendRow(table.Row{

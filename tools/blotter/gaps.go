@@ -17,13 +17,14 @@ const firstRead = 1000
 
 // gapsOf gives the files that an operator skipped and that the table lacks still,
 // newest order first, at most maxListed: not those that a full load has replaced, nor
-// those that were written again at the source and came in as another version.
+// those that were written again at the source and came in as another version. Mended
+// rows that were skipped leave none: they are set aside again.
 func gapsOf(ctx context.Context, store control.Store, s *lockmanager.State) ([]*lockmanager.File, error) {
 	skipped, err := filesIn(ctx, store, s.Table, maxListed, lockmanager.Skipped)
 	if err != nil {
 		return nil, err
 	}
-	gaps := slices.DeleteFunc(skipped, func(f *lockmanager.File) bool { return !s.InForce(f) })
+	gaps := slices.DeleteFunc(skipped, func(f *lockmanager.File) bool { return !s.InForce(f) || !f.Mending.IsZero() })
 	// What was written again has the time in the name of what it was, and is modified
 	// later: it stands before it.
 	for limit := firstRead; len(gaps) > 0; limit = min(10*limit, maxListed) {

@@ -52,6 +52,7 @@ with a log of everything that happened.`,
   blotter tables                                 # how each table is
   blotter resume rms.reports --skip              # go on after a bad file`,
 		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("dir", defaultDir, "folder of log, control store, catalog and tables")
@@ -70,6 +71,12 @@ with a log of everything that happened.`,
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
 	add("look", newTables(), table, newCat(), newLog(), newReplay(), newExplain(), newFsck(), newAudit(), newDecode())
 	explainArgs(root)
+	explainPlaces(root)
+	root.SetHelpCommand(newHelp())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	root.Version = buildVersion()
 	return root
 }
 
@@ -92,7 +99,7 @@ func explainArgs(c *cobra.Command) {
 		case cmd.HasSubCommands() && len(args) > 0:
 			hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"))
+				hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
 			}
 			return fmt.Errorf("`%s` knows no %q: %s", cmd.CommandPath(), args[0], hint)
 		}

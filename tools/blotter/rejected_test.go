@@ -87,6 +87,11 @@ func TestRejectedRowsAreMended(t *testing.T) {
 	if after := s.must("cat", "rms.reports", "--provenance"); after != before {
 		t.Errorf("the second time changed the table to\n%s", after)
 	}
+	for _, args := range [][]string{{"tables"}, {"table", "show", "rms.reports"}} {
+		if out := s.must(args...); !strings.Contains(out, "20240304-060000000.csv (mended rows)") {
+			t.Errorf("%v does not name the file whose rows came last:\n%s", args, out)
+		}
+	}
 	if f := s.rejectedFile(); f.Mended != "3-4" || f.Dropped != "5" || f.Waiting != "" {
 		t.Errorf("then %+v", f)
 	}

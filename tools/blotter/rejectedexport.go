@@ -59,7 +59,7 @@ The file holds values of rows: keep it as the data themselves are kept.`,
 	}
 	cmd.Flags().StringVar(&id, "file", "", "the file whose rows they are: its id, or the beginning of it")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "where to; it must not be there yet (default: standard output)")
-	_ = cmd.MarkFlagRequired("file")
+	needsFlag(cmd, "file", "name the file that the rows belong to with --file ID; blotter rejected list TABLE shows the ids")
 	return cmd
 }
 

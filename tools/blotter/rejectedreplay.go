@@ -74,7 +74,7 @@ the log; the mended rows are kept in the failed folder.`,
 	cmd.Flags().StringVar(&o.id, "file", "", "the file whose rows they are: its id, or the beginning of it")
 	cmd.Flags().StringVar(&o.drop, "drop", "", "rows that are given up, such as 17,20-25")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; it stands in the log")
-	_ = cmd.MarkFlagRequired("file")
+	needsFlag(cmd, "file", "name the file that the rows belong to with --file ID; blotter rejected list TABLE shows the ids")
 	return cmd
 }
 
@@ -113,7 +113,7 @@ func replayRejected(ctx context.Context, at site, table dms.TableID, o mendOptio
 	if err := m.write(hash); err != nil {
 		return err
 	}
-	name := "mended-" + hex.EncodeToString(hash.Sum(nil)[:16])
+	name := mendedPrefix + hex.EncodeToString(hash.Sum(nil)[:16])
 	if before := f.broughtBy(name); before != nil {
 		fmt.Fprintf(out, "these rows came in before, as file %s, which is %s\n", shortID(string(before.ID)), before.Status)
 		return nil

@@ -126,7 +126,7 @@ func newReplay() *cobra.Command {
 	flags.StringVar(&o.out, "out", "", "with --rows: keep the rebuilt tables in this new folder")
 	flags.BoolVar(&o.rebuild, "rebuild", false, "write a control store that was lost anew, from log and lake")
 	flags.BoolVar(&o.showValues, "show-values", false, "with --rows: show the values that differ")
-	cmd.MarkFlagsMutuallyExclusive("until", "seq")
+	oneOf(cmd, "until", "seq")
 	return cmd
 }
 

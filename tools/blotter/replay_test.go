@@ -53,7 +53,7 @@ func TestReplay(t *testing.T) {
 		"replay rms.none":              "the log holds nothing of table rms.none",
 		"replay none":                  "expected <db>.<table>",
 		"replay --until x":             "--until",
-		"replay --until 1h --seq 3":    "[seq until] were all set",
+		"replay --until 1h --seq 3":    "--until and --seq say different things",
 		"replay rms.reports --limit 0": "--limit",
 	} {
 		if out, err := s.blotter(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {

@@ -151,7 +151,7 @@ func replayTableRows(ctx context.Context, log *eventlog.Log, stores *roles.Store
 		Progress: func(done, all int) {
 			if time.Since(shown) > linesEvery {
 				shown = time.Now()
-				fmt.Fprintf(progress, "%s: %d of %d files\n", f.Table, done, all)
+				fmt.Fprintf(progress, "%s: %d of %s\n", f.Table, done, count(all, "file"))
 			}
 		},
 	}, h)
@@ -207,7 +207,7 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 // of rows, and a hash of where they came from. Which rows differ, nothing can tell then.
 func (r *replayedRows) compareExpired(ctx context.Context, h *rebuild.History, made *lake.RowSet) error {
 	if r.RebuiltRows != r.Published {
-		r.Verdict = fmt.Sprintf("rows differ: the snapshot has expired, and had %d rows by the log", r.Published)
+		r.Verdict = fmt.Sprintf("rows differ: the snapshot has expired, and had %s by the log", count(int(r.Published), "row"))
 		return nil
 	}
 	if h.RowsHash == "" {

@@ -154,7 +154,7 @@ func printSchema(out io.Writer, s lake.SchemaVersion) error {
 		err = errors.Join(err, failed)
 	}
 	if len(s.Added)+len(s.Changed)+len(s.Removed) == 0 && !s.Moved {
-		line("%d columns", len(s.Columns))
+		line("%s", count(len(s.Columns), "column"))
 	}
 	for _, c := range s.Added {
 		line("+ %s %s", c.Name, showType(c))

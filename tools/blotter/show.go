@@ -119,6 +119,9 @@ func viewTable(ctx context.Context, store control.Store, at site, id dms.TableID
 	}
 	v.GapCount = len(v.Gaps)
 	v.Gaps = v.Gaps[:min(len(v.Gaps), limit)]
+	if err := v.findMended(ctx, store); err != nil {
+		return nil, err
+	}
 	if v.failedSince, err = becameOf(ctx, store, id, s.LastFailed); err != nil {
 		return nil, err
 	}

@@ -37,8 +37,8 @@ func (v *tableView) print(out io.Writer, limit int) {
 	if v.QuietPeriod != "0s" {
 		fact("quiet period", "%s", v.QuietPeriod)
 	}
-	fact("last processed", "%s", lastFile(v.LastProcessed))
-	fact("last failed", "%s", lastFile(v.LastFailed)+prefixed("; now ", v.failedSince))
+	fact("last processed", "%s", lastFile(v.LastProcessed, v.ProcessedOf))
+	fact("last failed", "%s", lastFile(v.LastFailed, v.FailedOf)+prefixed("; now ", v.failedSince))
 	if !v.Table.IsTransactions() {
 		fact("maintenance", "%s", v.maintenance())
 	}
@@ -73,11 +73,11 @@ func (v *tableView) lock() string {
 	return s
 }
 
-func lastFile(e *lockmanager.FileEvent) string {
+func lastFile(e *lockmanager.FileEvent, mendedOf string) string {
 	if e == nil {
 		return "-"
 	}
-	s := longTime(e.Time) + " " + e.Key
+	s := longTime(e.Time) + " " + known(e.Key, mendedOf, func(key string) string { return key })
 	if e.Code != "" {
 		s += " (" + e.Code + ")"
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,8 +24,11 @@ import (
 type site struct {
 	dir    string
 	places roles.Places
-	said   []string // the flags by which a command finds the same site
-	err    error    // what is wrong with it; config gives it
+	// said are the flags by which a command finds the same site, but for places: flagged
+	// are those that a flag named.
+	said    []string
+	flagged roles.Places
+	err     error // what is wrong with it; config gives it
 }
 
 // inDir is the site of a folder that has everything.
@@ -42,12 +47,9 @@ func siteOf(cmd *cobra.Command) site {
 		if flag == nil || !flag.Changed {
 			continue
 		}
-		uri := flag.Value.String()
-		*place.Of(&at.places) = uri
-		if place.Name != "nats" && place.Name != "alerts" { // they may hold a password
-			at.said = append(at.said, "--"+place.Name, shellWord(uri))
-		}
+		*place.Of(&at.flagged) = flag.Value.String()
 	}
+	at.places = at.flagged
 	remembered, err := roles.ReadPlaces(dir)
 	at.places, at.err = at.places.Or(roles.PlacesOf(os.Getenv)).Or(remembered), err
 	return at
@@ -72,12 +74,45 @@ func (at site) config() (roles.Config, error) {
 }
 
 // flags is what a command must be given to work on the same site, with a space before
-// it; empty if nothing.
+// it; empty if nothing. What the folder remembers by then need not be said.
 func (at site) flags() string {
-	if len(at.said) == 0 {
+	said := slices.Clone(at.said)
+	if remembered, err := roles.ReadPlaces(at.dir); err == nil {
+		said = append(said, at.saidPlaces(remembered)...)
+	}
+	if len(said) == 0 {
 		return ""
 	}
-	return " " + strings.Join(at.said, " ")
+	return " " + strings.Join(said, " ")
+}
+
+// saidPlaces are the flags for places that were given by a flag, but for those that are
+// remembered.
+func (at site) saidPlaces(remembered roles.Places) []string {
+	var said []string
+	for _, place := range roles.PlaceList() {
+		uri := *place.Of(&at.flagged)
+		if uri == "" || place.Name == "nats" || place.Name == "alerts" { // they may hold a password
+			continue
+		}
+		if known := *place.Of(&remembered); known == uri || known != "" && known == absolute(uri) {
+			continue
+		}
+		said = append(said, "--"+place.Name, shellWord(uri))
+	}
+	return said
+}
+
+// absolute gives a path as a folder remembers it; the address of something else as it is.
+func absolute(uri string) string {
+	if strings.Contains(uri, "://") {
+		return uri
+	}
+	path, err := filepath.Abs(uri)
+	if err != nil {
+		return uri
+	}
+	return path
 }
 
 func saidDir(dir string) []string {
@@ -112,9 +147,28 @@ func readStore(ctx context.Context, at site) (roles.Store, error) {
 	return store, err
 }
 
+// noSystemError says that no system has used the folder.
+type noSystemError struct{ dir string }
+
+func (e noSystemError) Error() string { return "there is no Blotter in " + e.dir }
+
 // unknown says that no system has used the site.
 func (at site) unknown() error {
-	return fmt.Errorf("there is no Blotter in %s; name its folder with --dir, or start one with `blotter up`", at.dir)
+	return fmt.Errorf("%w; name its folder with --dir, or start one with `blotter up --tables FILE`", noSystemError{at.dir})
+}
+
+// begun refuses a site that no system has used and whose control store would be made in
+// its folder: without a table to begin with, its name is more likely mistyped.
+func (at site) begun(ctx context.Context) error {
+	store, err := readStore(ctx, at)
+	if none := (noSystemError{}); errors.As(err, &none) {
+		return fmt.Errorf("%w, and no table to begin one with; name its folder with --dir, or tables with --tables FILE; "+
+			"if its control store was lost: blotter replay --rebuild%s", none, at.flags())
+	}
+	if err != nil {
+		return err
+	}
+	return store.Close()
 }
 
 // known refuses a site that no system has used.

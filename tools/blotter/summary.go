@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -121,17 +120,8 @@ func (s *summary) unsettled() bool {
 }
 
 func (s *summary) print(out io.Writer, took time.Duration) {
-	w := table.NewWriter()
-	w.SetOutputMirror(out)
-	w.SetStyle(table.StyleLight)
-	w.Style().Format.Header = text.FormatDefault
-	w.Style().Format.Footer = text.FormatDefault
+	w := newTableWriter(out, 2, 3, 4, 5, 6, 7, 8)
 	w.AppendHeader(table.Row{"table", "files", "rows in", "rows now", "duplicates removed", "rows set aside", "quarantined", "held"})
-	columns := make([]table.ColumnConfig, 0, 7)
-	for n := 2; n <= 8; n++ {
-		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignFooter: text.AlignRight})
-	}
-	w.SetColumnConfigs(columns)
 	var total outcome
 	for _, o := range s.tables {
 		w.AppendRow(table.Row{o.Table.Table, o.Published + o.Split, o.RowsIn, o.rows, o.Duplicates, o.rejected, len(o.quarantined), o.held})

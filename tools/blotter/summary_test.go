@@ -17,6 +17,8 @@ func TestSummaryTellsWhatIsOpen(t *testing.T) {
 	s := &summary{at: inDir("there"), tables: []outcome{{
 		Table:       tally.Table{Table: dms.TableID{DB: "rms", Table: "reports"}, Unnamed: 2},
 		quarantined: []*lockmanager.File{{Failure: failure, Object: dms.Object{Key: "a.csv"}}},
+	}, {
+		Table: tally.Table{Table: dms.TableID{DB: "rms", Table: "people"}}, gaps: 2, pause: &lockmanager.PauseRecord{Reason: "operator"},
 	}}}
 	var out bytes.Buffer
 	s.printOpen(&out)
@@ -24,6 +26,8 @@ func TestSummaryTellsWhatIsOpen(t *testing.T) {
 		"rms.reports: 2 objects were passed over in its folder",
 		"see: blotter log 'rms.reports' --event FileRejected --dir",
 		"a quote is never closed (row 2, field 5, byte 51)\n  mend it\n",
+		"rms.people is paused (operator)\n  see: ",
+		"\nrms.people lacks 2 files that were skipped; see: blotter table show 'rms.people' --dir",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &out)
@@ -42,6 +46,18 @@ func TestWrongArguments(t *testing.T) {
 		{"cat", "write: blotter cat TABLE"},
 		{"table shwo rms.reports", "did you mean `blotter table show`?"},
 		{"table rms.reports", "`blotter table` knows no \"rms.reports\": see `blotter table --help`"},
+		{"tabels", "did you mean `blotter table` or `blotter tables`?"},
+		{"something", "`blotter` knows no \"something\": see `blotter --help`"},
+		{"help something", "there is no command `blotter something`: see `blotter --help`"},
+		{"help table something", "there is no command `blotter table something`"},
+		{"tables --frob", "unknown flag: --frob; see `blotter tables --help`"},
+		{"table show x --limit many", "see `blotter table show --help`"},
+		{"apply", "name the registration with -f FILE; see `blotter apply --help`"},
+		{"rejected export rms.reports", "with --file ID"},
+		{"rejected replay rms.reports rows.csv", "with --file ID"},
+		{"resume rms.reports --retry --skip", "--retry and --skip say different things"},
+		{"load complete rms.reports --confirm --without-older", "--confirm and --without-older say"},
+		{"replay --until 2h --seq 3", "--until and --seq say"},
 	} {
 		root := newRoot()
 		root.SetArgs(strings.Fields(test.args))

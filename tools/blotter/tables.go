@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -39,6 +40,11 @@ type tableLine struct {
 	// since when.
 	LoadLacksFiles bool       `json:"load_lacks_files,omitempty"`
 	LoadWaits      *time.Time `json:"load_waits_since,omitempty"`
+
+	// ProcessedOf is the key of the file whose mended rows were processed last, FailedOf
+	// of that whose mended rows failed last; empty where a whole file was.
+	ProcessedOf string `json:"last_processed_of,omitempty"`
+	FailedOf    string `json:"last_failed_of,omitempty"`
 
 	quiet time.Duration // the quiet period that ends a load
 }
@@ -132,9 +138,62 @@ func tableLines(ctx context.Context, store control.Store) ([]tableLine, error) {
 			return nil, err
 		}
 		line.GapCount = len(gaps)
+		if err := line.findMended(ctx, store); err != nil {
+			return nil, err
+		}
 		lines = append(lines, line)
 	}
 	return lines, nil
+}
+
+// mendedPrefix begins the names of files in which mended rows are kept.
+const mendedPrefix = "mended-"
+
+// findMended finds the files that mended rows belong to which came or failed last: an
+// operator knows those, and not the files in which the mended rows are kept.
+func (l *tableLine) findMended(ctx context.Context, store control.Store) (err error) {
+	if l.ProcessedOf, err = mendedOf(ctx, store, l.Table, l.LastProcessed); err != nil {
+		return err
+	}
+	l.FailedOf, err = mendedOf(ctx, store, l.Table, l.LastFailed)
+	return err
+}
+
+// mendedOf gives the key of the file whose mended rows an event is about; empty if it is
+// about a whole file, or what it is about is not known any more.
+func mendedOf(ctx context.Context, store control.Store, id dms.TableID, e *lockmanager.FileEvent) (string, error) {
+	if e == nil || !strings.HasPrefix(path.Base(e.Key), mendedPrefix) {
+		return "", nil
+	}
+	file := func(id dms.TableID, file dms.FileID) (*lockmanager.File, error) {
+		row, err := store.File(ctx, id, file)
+		if err != nil {
+			return nil, err
+		}
+		return lockmanager.DecodeFile(row.Body)
+	}
+	mended, err := file(id, e.FileID)
+	if err == nil && mended.Mending.IsZero() {
+		return "", nil // DMS names no file like this, but somebody may
+	}
+	if err == nil {
+		mended, err = file(id, mended.Mending.FileID)
+	}
+	switch {
+	case errors.Is(err, control.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("find the file that mended rows belong to: %w", err)
+	}
+	return mended.Object.Key, nil
+}
+
+// known names a file as an operator knows it: mended rows by the file of theirs.
+func known(key, mendedOf string, name func(string) string) string {
+	if mendedOf != "" {
+		return name(mendedOf) + " (mended rows)"
+	}
+	return name(key)
 }
 
 // printTables shows the tables in columns, and what failed below them.
@@ -144,7 +203,7 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 	for _, l := range lines {
 		last := "-"
 		if l.LastProcessed != nil {
-			last = path.Base(l.LastProcessed.Key) + " " + shortTime(l.LastProcessed.Time, now)
+			last = known(l.LastProcessed.Key, l.ProcessedOf, path.Base) + " " + shortTime(l.LastProcessed.Time, now)
 		}
 		lock := "-"
 		if l.Lock != nil {
@@ -155,7 +214,7 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 	w.Render()
 	for _, l := range lines {
 		if l.failedStill() {
-			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), path.Base(l.LastFailed.Key), failed(l.LastFailed))
+			fmt.Fprintf(out, "%s failed last %s with %s: %s\n", l.Table, shortTime(l.LastFailed.Time, now), known(l.LastFailed.Key, l.FailedOf, path.Base), failed(l.LastFailed))
 		}
 		if l.Rejected > 0 {
 			fmt.Fprintf(out, "%s: %s set aside; see: blotter rejected list '%s'%s\n", l.Table, rowsAre(l.Rejected), l.Table, at.flags())

@@ -37,8 +37,9 @@ func newUp() *cobra.Command {
 		Long: `Run all services in this process on an embedded NATS server, with folders for
 buckets and SQLite for control store and catalog, unless it is said that they are
 elsewhere: see ` + "`blotter places --help`" + `. It takes what lies in the raw folder and what
-arrives. It may be killed at any moment and started again. Once for each folder it tells
-of objects that are held since no registered table has them.
+arrives. It may be killed at any moment and started again. The first time say which tables there
+are (--tables). Once for each folder it tells of objects that are held since no registered
+table has them.
 
 With --until-idle it takes what lies in the raw folder as complete, which also
 seals full loads, and ends when nothing is left to do: with exit code 0, or with
@@ -74,6 +75,9 @@ Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 // up runs the whole system until it is idle or told to stop.
 func up(ctx context.Context, o upOptions, out io.Writer) (err error) {
 	specs, err := readRegistrations(o.tables)
+	if err == nil && len(specs) == 0 {
+		err = o.at.begun(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -186,7 +190,7 @@ func (r *runner) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "raw folder: %d objects\n", listed.Objects)
+	fmt.Fprintf(r.out, "raw folder: %s\n", count(int(listed.Objects), "object"))
 	if err := r.process.Settle(ctx); err != nil {
 		return err
 	}
@@ -212,12 +216,31 @@ func (r *runner) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, detail := range said {
-		if strings.Contains(detail, ": ") && r.out != nil { // it changes what was in force
-			fmt.Fprintln(r.out, detail)
-		}
+	if r.out != nil {
+		tellRegistered(r.out, said)
 	}
 	return r.process.IngestRouter.Learn(ctx)
+}
+
+// tellRegistered prints what is new about registrations: each that changes what was in
+// force, and the first ones of tables together, of which there may be very many.
+func tellRegistered(out io.Writer, said []string) {
+	var first []string
+	for _, detail := range said {
+		if table, ok := strings.CutSuffix(detail, " registered, version 1"); ok {
+			first = append(first, table)
+		} else if strings.Contains(detail, ": ") {
+			fmt.Fprintln(out, detail)
+		}
+	}
+	if len(first) == 0 {
+		return
+	}
+	names := strings.Join(first[:min(len(first), maxNamed)], ", ")
+	if more := len(first) - maxNamed; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	fmt.Fprintf(out, "registered for the first time: %s\n", names)
 }
 
 // follow feeds the tally from the log and shows progress.

@@ -223,7 +223,7 @@ func sayGrant(event proto.Message) string {
 		return parts(token(e.GetToken()), "nothing was published")
 	case *blotterv1.FilesPublished:
 		return parts(token(e.GetToken()), count(len(e.GetFiles()), "file"), publishedRows(e.GetFiles()), e.GetStrategy(),
-			fmt.Sprintf("%d rows now", e.GetTableRows()), fmt.Sprintf("snapshot %d", e.GetSnapshotId()))
+			count(int(e.GetTableRows()), "row")+" now", fmt.Sprintf("snapshot %d", e.GetSnapshotId()))
 	case *blotterv1.PublishFailed:
 		return parts(token(e.GetToken()), shortID(e.GetFileId()), failure(e.GetFailure()))
 	case *blotterv1.LockReleased:

@@ -275,7 +275,7 @@ func (s *site) badFile() {
 	}
 	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
 	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
-	if out := s.must("holdqueue", "rebuild", "rms.reports"); !strings.HasPrefix(out, "1 files of rms.reports wait") {
+	if out := s.must("holdqueue", "rebuild", "rms.reports"); !strings.HasPrefix(out, "1 file of rms.reports waits") {
 		s.t.Errorf("the hold queue is said to be: %s", out)
 	}
 	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
