@@ -113,4 +113,11 @@ func TestWrongPrefixes(t *testing.T) {
 	if len(hints) != 1 || !strings.Contains(hints[0], `set source.prefix to "" (it is "dms/")`) {
 		t.Errorf("the hints are %q", hints)
 	}
+	var many []heldObject
+	for i := range 2 * maxNamed {
+		many = append(many, heldObject{Key: fmt.Sprintf("x%d/rms/reports/LOAD00000001.csv", i)})
+	}
+	if hints := wrongPrefixes(specs, many); len(hints) != maxNamed || !strings.Contains(hints[0], `"x0/rms/reports/"`) {
+		t.Errorf("of many places the hints are %q", hints)
+	}
 }
