@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
+
+	"github.com/openblotter/blotter/pkg/jobs/glue"
 	"github.com/openblotter/blotter/pkg/jobs/glue/gluetest"
 )
 
@@ -45,6 +49,51 @@ func TestStopFindsARunThatIsNotListedYet(t *testing.T) {
 				t.Errorf("the ends told are %v", got)
 			}
 		})
+	}
+}
+
+// beforeStop is an API before whose stops something happens.
+type beforeStop struct {
+	glue.API
+	happens func()
+}
+
+func (b beforeStop) BatchStopJobRun(ctx context.Context, in *awsglue.BatchStopJobRunInput, opts ...func(*awsglue.Options)) (*awsglue.BatchStopJobRunOutput, error) {
+	b.happens()
+	return b.API.BatchStopJobRun(ctx, in, opts...)
+}
+
+// TestARunThatEndsBeforeItIsStoppedIsTold: nobody else would tell what it cost.
+func TestARunThatEndsBeforeItIsStoppedIsTold(t *testing.T) {
+	release := make(chan struct{})
+	b := newBench(t, impatient(), waitFor(release))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.follow(ctx)
+		ended <- err
+	}()
+	eventually(t, func() bool { return len(b.server.Runs()) == 1 })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("the first process ended with %v", err)
+	}
+	again := newRunnerOver(t, impatient(), beforeStop{b.server.Client(), sync.OnceFunc(func() {
+		close(release)
+		eventually(t, func() bool { return slices.Equal(b.server.States(), []string{"SUCCEEDED"}) })
+	})}, b.staging)
+	if err := again.Stop(t.Context(), b.fencedGrant(), &b.heard); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.server.Calls("BatchStopJobRun"); n != 1 {
+		t.Errorf("%d runs were to be stopped, expected 1", n)
+	}
+	if len(b.heard.ended) != 1 {
+		t.Fatalf("the ends told are %+v", b.heard.ended)
+	}
+	end := b.heard.ended[0]
+	if end.State != "SUCCEEDED" || end.DPUSeconds == 0 || end.Attempt != 1 || end.FileID != b.job.File.GetFileId() {
+		t.Errorf("the end told is %+v", end)
 	}
 }
 

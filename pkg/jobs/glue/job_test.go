@@ -116,8 +116,13 @@ func impatient() glue.Config {
 
 func newRunner(t *testing.T, cfg glue.Config, s *gluetest.Server, staging objects.Bucket) *glue.Runner {
 	t.Helper()
+	return newRunnerOver(t, cfg, s.Client(), staging)
+}
+
+func newRunnerOver(t *testing.T, cfg glue.Config, api glue.API, staging objects.Bucket) *glue.Runner {
+	t.Helper()
 	r, err := glue.New(cfg, glue.Deps{
-		API: s.Client(), Staging: staging, Plan: planOf, Address: func(key string) string { return "test://" + key },
+		API: api, Staging: staging, Plan: planOf, Address: func(key string) string { return "test://" + key },
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -125,7 +125,8 @@ func (r *Runner) await(ctx context.Context, job string, last run) (run, error) {
 	return last, nil
 }
 
-// stop stops runs, and gives those that were still to be stopped.
+// stop stops runs, and gives those that were still to be stopped, or have ended by
+// themselves since they were listed.
 func (r *Runner) stop(ctx context.Context, job string, runs []run) ([]run, error) {
 	var stopped []run
 	for batch := range slices.Chunk(runs, stopBatch) {
@@ -146,18 +147,19 @@ func (r *Runner) stop(ctx context.Context, job string, runs []run) ([]run, error
 				stopped = append(stopped, one)
 				continue
 			}
-			// It may have ended by itself in the meantime.
+			// It may have ended by itself in the meantime, or an earlier call stopped it.
 			now, known, err := r.get(ctx, job, one.id)
 			if err != nil {
 				return stopped, err
 			}
-			if !known || !now.alive() {
+			if !known {
 				continue
 			}
-			if now.state != types.JobRunStateStopping {
+			if now.alive() && now.state != types.JobRunStateStopping {
 				return stopped, fmt.Errorf("stop run %s of Glue job %s: it was not taken: %s", one.id, job, stopError(out.Errors, one.id))
 			}
-			stopped = append(stopped, one) // an earlier call did it
+			now.stage, now.attempt = one.stage, one.attempt
+			stopped = append(stopped, now)
 		}
 	}
 	return stopped, nil
