@@ -18,7 +18,10 @@ type Config struct {
 	BatchFiles int
 	BatchBytes int64
 	// LoadFiles bounds the load files of one grant; GlueLoadFiles those of a table with
-	// flag G, where one run takes them all and each run has a price of its own.
+	// flag G that names a job of Glue, where one run takes them all and each run has a
+	// price of its own. Without a job files go one by one in process, or through the
+	// Spark of one machine, where a run costs nothing to begin, and a bad file should
+	// discard few others: there LoadFiles holds.
 	LoadFiles     int
 	GlueLoadFiles int
 	// LoadWait is how long an open load to which no file has come may hold the change

@@ -96,7 +96,7 @@ func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
 	s.SpecVersion, s.SpecSHA256, s.Engine = e.GetSpecVersion(), e.GetSpecSha256(), e.GetEngine()
 	// The decision parsed the registration before it was said.
 	if spec, err := registry.ParseTable(e.GetSpecJson()); err == nil {
-		s.QuietPeriod = spec.Load.QuietPeriod
+		s.QuietPeriod, s.GlueJob = spec.Load.QuietPeriod, spec.Job.Glue != ""
 	}
 	if !e.GetRestage() {
 		return

@@ -255,11 +255,12 @@ func drawOf[T any](t *rapid.T, all []*T, fits func(*T) bool) (*T, bool) {
 func (w *world) meddle(t *rapid.T) {
 	which := even(t, 0, 7, "command")
 	engine := blotterv1.Engine(even(t, 1, 2, "engine"))
+	flag := map[blotterv1.Engine]registry.Flag{1: registry.FlagLambda, 2: registry.FlagGlue}[engine]
 	version := w.folded.SpecVersion + 1
 	w.order(func(o Order) Command {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
-			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, registry.FlagLambda)}, LoadReopen{o}, Maintain{o},
+			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, flag)}, LoadReopen{o}, Maintain{o},
 		}[which]
 	})
 }

@@ -164,14 +164,18 @@ func (f *rawFile) failure(code string) *blotterv1.Failure {
 	return &blotterv1.Failure{Code: code, Message: "the file cannot be taken", ObjectKey: f.key()}
 }
 
-// testSpec is a registration of the test's table.
+// testSpec is a registration of the test's table; with flag G it names a job of Glue.
 func testSpec(version uint64, flag registry.Flag) registry.Table {
-	return registry.Table{
+	spec := registry.Table{
 		ID: testTable, Version: version, Prefix: "dms/", Path: "rms/reports/", Flag: flag,
 		Load: registry.LoadRule{QuietPeriod: 10 * time.Minute}, OnBadRow: "fail",
 		PrimaryKey: []string{"id"},
 		Columns:    []registry.Column{{ID: 1, Name: "id", Type: registry.Type{Kind: registry.Long}, Required: true}},
 	}
+	if flag == registry.FlagGlue {
+		spec.Job.Glue = "blotter"
+	}
+	return spec
 }
 
 // specOf is a registration of a table of the tests.

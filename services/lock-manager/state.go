@@ -36,6 +36,8 @@ type State struct {
 	SpecSHA256  string           `json:"spec_sha256"`
 	Engine      blotterv1.Engine `json:"engine"`
 	QuietPeriod time.Duration    `json:"quiet_period"`
+	// GlueJob: the registration names a job of Glue, whose runs take all files of a grant.
+	GlueJob bool `json:"glue_job,omitempty"`
 	// Token is the newest token ever granted.
 	Token uint64 `json:"token"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
