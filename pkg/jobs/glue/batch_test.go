@@ -9,11 +9,15 @@ import (
 	"sync"
 	"testing"
 
+	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
+
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
+	"github.com/openblotter/blotter/pkg/jobs/glue"
 	"github.com/openblotter/blotter/pkg/jobs/glue/gluetest"
 	"github.com/openblotter/blotter/pkg/jobs/jobstest"
 	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/pkg/wire"
 )
 
 // batchBench is a grant of three files, and what its job stages of each.
@@ -183,6 +187,41 @@ func TestARefusedStartIsOfTheRun(t *testing.T) {
 	}
 	for i, o := range outcomes {
 		if o.Failure == nil || !o.OfRun || o.Failure.Code != "glue.refused" {
+			t.Errorf("file %d ended with %+v", i, o)
+		}
+	}
+}
+
+// beforeStart is an API before whose starts something happens.
+type beforeStart struct {
+	glue.API
+	happens func()
+}
+
+func (b beforeStart) StartJobRun(ctx context.Context, in *awsglue.StartJobRunInput, opts ...func(*awsglue.Options)) (*awsglue.StartJobRunOutput, error) {
+	b.happens()
+	return b.API.StartJobRun(ctx, in, opts...)
+}
+
+// TestWhatAnotherStagedBeforeAStartWasRefused does not fail with it: two replicas, and the
+// other may start runs.
+func TestWhatAnotherStagedBeforeAStartWasRefused(t *testing.T) {
+	b := newBatchBench(t, nil)
+	b.server.Inject("StartJobRun", gluetest.Fault{Code: "AccessDeniedException"})
+	runner := newRunnerOver(t, impatient(), beforeStart{b.server.Client(), func() {
+		job := transform.Job{Table: b.batch.Table, File: wire.FileOf(b.batch.Files[1]), Token: b.batch.Token}
+		if err := stageOne(t.Context(), b.raw, b.staging, job); err != nil {
+			t.Error(err)
+		}
+		b.staged[job.File.ID]++
+	}}, b.staging)
+	outcomes, err := runner.RunBatch(t.Context(), b.batch, &b.heard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.checkStaged(t, outcomes, 1)
+	for _, i := range []int{0, 2} {
+		if o := outcomes[i]; o.Failure == nil || !o.OfRun || o.Failure.Code != "glue.refused" {
 			t.Errorf("file %d ended with %+v", i, o)
 		}
 	}

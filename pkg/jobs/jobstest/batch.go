@@ -143,8 +143,15 @@ func testBatchCancelled(t *testing.T, h *harness, batcher jobs.Batcher) {
 		t.Error("a cancelled batch came to an end")
 	}
 	h.none(t)
-	if _, err := batcher.RunBatch(t.Context(), Batch(all...), jobs.Nobody{}); err != nil {
-		t.Error(err)
+	outcomes, err := batcher.RunBatch(t.Context(), Batch(all...), jobs.Nobody{})
+	if err != nil || len(outcomes) != len(all) {
+		t.Fatalf("the batch gave %v, %v", outcomes, err)
+	}
+	for i, job := range all {
+		if outcomes[i].Failure != nil || outcomes[i].Staged == nil {
+			t.Fatalf("file %d ended with %+v", i, outcomes[i])
+		}
+		h.manifest(t, job, outcomes[i].Staged)
 	}
 }
 
