@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlparse
 
@@ -45,8 +46,9 @@ FOUND = "document string"
 # A piece of a change has 16 KiB at most, so that a batch stays below 64 MiB.
 BATCH_ROWS = 4096
 SHUFFLE_BYTES = 256 << 20
-# How much of a load is on the disks of the cluster at once.
-WAVE_BYTES = 64 << 30
+# How much of a load is on the disks of the cluster at once, and how much of it is done
+# again at most when a run breaks off.
+WAVE_BYTES = 8 << 30
 
 # As a job the script is __main__: tasks get what they use of it by value. So nothing
 # here may be what cannot be pickled.
@@ -271,8 +273,17 @@ def _runs(numbers: pyarrow.Array):
         yield int(values[start]), start, stop
 
 
-def stage_plan(spark: SparkSession, plan: dict, rows: Rows, shuffle_bytes: int = SHUFFLE_BYTES) -> dict:
-    """Stages the files of a plan and gives how many it staged and refused."""
+def stage_plan(
+    spark: SparkSession,
+    plan: dict,
+    rows: Rows,
+    shuffle_bytes: int = SHUFFLE_BYTES,
+    check: Callable[[], None] = lambda: None,
+) -> dict:
+    """Stages the files of a plan and gives how many it staged and refused.
+
+    Before each wave, each search and each seal it calls check, which ends it by raising.
+    """
     rows = replace(rows, run=uuid.uuid4().hex)
     spark = spark.newSession()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH_ROWS)
@@ -282,11 +293,14 @@ def stage_plan(spark: SparkSession, plan: dict, rows: Rows, shuffle_bytes: int =
     total = {"staged": 0, "refused": 0}
     for stage, numbers in ((_stage_in_place, small), (_stage_by_ranges, large)):
         for wave in _waves(numbers, sizes):
+            check()
             parts = stage(spark, rows, wave)
             if plan.get("snapshot") and rows.searches():
                 for part in parts.values():
                     if part["ranges"]:
+                        check()
                         part["found"] = _search(spark, rows, part, len(plan["snapshot"]["files"]))
+            check()
             sealed = rows.seal([parts[n] for n in wave])
             print(f"{plan['stage']}: files {wave} are at their end: {sealed}")
             total = {what: total[what] + sealed[what] for what in total}

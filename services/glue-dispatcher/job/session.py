@@ -53,15 +53,18 @@ class Session:
             return
         InheritableThread(target=self._run, args=(request,), daemon=True).start()
 
+    def _check(self, number: int) -> None:
+        """Ends a run that was cancelled where Spark did not: between two jobs of it."""
+        if number in self._cancelled:
+            raise RuntimeError("cancelled")
+
     def _run(self, request: dict) -> None:
         number = request["run"]
         try:
             self._spark.sparkContext.setJobGroup(str(number), request["stage"], True)
             data, plan = blotter_job.load_plan(request["plan"], request["stage"])
-            if number in self._cancelled:
-                raise RuntimeError("cancelled")
             rows = blotter_job.Rows(data, command=self._rows, positions=self._positions)
-            blotter_job.stage_plan(self._spark, plan, rows, self._shuffle_bytes)
+            blotter_job.stage_plan(self._spark, plan, rows, self._shuffle_bytes, lambda: self._check(number))
         except Exception as fault:  # whatever it is, its run ends and says so
             text, machine = told(fault)
             self.answer(run=number, error=text, machine=machine)

@@ -37,7 +37,7 @@ func TestScriptRunsAsAJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := scriptWith(t, map[string]string{"SHUFFLE_BYTES = 256 << 20": "SHUFFLE_BYTES = 0", "WAVE_BYTES = 64 << 30": "WAVE_BYTES = 1 << 20"})
+	script := scriptWith(t, map[string]string{"SHUFFLE_BYTES = 256 << 20": "SHUFFLE_BYTES = 0", "WAVE_BYTES = 8 << 30": "WAVE_BYTES = 1 << 20"})
 	raw, staging := jobstest.Buckets(t)
 	maker := plan.Maker{
 		Raw: rows.FolderPlace(raw.(*local.Bucket)), Staging: rows.FolderPlace(staging.(*local.Bucket)), Limits: plan.Limits{RangeBytes: 100 << 10},
@@ -71,6 +71,22 @@ func TestScriptRunsAsAJob(t *testing.T) {
 		}
 	}
 	sameAsGo(t, raw, staging, batch)
+}
+
+// TestScriptLeavesAPlanWhereItIsTold: whoever cancels a run does so at any time.
+func TestScriptLeavesAPlanWhereItIsTold(t *testing.T) {
+	if !*withSpark {
+		t.Skip("needs the Python of Spark: .ci/run spark")
+	}
+	python, err := spark.Python(t.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), python, "testdata/asks.py")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+filepath.Dir(scriptWith(t, nil)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // scriptWith lays out the job's script with other lines in the place of some.
