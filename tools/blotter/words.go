@@ -131,11 +131,11 @@ func sayFile(event proto.Message) string {
 		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun())
 	case *blotterv1.TransformRunEnded:
 		return parts(shortID(e.GetFileId()), token(e.GetToken()), e.GetRun(), e.GetState(), e.GetCode(),
-			fmt.Sprintf("%.0f s", e.GetExecutionSeconds()), fmt.Sprintf("%.0f DPU-seconds", e.GetDpuSeconds()))
+			fmt.Sprintf("%.0f s", e.GetExecutionSeconds()), dpuSeconds(e.GetDpuSeconds()))
 	case *blotterv1.FileTransformed:
 		return staged(e.GetStaged())
 	case *blotterv1.TransformFailed:
-		return parts(shortID(e.GetFileId()), token(e.GetToken()), failure(e.GetFailure()))
+		return parts(shortID(e.GetFileId()), token(e.GetToken()), failedRun(e), failure(e.GetFailure()))
 	case *blotterv1.RowsRejected:
 		return parts(shortID(e.GetFileId()), fmt.Sprintf("%s set aside", rowsAre(e.GetRows())), "report "+e.GetReportKey())
 	case *blotterv1.FileQuarantined:
@@ -146,6 +146,22 @@ func sayFile(event proto.Message) string {
 		return parts(shortID(e.GetFileId()), failure(e.GetFailure()), report)
 	}
 	return ""
+}
+
+// dpuSeconds tells a file's share of a run's cost, which may be a small one.
+func dpuSeconds(n float64) string {
+	if n < 9.95 {
+		return fmt.Sprintf("%.1f DPU-seconds", n)
+	}
+	return fmt.Sprintf("%.0f DPU-seconds", n)
+}
+
+// failedRun tells that a failure is not known to be the file's.
+func failedRun(e *blotterv1.TransformFailed) string {
+	if !e.GetOfRun() {
+		return ""
+	}
+	return "its run failed, over which of several files is not known"
 }
 
 // maxTables bounds the tables of a transaction file that are named in a line.
