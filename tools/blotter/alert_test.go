@@ -64,6 +64,7 @@ func TestUpAlerts(t *testing.T) {
 }
 
 func TestAlertTest(t *testing.T) {
+	t.Parallel()
 	address, posted := hook(t, http.StatusOK)
 	s := &testSystem{t: t, dir: t.TempDir()}
 	if out := s.must("alert", "test", "--alerts", address); !strings.Contains(out, "webhook at 127.0.0.1:") || strings.Contains(out, "s3cret") {

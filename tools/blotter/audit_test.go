@@ -52,6 +52,7 @@ func (s *testSystem) read(name string) []byte {
 // TestAudit archives the log of a running and of a stopped system, and verifies it from
 // the archive alone.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	if out := s.fails("audit", "verify", "--key", "a+b+c"); !strings.Contains(out, "verifier key") {
 		t.Errorf("a key that is none: %s", out)
@@ -145,6 +146,7 @@ func (s *testSystem) rollBack(audit, kept string) {
 
 // TestAuditProve proves one file's events to somebody who has nothing but the proof.
 func TestAuditProve(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	file := string(s.fill())
 	s.halt()

@@ -23,6 +23,7 @@ func (s *testSystem) trim() (string, error) {
 // TestAuditTrim removes all of a log that is archived: what looks at it sees the same,
 // and the system goes on.
 func TestAuditTrim(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	looks := [][]string{
@@ -134,6 +135,7 @@ func rebuilt(t *testing.T, s *testSystem) {
 // TestATrimThatDiedIsTold: who trims and dies before the log says so is found out, and the
 // next trim says it; but not of events that are nowhere.
 func TestATrimThatDiedIsTold(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	s.must("audit", "archive")

@@ -40,6 +40,7 @@ func compareWith(t *testing.T, dir string, drop *sample.Drop, expected func(io.W
 // The demo comes out as generated; the table that it leaves paused goes on as it
 // says.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	cfg := sample.DefaultConfig()
 	cfg.Rows = 4000
 	dir := filepath.Join(t.TempDir(), "demo")
@@ -80,6 +81,7 @@ func TestDemo(t *testing.T) {
 
 // A drop that is not what became of it is told of.
 func TestDemoTellsDifferences(t *testing.T) {
+	t.Parallel()
 	f := found{tables: []foundTable{{}, {}}}
 	if !f.asGenerated() {
 		t.Error("no fault is a difference")
@@ -92,6 +94,7 @@ func TestDemoTellsDifferences(t *testing.T) {
 }
 
 func TestDemoRefusesFolders(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "precious"), nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -113,6 +116,7 @@ func TestDemoRefusesFolders(t *testing.T) {
 
 // A demo that is stopped says so, and the next one replaces what it left.
 func TestDemoStopped(t *testing.T) {
+	t.Parallel()
 	cfg := sample.DefaultConfig()
 	cfg.Rows, cfg.Broken = 2000, false
 	dir := filepath.Join(t.TempDir(), "demo")

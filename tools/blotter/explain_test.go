@@ -29,6 +29,7 @@ func (s *testSystem) fates(args ...string) (fates []string, life *explain.Life) 
 // The life of a row: what each file did to it, and what came of that, on a running
 // and on a stopped system, before and after a second load.
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,open,1.50\n3,open,2.50\n")
 	s.sealed()
@@ -83,6 +84,7 @@ func TestExplain(t *testing.T) {
 // A load replaces what was published before it, and says so; raw versions that are
 // gone are named, and staged output that is gone costs no more than reading.
 func TestExplainWhatWasReplaced(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.sealed()
@@ -104,6 +106,7 @@ func TestExplainWhatWasReplaced(t *testing.T) {
 
 // Mended rows are told as such, and rows that are still set aside are counted.
 func TestExplainMendedRows(t *testing.T) {
+	t.Parallel()
 	s, file := rejecting(t)
 	mended := s.write("mended.csv", strings.Replace(exported, "2,open,secret", "2,open,1.00", 1))
 	s.must("rejected", "replay", "rms.reports", mended, "--file", file, "--reason", "test", "--drop", "4-5")

@@ -46,6 +46,7 @@ func (s *testSystem) fsck(args ...string) (kinds []string, report *fsck.Report, 
 // A healthy system has no finding, with a paused table and a file that waits, and
 // after that, running and stopped.
 func TestFsckOfAHealthySystem(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	for _, step := range []func(){func() {}, func() { s.must("resume", "rms.reports", "--skip"); s.settle() }, s.halt} {
@@ -116,6 +117,7 @@ func (s *testSystem) claimOrigin(path, file string) {
 
 // Every kind of damage is found, and what is safe is repaired, once, with an event.
 func TestFsckFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		kind   string
 		also   []string // what comes with it
@@ -189,6 +191,7 @@ func TestFsckFindsWhatIsWrong(t *testing.T) {
 
 // Rows that were set aside are copied again from what was staged.
 func TestFsckRepairsRejectedRows(t *testing.T) {
+	t.Parallel()
 	s, _ := rejecting(t)
 	s.halt()
 	s.check(os.Remove(filepath.Join(s.dir, roles.FailedDir, filepath.FromSlash(strings.Replace(s.rejectedFile().Report, "report.json", "rejected-00001.parquet", 1)))))
@@ -205,6 +208,7 @@ func TestFsckRepairsRejectedRows(t *testing.T) {
 
 // The lake is at another commit than the log says: one more, or one less.
 func TestFsckFindsCommitsThatDoNotAgree(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.sealed()
@@ -252,6 +256,7 @@ func (l holedLog) Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlo
 
 // Events that the log lacks are missed, whoever said them.
 func TestFsckMissesEvents(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.sealed()

@@ -24,6 +24,7 @@ func (s *testSystem) flip(path ...string) {
 // TestFsckOfLogAndArchive: where the log and its archive do not join, or do not say what
 // they are, that is found, running and stopped.
 func TestFsckOfLogAndArchive(t *testing.T) {
+	t.Parallel()
 	audit := func(s *testSystem, name string) string { return filepath.Join(s.dir, roles.AuditDir, name) }
 	trim := func(s *testSystem) {
 		s.t.Helper()
@@ -83,6 +84,7 @@ func TestFsckOfLogAndArchive(t *testing.T) {
 // TestFsckOfALogThatWasSetBack: the log is restored from an old copy, and the archive knows
 // more.
 func TestFsckOfALogThatWasSetBack(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.sealed()

@@ -17,6 +17,7 @@ import (
 // Held objects are told while the system runs and when it is stopped, and can be
 // given up in both.
 func TestHeldObjects(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	for _, name := range []string{"a/LOAD00000001.csv", "a/LOAD00000002.csv", "b/LOAD00000001.csv"} {
 		path := filepath.Join(s.dir, roles.RawDir, "dms/rms", name)
@@ -84,6 +85,7 @@ func TestHeldObjects(t *testing.T) {
 // What is taken back of a table that is registered by now comes in, at once or when the
 // system runs.
 func TestTakenBackOfARegisteredTable(t *testing.T) {
+	t.Parallel()
 	s := startSystemOf(t, strings.Replace(testTables, "name: people", "name: others", 1))
 	ignored := func(name string) {
 		t.Helper()
@@ -114,6 +116,7 @@ func TestTakenBackOfARegisteredTable(t *testing.T) {
 // Objects below another prefix than the registered one are held, and it is told what is
 // wrong: in the list, and at the end of a run.
 func TestHeldBelowAnotherPrefix(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	path := filepath.Join(s.dir, roles.RawDir, "dms/prod/rms/reports/LOAD00000001.csv")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -143,6 +146,7 @@ func TestHeldBelowAnotherPrefix(t *testing.T) {
 
 // Rows of a transaction file are looked for in its own database.
 func TestHeldPartsNameTheirDatabase(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	printWaysOfHeld(&out, []heldObject{{Key: "dms/tx/CDC_TXN-1.csv", Part: "pub.licenses", Database: "rms"}}, nil, false, " --dir d")
 	if !strings.Contains(out.String(), "register pub.licenses in database rms") || !strings.Contains(out.String(), "held ignore SCHEMA.TABLE --reason") {
@@ -152,6 +156,7 @@ func TestHeldPartsNameTheirDatabase(t *testing.T) {
 
 // What failed is told as long as it waits for an operator.
 func TestTablesTellWhatFailedStill(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	if out := s.must("tables"); !strings.Contains(out, "failed last") {
@@ -175,6 +180,7 @@ func TestTablesTellWhatFailedStill(t *testing.T) {
 
 // A change file whose object was there before with other content is marked.
 func TestWrittenAgain(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
 	file := func(id, key string, kind dms.FileKind, modified time.Time) *lockmanager.File {
 		return &lockmanager.File{ID: dms.FileID(id), Kind: kind, Status: lockmanager.Published, Object: dms.Object{Key: key, LastModified: modified},

@@ -20,6 +20,7 @@ import (
 // What is held is told once for each folder, however many objects come, and of so many
 // folders at most.
 func TestHeldIsToldOnce(t *testing.T) {
+	t.Parallel()
 	specs, err := registry.Parse([]byte(testTables), "tables.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +80,7 @@ func (brokenStore) Tables(context.Context) ([]dms.TableID, error) {
 // A store that does not answer ends no run: the note goes without its hint, and that is
 // said once; a run that is over says nothing.
 func TestHeldNotesOutliveTheStore(t *testing.T) {
+	t.Parallel()
 	var said bytes.Buffer
 	n := newHeldNotes(brokenStore{}, site{}, slog.New(slog.NewTextHandler(&said, nil)))
 	over, end := context.WithCancel(t.Context())
@@ -102,6 +104,7 @@ func TestHeldNotesOutliveTheStore(t *testing.T) {
 
 // Folders of registered tables below another prefix are named, each once.
 func TestWrongPrefixes(t *testing.T) {
+	t.Parallel()
 	specs, err := registry.Parse([]byte(testTables), "tables.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ func (l recorded) Read(_ context.Context, f eventlog.Filter) iter.Seq2[eventlog.
 // The way of a file holds the rows of it that were mended, also where that was told
 // before what is asked for; the way of mended rows holds that of their own file.
 func TestWayOfMendedRows(t *testing.T) {
+	t.Parallel()
 	arrived := func(seq uint64, id, of string) eventlog.Record {
 		e := &blotterv1.ObjectArrived{FileId: id}
 		if of != "" {

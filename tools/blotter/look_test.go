@@ -17,6 +17,7 @@ import (
 
 // The commands show the same of a running and of a stopped system.
 func TestLookRunningAndStopped(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	broken := s.fill()
 	for _, state := range []string{"running", "stopped"} {
@@ -153,6 +154,7 @@ func checkErrors(t *testing.T, s *testSystem) {
 }
 
 func TestFolderWithoutSystem(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"tables"}, {"table", "show", "a.b"}, {"cat", "a.b"}, {"log"}, {"pause", "a.b"}, {"reconcile"}} {
 		dir := t.TempDir()
 		_, err := command(t.Context(), nil, append(args, "--dir", dir)...)
@@ -165,6 +167,7 @@ func TestFolderWithoutSystem(t *testing.T) {
 // Operators' commands work on a running and on a stopped system, and what was
 // held follows.
 func TestControl(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	pausedTable := func() tableLine {
@@ -265,6 +268,7 @@ func follow(t *testing.T, s *testSystem, table string) func(want string) string 
 }
 
 func TestDecode(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	for r, err := range s.process.Log.Read(t.Context(), eventlog.Filter{Event: "TableRegistered", Service: lockmanager.ServiceName}) {
 		if err != nil {
@@ -298,6 +302,7 @@ func TestDecode(t *testing.T) {
 
 // Every command has an example and says what it is for.
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	root := newRoot()
 	for _, c := range root.Commands() {
 		commands := append(c.Commands(), c)
@@ -314,6 +319,7 @@ func TestHelp(t *testing.T) {
 
 // TestFilesOfATableOfWhichNothingIsPublished tells that from an unknown table.
 func TestFilesOfATableOfWhichNothingIsPublished(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	for table, want := range map[string]string{
 		"rms.people": "nothing of rms.people is published yet; see `blotter table show 'rms.people'", "rms.nobody": "rms.nobody",
@@ -327,6 +333,7 @@ func TestFilesOfATableOfWhichNothingIsPublished(t *testing.T) {
 
 // A load that is under way is shown with its files, and what waits for it.
 func TestShowLoad(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.deliver("LOAD00000003.csv", "id,status,amount\n2,open,1.50\n")

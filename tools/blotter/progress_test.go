@@ -9,6 +9,7 @@ import (
 // A line of progress never tells of more files than there are, and tells apart what
 // came in from what was left out.
 func TestDescribe(t *testing.T) {
+	t.Parallel()
 	for want, table := range map[string]tally.Table{
 		"1 of 1 file taken in":                        {Phase: "streaming", Arrived: 1, Published: 1},
 		"2 of 5 files taken in, 1 skipped, 2 ignored": {Phase: "streaming", Arrived: 5, Published: 1, Split: 1, Skipped: 1, Ignored: 2},

@@ -59,6 +59,7 @@ const exported = `_blotter_row,_blotter_reason,Op,id,status,amount
 
 // TestRejectedRowsAreMended: out as CSV, mended, and in again, each once.
 func TestRejectedRowsAreMended(t *testing.T) {
+	t.Parallel()
 	s, id := rejecting(t)
 	if f := s.rejectedFile(); f.Rejected != 3 || f.Mended+f.Dropped+f.Waiting != "" {
 		t.Errorf("at first %+v", f)
@@ -120,6 +121,7 @@ func TestRejectedRowsAreMended(t *testing.T) {
 // TestRowsOfAReplacedFileAreOpenNoMore: a load that comes again replaces the rows
 // that the first one lacked, and the changes before it.
 func TestRowsOfAReplacedFileAreOpenNoMore(t *testing.T) {
+	t.Parallel()
 	s := startSystemOf(t, rejectingTables+"load: {quiet_period: 0s}\n")
 	const bad = "id,status,amount\n1,open,1.00\n2,open,secret\n"
 	first := time.Date(2024, 3, 4, 5, 0, 0, 0, time.UTC)
@@ -154,6 +156,7 @@ func TestRowsOfAReplacedFileAreOpenNoMore(t *testing.T) {
 
 // TestMendedRowsThatAreRefused change nothing, and say what to do.
 func TestMendedRowsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	s, id := rejecting(t)
 	good := strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n", ",y\n", ",4.00\n").Replace(exported)
 	for name, c := range map[string]struct {
@@ -210,6 +213,7 @@ func TestMendedRowsThatAreRefused(t *testing.T) {
 // TestMendedRowsThatFailAreMendedAgain: the registration changed before they were
 // read. They are skipped, the registration is put right, and the same rows come in.
 func TestMendedRowsThatFailAreMendedAgain(t *testing.T) {
+	t.Parallel()
 	s, id := rejecting(t)
 	s.must("pause", "rms.reports")
 	rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",123456.00\n").Replace(exported))
@@ -254,6 +258,7 @@ func TestMendedRowsThatFailAreMendedAgain(t *testing.T) {
 
 // TestMendedRowsOfAStoppedSystem come in when it runs again.
 func TestMendedRowsOfAStoppedSystem(t *testing.T) {
+	t.Parallel()
 	s, id := rejecting(t)
 	s.halt()
 	rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n", ",y\n", ",4.00\n").Replace(exported))
@@ -273,6 +278,7 @@ func TestMendedRowsOfAStoppedSystem(t *testing.T) {
 // TestMendedRowsOfParquet: values of a Parquet file go out as text and come in as
 // what they were.
 func TestMendedRowsOfParquet(t *testing.T) {
+	t.Parallel()
 	s := startSystemOf(t, strings.Replace(rejectingTables, "{header: true,", "{format: parquet,", 1))
 	type row struct {
 		Op     string  `parquet:"Op"`
@@ -305,6 +311,7 @@ func TestMendedRowsOfParquet(t *testing.T) {
 // On a stopped system, too, it is known at once which rows come in, and a row that
 // is on its way is refused.
 func TestRejectedRowsOfAStoppedSystem(t *testing.T) {
+	t.Parallel()
 	s, id := rejecting(t)
 	s.halt()
 	rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n").Replace(exported))

@@ -18,6 +18,7 @@ tables:
 // A load lacks a column that no change has either: the first change file tells of it, and
 // what its report says to do is of use. Once a change is published the order stays.
 func TestAnOrderThatTheFilesLack(t *testing.T) {
+	t.Parallel()
 	s := startSystemOf(t, sequenced)
 	s.deliver("LOAD00000001.csv", "id,status\n1,open\n2,open\n")
 	s.sealed()

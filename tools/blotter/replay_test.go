@@ -19,6 +19,7 @@ import (
 var reportsID = dms.TableID{DB: "rms", Table: "reports"}
 
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	for _, state := range []string{"running", "stopped"} {
@@ -65,6 +66,7 @@ func TestReplay(t *testing.T) {
 // The past shows the gaps that were there then, as the present shows its own: not those
 // that a newer load has closed.
 func TestReplayTellsTheGapsInForce(t *testing.T) {
+	t.Parallel()
 	first := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
 	s := lockmanager.NewState(reportsID)
 	s.Generation, s.FirstModified = 2, first
@@ -98,6 +100,7 @@ func TestReplayTellsTheGapsInForce(t *testing.T) {
 
 // A control store that was written to by other hands is told from the log.
 func TestReplayTellsAControlStoreThatWasChanged(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	s.halt()

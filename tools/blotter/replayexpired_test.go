@@ -12,6 +12,7 @@ import (
 // Where the snapshot has expired, the hash of the rows in the log is what rebuilt rows
 // are held against.
 func TestReplayRowsOfAnExpiredSnapshot(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,closed,2.50\n")
 	s.sealed()

@@ -63,6 +63,7 @@ func (s *testSystem) state() string {
 // exactly as one that lost nothing: the files that waited, those that come again, new
 // ones, and a second load.
 func TestReplayRebuild(t *testing.T) {
+	t.Parallel()
 	twins := []*testSystem{startSystem(t), startSystem(t)}
 	for _, s := range twins {
 		s.fill()
@@ -111,6 +112,7 @@ func TestReplayRebuild(t *testing.T) {
 
 // A log that ends before the lake does is no ground to build on.
 func TestReplayRebuildRefusesALogThatIsBehind(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
 	s.sealed()

@@ -14,6 +14,7 @@ import (
 // The rows of a table are made once more from its files, on a running and on a
 // stopped system, now and as of any publication.
 func TestReplayRows(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.fill()
 	s.must("resume", "rms.reports", "--skip")
@@ -42,6 +43,7 @@ func rowsOf(t *testing.T, out string) replayedRows {
 
 // The rows as of a time are those that were published by then, and can be kept.
 func TestReplayRowsOfThen(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,closed,2.50\n")
 	s.sealed()
@@ -77,6 +79,7 @@ func TestReplayRowsOfThen(t *testing.T) {
 // Raw versions that are gone are named. The staged output takes their place while it
 // is there; when that is gone, too, the rows that it gave are told as unproven.
 func TestReplayRowsNamesWhatIsGone(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,closed,2.50\n")
 	s.sealed()

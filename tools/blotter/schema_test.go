@@ -10,6 +10,7 @@ import (
 
 // TestTableSchema shows a column that a header brought, running and stopped.
 func TestTableSchema(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("20240304-080000000.csv", "Op,id,status,amount\nI,1,OPEN,1.00\n")
 	s.deliver("20240304-080100000.csv", "Op,id,status,Beat,amount\nI,2,OPEN,3D,2.00\n")
@@ -44,6 +45,7 @@ func TestTableSchema(t *testing.T) {
 // TestTableSchemaTellsWhatIsRegistered: a column that was applied is not in the lake
 // before a file is, and is told of meanwhile.
 func TestTableSchemaTellsWhatIsRegistered(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	s.deliver("20240304-080000000.csv", "Op,id,status,amount\nI,1,OPEN,1.00\n")
 	file := filepath.Join(t.TempDir(), "rms.yaml")

@@ -13,6 +13,7 @@ import (
 
 // Columns for what is rare are there when a file has it, and ties are explained.
 func TestPrintFilesTellsWhatIsRare(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		counts *blotterv1.RowCounts
 		want   []string
@@ -40,6 +41,7 @@ func TestPrintFilesTellsWhatIsRare(t *testing.T) {
 
 // A load of which no file comes is told, with its end, where change files wait for it.
 func TestLoadWithoutFileIsTold(t *testing.T) {
+	t.Parallel()
 	opened := time.Date(2024, 3, 4, 8, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
 		quiet         time.Duration

@@ -13,6 +13,7 @@ import (
 
 // A summary tells of objects that were passed over, and says a place once.
 func TestSummaryTellsWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	failure := &blotterv1.Failure{Message: "a quote is never closed (row 2, field 5, byte 51)", Row: 2, Column: "note", Hint: "mend it"}
 	s := &summary{at: inDir("there"), tables: []outcome{{
 		Table:       tally.Table{Table: dms.TableID{DB: "rms", Table: "reports"}, Unnamed: 2},
@@ -41,6 +42,7 @@ func TestSummaryTellsWhatIsOpen(t *testing.T) {
 
 // What is written wrongly is answered with how it is written.
 func TestWrongArguments(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ args, want string }{
 		{"apply rms.yaml", "write: blotter apply"},
 		{"cat", "write: blotter cat TABLE"},

@@ -9,6 +9,7 @@ import (
 
 // What two files register must stand side by side, whenever they are applied.
 func TestApplyChecksWhatIsInForce(t *testing.T) {
+	t.Parallel()
 	s := startSystem(t)
 	file := func(name, tables string) string {
 		path := filepath.Join(t.TempDir(), name)

@@ -9,6 +9,7 @@ import (
 
 // Every command says where the flags for places are told of, or lists them itself.
 func TestHelpTellsOfPlaces(t *testing.T) {
+	t.Parallel()
 	for args, note := range map[string]bool{
 		"resume --help": true, "held ignore --help": true, "help apply": true, "rejected list --help": true,
 		"up --help": false, "places --help": false, "held --help": false, "--help": false,
@@ -28,6 +29,7 @@ func TestHelpTellsOfPlaces(t *testing.T) {
 
 // A hint names the flags that a command needs: not those for what the folder remembers.
 func TestHintsNameWhatIsNotRemembered(t *testing.T) {
+	t.Parallel()
 	dir, raw := t.TempDir(), t.TempDir()
 	root := newRoot()
 	var at site
@@ -68,6 +70,7 @@ func sameWords(a, b string) bool {
 
 // A folder that nobody has used is not begun without a table: its name may be mistyped.
 func TestUpBeginsNothingWithoutTables(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "mistyped")
 	if _, err := command(t.Context(), nil, "up", "--until-idle", "--dir", dir); err == nil || !strings.Contains(err.Error(), "there is no Blotter in "+dir) || !strings.Contains(err.Error(), "--tables FILE") {
 		t.Errorf("it ends with %v", err)
@@ -90,6 +93,7 @@ func TestUpBeginsNothingWithoutTables(t *testing.T) {
 
 // The first registrations are told in one line, changes one by one.
 func TestTellRegistered(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	said := []string{"rms.a registered like this already, version 1", "rms.b registered, version 2: column x string is new"}
 	for _, name := range []string{"c", "d", "e", "f", "g", "h"} {

@@ -14,6 +14,7 @@ import (
 // TestAlertsPage holds the page about alerts to what an alert has, and to the commands
 // that there are.
 func TestAlertsPage(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("../../../deploy/guide/alerts.md")
 	if err != nil {
 		t.Fatal(err)

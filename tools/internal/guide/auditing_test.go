@@ -10,6 +10,7 @@ import (
 // TestAuditingPage tries what the page about auditing shows, in its order, and holds it
 // to the findings that there are.
 func TestAuditingPage(t *testing.T) {
+	t.Parallel()
 	blocks, prose := readPage(t, "../../../deploy/guide/auditing.md")
 	checkCommands(t, prose)
 	source, err := os.ReadFile("../fsck/finding.go")

@@ -23,6 +23,7 @@ import (
 
 // TestGluePage holds the page about Glue to what the job and its dispatcher do.
 func TestGluePage(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("../../../deploy/guide/glue.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 // TestBlocks tries every block, and fails on those that no rule tries.
 func TestBlocks(t *testing.T) {
+	t.Parallel()
 	blocks, _ := readGuide(t)
 	recipes := map[string][]block{}
 	var names []string
@@ -103,6 +104,7 @@ var keyLists = []string{
 
 // TestKeys: the guide names every key of the registration file.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	blocks, prose := readGuide(t)
 	for _, b := range blocks {
 		prose += b.text
@@ -128,6 +130,7 @@ var code = regexp.MustCompile("`([^`]+)`")
 
 // TestTypes: the names of types in the guide's table are what it says.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	_, prose := readGuide(t)
 	_, section, found := strings.Cut(prose, "\n### Types\n")
 	section, _, _ = strings.Cut(section, "\n### ")
@@ -150,6 +153,7 @@ var codeFiles = []string{"../../../pkg/transform/codes.go", "../../../pkg/dms/cs
 // TestCodes: the guide says what to do for every code of a refusal, and names no
 // code that there is not.
 func TestCodes(t *testing.T) {
+	t.Parallel()
 	_, prose := readGuide(t)
 	_, section, _ := strings.Cut(prose, "\n## 6. ")
 	var known, named []string

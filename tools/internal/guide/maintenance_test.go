@@ -14,6 +14,7 @@ import (
 // TestMaintenancePage holds the page about maintenance to the thresholds that are
 // in force, and to the commands that there are.
 func TestMaintenancePage(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("../../../deploy/guide/maintenance.md")
 	if err != nil {
 		t.Fatal(err)

@@ -198,6 +198,7 @@ var commandSpan = regexp.MustCompile("`blotter ([^`]+)`")
 
 // TestCommands: every command that the text names exists, with its flags.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	_, prose := readGuide(t)
 	checkCommands(t, prose)
 }
