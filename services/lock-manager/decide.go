@@ -251,8 +251,8 @@ func (s *State) fence(reason string) *blotterv1.FenceRequested {
 }
 
 // suspects gives the files that a failure of the running grant leaves in doubt:
-// the one it names, or all where it names none, or is that of a run of several. There
-// are none in a grant of one file, or in a replacement, which stands or falls with all
+// the one it names, or all where it names none, or is that of a run of several; not load
+// files that are staged, with which nothing was wrong. There are none in a grant of one file, or in a replacement, which stands or falls with all
 // of its files.
 func (s *State) suspects(fileID string, ofRun bool) []string {
 	if s.Grant.Replace || len(s.Grant.Files) == 1 {
@@ -261,9 +261,34 @@ func (s *State) suspects(fileID string, ofRun bool) []string {
 	if !ofRun && slices.Contains(s.Grant.Files, dms.FileID(fileID)) {
 		return []string{fileID}
 	}
-	all := make([]string, len(s.Grant.Files))
-	for i, id := range s.Grant.Files {
-		all[i] = string(id)
+	var all []string
+	for _, id := range s.Grant.Files {
+		if !s.stays(id) {
+			all = append(all, string(id))
+		}
+	}
+	return all
+}
+
+// stays reports whether a file of the running grant is a load file that is staged: it
+// waits for its load to be sealed, under whichever token. Changes do not stay: they are
+// staged and published under one.
+func (s *State) stays(id dms.FileID) bool {
+	f := s.Files[id]
+	return f != nil && f.Kind == dms.KindLoad && f.Status == Granted && f.Staged != nil && !s.Grant.Publish
+}
+
+// kept gives the files that stay staged when the running grant ends for a reason: not
+// those in doubt, and none when an operator ended it.
+func (s *State) kept(reason string) []string {
+	if reason != fenceFailed && reason != fenceDeadline {
+		return nil
+	}
+	var all []string
+	for _, id := range s.Grant.Files {
+		if s.stays(id) && !s.Files[id].Suspect {
+			all = append(all, string(id))
+		}
 	}
 	return all
 }
@@ -295,7 +320,9 @@ func (s *State) decideFenced(cfg Config, now time.Time, e *blotterv1.GrantFenced
 // time too often.
 func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message {
 	g := s.Grant
-	events := []proto.Message{&blotterv1.LockReleased{Token: g.Token, Outcome: reason, SnapshotId: snapshot, TableRows: s.Rows}}
+	events := []proto.Message{&blotterv1.LockReleased{
+		Token: g.Token, Outcome: reason, SnapshotId: snapshot, TableRows: s.Rows, KeptFileIds: s.kept(reason),
+	}}
 	if reason != fenceDeadline {
 		return events
 	}

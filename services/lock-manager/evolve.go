@@ -254,6 +254,10 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 				if f.Status != Granted {
 					return // the failed one is quarantined; a replacement's files stay staged
 				}
+				if slices.Contains(e.GetKeptFileIds(), string(id)) {
+					f.Status, f.Suspect = Staged, false
+					return
+				}
 				f.Status, f.Staged = Waiting, nil
 				if e.GetOutcome() == fenceDeadline {
 					f.Expired++

@@ -64,6 +64,9 @@ func (w *world) words(s said) string {
 		if e.GetStep() != "" {
 			return fmt.Sprintf("%d, %s: %s, more %v", e.GetToken(), e.GetOutcome(), e.GetStep(), e.GetMore())
 		}
+		if len(e.GetKeptFileIds()) > 0 {
+			return fmt.Sprintf("%d, %s, keeps %s", e.GetToken(), e.GetOutcome(), w.names(e.GetKeptFileIds()))
+		}
 		return fmt.Sprintf("%d, %s", e.GetToken(), e.GetOutcome())
 	}
 	return w.tableWords(s)

@@ -20,7 +20,7 @@ var modelCounters = []string{
 	"late load file", "late load file joined", "LoadReopened", "refused load file",
 	"superseded load file", "superseded change file", "change file folded into a replacement",
 	"stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
-	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table",
+	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table", "kept: failed", "kept: deadline",
 	"suspect load file", "fence: deadline", "fence: forced", "fence finds the files landed",
 	"published in spite of a fence: forced", "published in spite of a fence: deadline",
 	"replacement fenced", "merge lands after a load opened",

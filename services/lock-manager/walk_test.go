@@ -43,7 +43,8 @@ type step struct {
 // walkCounters are what the walks must have reached.
 var walkCounters = []string{
 	"redelivery", "stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
-	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table", "fence: deadline", "fence: forced", "fence finds the files landed",
+	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table",
+	"kept: failed", "fence: deadline", "fence: forced", "fence finds the files landed",
 	"published in spite of a fence: failed", "published in spite of a fence: deadline",
 	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
@@ -73,6 +74,8 @@ func TestWalk(t *testing.T) {
 	load := func(number, minutes int, version string) *rawFile {
 		return loadFile(number, minutes, version, op{'L', 1, number * minutes, 0}, op{'L', 10 * number, minutes, 0})
 	}
+	flakyLoad := load(3, 3, "a")
+	flakyLoad.fault = flaky
 	txn := func(minute int) *rawFile { return txnFile(minute, minute, op{}, op{}) }
 	badTxn := txn(3)
 	badTxn.fault = unreadable
@@ -102,6 +105,7 @@ func TestWalk(t *testing.T) {
 		{"disputed audit", budget{slow: 2, skip: true}, []*rawFile{dispute, change(4, 3)}},
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
 		{"late load file", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), change(4, 3)}},
+		{"load files that stay staged", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), flakyLoad}},
 		{"a change and its maintenance", budget{redeliver: 1, slow: 1, deadline: 1, eager: 1}, []*rawFile{change(2, 5)}},
 		{"maintenance paused by force", budget{pause: 1, slow: 1, eager: 1}, []*rawFile{change(2, 5)}},
 		{"maintenance between changes", budget{eager: 1}, []*rawFile{change(2, 5), change(4, 3), change(6, 4)}},

@@ -460,4 +460,21 @@ func (w *world) checkReleased(e *blotterv1.LockReleased) {
 			w.saw("replacement fenced")
 		}
 	}
+	w.checkKept(e)
+}
+
+// checkKept: what stays staged was staged under the token, waits for its load, and is in
+// no doubt; an operator's force keeps nothing.
+func (w *world) checkKept(e *blotterv1.LockReleased) {
+	for _, id := range e.GetKeptFileIds() {
+		f := w.folded.Files[dms.FileID(id)]
+		if f == nil || f.Status != Granted || f.Suspect || f.Staged == nil || f.Staged.Token != e.GetToken() || !w.files[id].isLoad() ||
+			!slices.Contains(w.folded.Grant.Files, f.ID) || w.folded.Grant.Publish {
+			w.problem("token %d is released (%s) and keeps file %s: %+v", e.GetToken(), e.GetOutcome(), w.name(id), f)
+		}
+		if e.GetOutcome() != fenceFailed && e.GetOutcome() != fenceDeadline {
+			w.problem("token %d is released (%s) and keeps files", e.GetToken(), e.GetOutcome())
+		}
+		w.saw("kept: " + e.GetOutcome())
+	}
 }

@@ -222,6 +222,14 @@ func suspects(ids []string) string {
 	return fmt.Sprintf("%d files go one by one", len(ids))
 }
 
+// kept tells how many load files stay staged though their grant came to nothing.
+func kept(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return count(len(ids), "file") + " staged all the same"
+}
+
 // sayGrant tells of the transactions of a table.
 func sayGrant(event proto.Message) string {
 	switch e := event.(type) {
@@ -243,7 +251,7 @@ func sayGrant(event proto.Message) string {
 	case *blotterv1.PublishFailed:
 		return parts(token(e.GetToken()), shortID(e.GetFileId()), failure(e.GetFailure()))
 	case *blotterv1.LockReleased:
-		return parts(token(e.GetToken()), e.GetOutcome(), e.GetStep())
+		return parts(token(e.GetToken()), e.GetOutcome(), e.GetStep(), kept(e.GetKeptFileIds()))
 	}
 	return ""
 }

@@ -44,7 +44,7 @@ func TestGluePage(t *testing.T) {
 		fmt.Sprintf("up to %d files of a load, or %d files of changes with %d MiB together",
 			grants.GlueLoadFiles, grants.BatchFiles, grants.BatchBytes>>20),
 		fmt.Sprintf("is granted %d files of a load at a time", grants.LoadFiles),
-		fmt.Sprintf("a file that runs out of time %d times", grants.MaxExpired),
+		fmt.Sprintf("A file that runs out of time %d times", grants.MaxExpired),
 		fmt.Sprintf("has run out of time %d times", grants.MaxExpired),
 		fmt.Sprintf("is %d runs", (400+grants.GlueLoadFiles-1)/grants.GlueLoadFiles),
 		fmt.Sprintf("stage %d of your files within the %g hours of a grant", grants.GlueLoadFiles, grants.GrantTimeout.Hours()),

@@ -1144,9 +1144,13 @@ type LockReleased struct {
 	// Of a grant for maintenance: the step that was taken, whether another is due,
 	// and when the next one is due at the latest by the passing of time alone. After
 	// a failed one, next is when it is tried again.
-	Step          string                 `protobuf:"bytes,10,opt,name=step,proto3" json:"step,omitempty"`
-	More          bool                   `protobuf:"varint,11,opt,name=more,proto3" json:"more,omitempty"`
-	Next          *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
+	Step string                 `protobuf:"bytes,10,opt,name=step,proto3" json:"step,omitempty"`
+	More bool                   `protobuf:"varint,11,opt,name=more,proto3" json:"more,omitempty"`
+	Next *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
+	// Of a grant that was to stage load files, and failed or ran out of time: those of them
+	// that were staged, and stay so. A log of an older version names none: there they were
+	// staged again.
+	KeptFileIds   []string `protobuf:"bytes,13,rep,name=kept_file_ids,json=keptFileIds,proto3" json:"kept_file_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1233,6 +1237,13 @@ func (x *LockReleased) GetMore() bool {
 func (x *LockReleased) GetNext() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Next
+	}
+	return nil
+}
+
+func (x *LockReleased) GetKeptFileIds() []string {
+	if x != nil {
+		return x.KeptFileIds
 	}
 	return nil
 }
@@ -2041,7 +2052,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\vFencedGrant\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
 	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +
-	"\agranted\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\agranted\"\x87\x02\n" +
+	"\agranted\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\agranted\"\xab\x02\n" +
 	"\fLockReleased\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1f\n" +
@@ -2053,7 +2064,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x04step\x18\n" +
 	" \x01(\tR\x04step\x12\x12\n" +
 	"\x04more\x18\v \x01(\bR\x04more\x12.\n" +
-	"\x04next\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04next\"\x95\x01\n" +
+	"\x04next\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12\"\n" +
+	"\rkept_file_ids\x18\r \x03(\tR\vkeptFileIds\"\x95\x01\n" +
 	"\vTablePaused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12'\n" +
