@@ -22,7 +22,7 @@ var modelCounters = []string{
 	"stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
 	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table", "kept: failed", "kept: deadline",
 	"suspect load file", "fence: deadline", "fence: forced", "fence finds the files landed",
-	"published in spite of a fence: forced", "published in spite of a fence: deadline",
+	"published in spite of a fence: deadline",
 	"replacement fenced", "merge lands after a load opened",
 	"load opened", "load opened over a generation", "generation above one",
 	"sealed: listing", "sealed: quiet_period", "sealed: operator",

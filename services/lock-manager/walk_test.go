@@ -45,7 +45,7 @@ var walkCounters = []string{
 	"redelivery", "stale transform", "stale commit refused", "fenced commit refused", "commit conflict",
 	"fence: failed", "fence: suspects", "good files before a suspect", "suspect published", "suspect paused the table",
 	"kept: failed", "fence: deadline", "fence: forced", "fence finds the files landed",
-	"published in spite of a fence: failed", "published in spite of a fence: deadline",
+	"published in spite of a fence: failed", "published in spite of a fence: deadline", "published in spite of a fence: forced",
 	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
 	"FileSkipped", "FileRetried", "LoadAbandoned", "replacement fenced",
