@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -20,6 +21,7 @@ import (
 const (
 	HeldOlder  = "older"
 	heldGap    = "gap"
+	heldPart   = "part"
 	heldSame   = "same"
 	heldShrunk = "shrunk"
 )
@@ -154,7 +156,7 @@ func (s *State) seal(how sealing) []proto.Message {
 		final = slices.DeleteFunc(final, func(f dms.LoadFile) bool { return slices.Contains(older, f) })
 		older, changes = nil, nil
 	}
-	for _, d := range openDoubts(loadGaps(final), tellLeftBehind(older, changes, begin)) {
+	for _, d := range openDoubts(loadGaps(final), tellLeftBehind(older, changes, begin), s.tellMended(generations)) {
 		if how.accepts(s.Load, d.reason) {
 			continue
 		}
@@ -184,7 +186,7 @@ func (s *State) LoadLacksFiles() bool {
 }
 
 // openDoubts gives what an operator must say before an open load is sealed.
-func openDoubts(gaps []string, leftBehind string) []doubt {
+func openDoubts(gaps []string, leftBehind, mended string) []doubt {
 	var all []doubt
 	if len(gaps) > 0 {
 		all = append(all, doubt{heldGap, "load files are missing: " + strings.Join(gaps, ", ")})
@@ -192,7 +194,51 @@ func openDoubts(gaps []string, leftBehind string) []doubt {
 	if leftBehind != "" {
 		all = append(all, doubt{HeldOlder, leftBehind})
 	}
+	if mended != "" {
+		all = append(all, doubt{heldPart, mended})
+	}
 	return all
+}
+
+// tellMended says what the newest of these loads lacks of the one before it, where it
+// holds an object again whose version there was given up; empty for nothing. Whoever
+// mends one file of a load writes that one alone: as a full load it would take the
+// place of the others.
+func (s *State) tellMended(loads [][]dms.LoadFile) string {
+	final, before := loads[len(loads)-1], map[string]*File{}
+	if len(loads) > 1 {
+		for _, f := range loads[len(loads)-2] {
+			before[f.Key] = s.Files[f.FileID]
+		}
+	} else {
+		for _, f := range s.files(func(f *File) bool {
+			return f.Kind == dms.KindLoad && f.Generation == s.Generation && s.Generation > 0 &&
+				(f.Status == Published || f.Status == Skipped)
+		}) {
+			if other := before[f.Object.Key]; other == nil || laterVersion(f, other) {
+				before[f.Object.Key] = f
+			}
+		}
+	}
+	mended := ""
+	for _, f := range final {
+		if was := before[f.Key]; was != nil && (was.Status == Skipped || was.Status == Quarantined) {
+			mended = cmp.Or(mended, f.Key)
+		}
+		delete(before, f.Key)
+	}
+	lacks := ""
+	for key, f := range before {
+		if f.Status != Skipped && f.Status != Quarantined && (lacks == "" || key < lacks) {
+			lacks = key
+		}
+	}
+	if mended == "" || lacks == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s was written again after its version in the load before was given up, and load files of that one were not, such as %s: "+
+		"as a load it takes their place, and that of the change files before it. Reload the table in DMS, or write its other load files again, too "+
+		"(copied over themselves, they come anew), or confirm that this is all", mended, lacks)
 }
 
 // sealedFiles gives the files of the sealed load that still count: a skipped or

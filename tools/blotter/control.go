@@ -173,8 +173,9 @@ func newLoadComplete() *cobra.Command {
 		Short: "Seal the open load: the table is replaced by it, then its change files follow",
 		Long: `Seal the open load of a table. S3 shows no end of a load, so somebody has to say
 it: a DMS event, a quiet period (load.quiet_period), or this command. A load with
-gaps in its numbering, with less than half of the table's rows, or of nothing but
-files of the load in force though changes came since or some are missing, is held
+gaps in its numbering, with less than half of the table's rows, of nothing but
+files of the load in force though changes came since or some are missing, or with a
+file again that was given up in the load before and not all others of it, is held
 until --confirm says that it is right: for each of these by itself.
 
 So is one among files that are older than it by more than ten minutes: load files
