@@ -73,6 +73,9 @@ func TestAlertTest(t *testing.T) {
 	if a := <-posted; a.Kind != alert.Test {
 		t.Errorf("posted was %+v", a)
 	}
+	if _, err := s.blotter("alert", "test", "--alerts", "none"); err == nil || !strings.Contains(err.Error(), "no channel is named") {
+		t.Errorf("with none: %v", err)
+	}
 	refuses, _ := hook(t, http.StatusForbidden)
 	out, err := s.blotter("alert", "test", "--alerts", refuses+", "+address)
 	if err == nil || !strings.Contains(err.Error(), "403") || !strings.Contains(out, "took alert") || strings.Contains(out+err.Error(), "s3cret") {

@@ -62,7 +62,7 @@ func PlaceList() []Place {
 			parseNATS, "nats"},
 		{"ingress", "queue that tells of objects: sqs://QUEUE; by default the raw bucket is looked into", func(p *Places) *string { return &p.Ingress },
 			parseIngress, "ingress"},
-		{"alerts", "where it is told that a table waits for an operator: ARNs of SNS topics and EventBridge buses, and https://…, with commas between; by default nowhere", func(p *Places) *string { return &p.Alerts },
+		{"alerts", "where it is told that a table waits for an operator: ARNs of SNS topics and EventBridge buses, and https://…, with commas between, or none; by default nowhere", func(p *Places) *string { return &p.Alerts },
 			parseAlerts, "alerts"},
 	}
 }
