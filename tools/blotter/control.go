@@ -107,7 +107,8 @@ func newResume() *cobra.Command {
 		Long: `Let a paused table go on. If a file is quarantined, say what becomes of it:
 --retry reads it again (after the registration was mended, for example), --skip
 goes on without it; the gap stays visible in ` + "`blotter table show`" + `. A file that is
-written again at the source is a new file, and comes by itself: skip the old one.`,
+written again at the source is a new file, and comes by itself: skip the old one. In a
+folder that takes other bytes: with the same ones it is the file that was skipped.`,
 		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
   blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
 		Args: cobra.ExactArgs(1),
