@@ -341,8 +341,14 @@ func TestShowLoad(t *testing.T) {
 	s.golden("show_load", s.must("table", "show", "rms.reports"))
 	s.sealed()
 	s.golden("show_load_held", s.must("table", "show", "rms.reports"))
+	if out, want := s.must("tables"), "rms.reports: its full load waits for a word (gap); see: blotter table show 'rms.reports'"; !strings.Contains(out, want) {
+		t.Errorf("tables does not tell of the load that is held:\n%s", out)
+	}
 	s.must("load", "complete", "rms.reports", "--confirm", "--reason", "file 2 was empty")
 	s.settle()
+	if out := s.must("tables"); strings.Contains(out, "waits for a word") {
+		t.Errorf("tables tells of a load that was confirmed:\n%s", out)
+	}
 	if out := s.must("cat", "rms.reports"); out != "id,status,amount\n1,closed,2.00\n2,open,1.50\n" {
 		t.Errorf("after the load: %s", out)
 	}

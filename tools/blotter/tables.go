@@ -41,6 +41,10 @@ type tableLine struct {
 	LoadLacksFiles bool       `json:"load_lacks_files,omitempty"`
 	LoadWaits      *time.Time `json:"load_waits_since,omitempty"`
 
+	// LoadHeldFor is why the open load waits for `load complete --confirm`; empty: it
+	// does not.
+	LoadHeldFor string `json:"load_held_for,omitempty"`
+
 	// ProcessedOf is the key of the file whose mended rows were processed last, FailedOf
 	// of that whose mended rows failed last; empty where a whole file was.
 	ProcessedOf string `json:"last_processed_of,omitempty"`
@@ -57,6 +61,9 @@ func lineOf(s *lockmanager.State) tableLine {
 	}
 	if l.LoadLacksFiles {
 		l.LoadWaits = &s.Load.LastFile
+	}
+	if s.Load != nil {
+		l.LoadHeldFor = s.Load.HeldReason
 	}
 	for _, f := range s.Files {
 		switch f.Status {
@@ -83,9 +90,9 @@ func newTables() *cobra.Command {
   last processed  the file that was published last, and when (UTC)
   held            files that wait, for their turn or for an operator
 
-What waits for an operator is told below: failures, rows that are set aside, change
-files that wait for a full load of which nothing has come, and objects of no
-registered table. So is what a table lacks since files of it were skipped, until they
+What waits for an operator is told below: failures, rows that are set aside, full
+loads that are held until somebody confirms them, change files that wait for a full
+load of which nothing has come, and objects of no registered table. So is what a table lacks since files of it were skipped, until they
 are written again at the source, or a full load replaces the table.`,
 		Example: `  blotter tables
   blotter tables --json | jq '.[] | select(.flag == "P")'`,
@@ -222,6 +229,9 @@ func printTables(out io.Writer, at site, lines []tableLine, now time.Time) {
 		printGaps(out, l.Table, l.GapCount, at)
 		if l.LoadLacksFiles && l.quiet == 0 && l.Held > 0 {
 			fmt.Fprintf(out, "%s: %s for a full load of which no file has come; %s\n", l.Table, waitFor(l.Held), l.endOfLoad(at))
+		}
+		if l.LoadHeldFor != "" {
+			fmt.Fprintf(out, "%s: its full load waits for a word (%s); see: blotter table show '%s'%s\n", l.Table, l.LoadHeldFor, l.Table, at.flags())
 		}
 		if l.Pause != nil {
 			fmt.Fprintf(out, "%s is paused (%s); see: blotter table show '%s'%s\n", l.Table, l.Pause.Reason, l.Table, at.flags())
