@@ -185,17 +185,18 @@ func (s *State) LoadLacksFiles() bool {
 	return s.Load != nil && !s.Load.Sealed && len(s.files(loadCandidate)) == 0
 }
 
-// openDoubts gives what an operator must say before an open load is sealed.
+// openDoubts gives what an operator must say before an open load is sealed. What is
+// mended alone comes first: it says best why the files before it are not there.
 func openDoubts(gaps []string, leftBehind, mended string) []doubt {
 	var all []doubt
+	if mended != "" {
+		all = append(all, doubt{heldPart, mended})
+	}
 	if len(gaps) > 0 {
 		all = append(all, doubt{heldGap, "load files are missing: " + strings.Join(gaps, ", ")})
 	}
 	if leftBehind != "" {
 		all = append(all, doubt{HeldOlder, leftBehind})
-	}
-	if mended != "" {
-		all = append(all, doubt{heldPart, mended})
 	}
 	return all
 }
