@@ -337,7 +337,7 @@ func (s *State) ended(cfg Config, reason string, snapshot int64) []proto.Message
 			Reason: pauseDeadline, Detail: detail, File: f.ref(),
 			Failure: &blotterv1.Failure{
 				Code: "grant.deadline", Message: detail, ObjectKey: f.Object.Key,
-				Hint: "see whether its transform hangs, then resume with --retry or --skip",
+				Hint: "see in `blotter log` whether its transform hangs or its runs found no room, then resume with --retry or --skip",
 			},
 		})
 	}
