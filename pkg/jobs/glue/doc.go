@@ -22,9 +22,9 @@
 // listed newest first, so that pages end at the time of the first announcement; a
 // run that Glue has started but does not list yet is waited for (Config.Settle).
 // Two runs can then come to be only if Glue hides one for longer, or two replicas
-// hold one grant and both are slow at the wrong moment: each is still found,
-// followed and told of, and both leave one result, since the manifest is
-// create-only.
+// hold one grant and both are slow at the wrong moment. Both leave one result, since
+// the manifest is create-only. Each is followed and told of until one has made the
+// result; another that still runs then is left to its end, and its cost is not told.
 //
 // # Fences
 //
