@@ -139,13 +139,9 @@ type partition struct {
 	fail context.CancelCauseFunc
 	wait sync.WaitGroup
 
-	missed chan struct{} // signals that deliveries went elsewhere
-	behind time.Time     // since when those could not be had again; of run's goroutine
-
 	mu    sync.Mutex
 	items map[uint64]*item // delivered and not acknowledged, by sequence
 	lanes map[string]*lane // by table, while they have items
-	next  uint64           // the number that the next delivery must have
 }
 
 func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, handle Handler) *partition {
@@ -173,7 +169,6 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 		rank:   rank,
 		slots:  slots,
 		handle: handle,
-		missed: make(chan struct{}, 1),
 		items:  make(map[uint64]*item),
 		lanes:  make(map[string]*lane),
 	}
@@ -182,41 +177,9 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 // run delivers until ctx ends (nil) or something permanent happens. It calls
 // ready once it delivers.
 func (p *partition) run(ctx context.Context, ready func()) error {
-	cons, err := p.open(ctx)
-	if err != nil {
-		return err
-	}
 	p.ctx, p.fail = context.WithCancelCause(ctx)
-	defer p.fail(nil)
-	cc, err := cons.Consume(p.take,
-		jetstream.PullMaxMessages(maxAckPending),
-		jetstream.PullPriorityGroup(ownerGroup),
-		jetstream.PullPrioritized(uint8(p.rank)),
-		jetstream.ConsumeErrHandler(p.disturbed))
-	if err != nil {
-		return fmt.Errorf("start to consume: %w", err)
-	}
-	ready()
-	beats := time.NewTicker(p.log.cfg.AckWait / 3)
-	defer beats.Stop()
-	for running := true; running; {
-		select {
-		case <-beats.C:
-			p.beat()
-			if !p.behind.IsZero() {
-				p.catchUp(p.ctx)
-			}
-		case <-p.missed:
-			p.catchUp(p.ctx)
-		case <-cc.Closed():
-			p.fail(Permanent(errors.New("the server has ended it")))
-			running = false
-		case <-p.ctx.Done():
-			cc.Stop()
-			<-cc.Closed()
-			running = false
-		}
-	}
+	p.wait.Go(p.beat)
+	p.fail(p.deliver(ready))
 	// No message comes any more, so no lane begins.
 	p.wait.Wait()
 	if cause := context.Cause(p.ctx); IsPermanent(cause) {
@@ -225,29 +188,79 @@ func (p *partition) run(ctx context.Context, ready func()) error {
 	return nil
 }
 
+// deliver holds one session after the other, until the partition ends. It returns an
+// error only for what is permanent.
+func (p *partition) deliver(ready func()) error {
+	cons, next, err := p.open(p.ctx)
+	for ; err == nil; next = p.catchUp(p.ctx, cons) {
+		s := &session{next: next, missed: make(chan struct{})}
+		var cc jetstream.ConsumeContext
+		err = p.retry(p.ctx, "start to consume", func(context.Context) (err error) {
+			cc, err = cons.Consume(func(msg jetstream.Msg) { p.take(s, msg) },
+				jetstream.PullMaxMessages(maxAckPending),
+				jetstream.PullPriorityGroup(ownerGroup),
+				jetstream.PullPrioritized(uint8(p.rank)),
+				jetstream.ConsumeErrHandler(p.disturbed))
+			return err
+		})
+		if err != nil {
+			break
+		}
+		ready()
+		ready = func() {}
+		err = p.attend(s, cc)
+	}
+	if p.ctx.Err() != nil {
+		return nil // its cause was told to fail
+	}
+	return err
+}
+
+// attend waits until the session is over: nil if the next one shall begin.
+func (p *partition) attend(s *session, cc jetstream.ConsumeContext) error {
+	select {
+	case <-cc.Closed():
+		return Permanent(errors.New("the server has ended it"))
+	case <-s.missed:
+	case <-p.ctx.Done():
+	}
+	cc.Stop()
+	<-cc.Closed()
+	return p.ctx.Err()
+}
+
 // open makes or updates the durable consumer and takes back what a former
 // process has left unacknowledged: those events come at once and in order,
-// instead of after AckWait and behind newer ones.
-func (p *partition) open(ctx context.Context) (jetstream.Consumer, error) {
+// instead of after AckWait and behind newer ones. It gives the number that the next
+// delivery must have.
+func (p *partition) open(ctx context.Context) (jetstream.Consumer, uint64, error) {
 	var cons jetstream.Consumer
 	err := p.retry(ctx, "open", func(ctx context.Context) (err error) {
 		cons, err = p.log.stream.CreateOrUpdateConsumer(ctx, p.cfg)
 		return denied(p.log.nc, err)
 	})
 	if err != nil {
-		return nil, err
+		return nil, anyDelivery, err
 	}
 	info := cons.CachedInfo()
 	if p.alone && info.NumWaiting > 0 {
 		info = p.outlive(ctx, cons)
 	}
-	p.next = info.Delivered.Consumer + 1
-	if info.NumAckPending == 0 || info.NumWaiting > 0 && !p.alone {
-		return cons, nil // nothing left behind, or another replica is at work
+	switch {
+	case info.NumAckPending == 0 || info.NumWaiting > 0 && !p.alone: // nothing left behind, or another replica is at work
+		return cons, p.expect(info.Delivered.Consumer + 1), nil
+	default:
+		return cons, p.reset(ctx), nil
 	}
-	p.next = noDelivery
-	p.catchUp(ctx)
-	return cons, nil
+}
+
+// session is one subscription to the deliveries of a consumer, whose numbers ascend by
+// one. Where one is missing, others were lost with a connection or went to another
+// process, and the session is over: after a reset the numbers begin anew, and a new
+// session knows none of the old ones.
+type session struct {
+	next   uint64 // the number that the next delivery must have; guarded by partition.mu
+	missed chan struct{}
 }
 
 const (
@@ -258,71 +271,88 @@ const (
 	firstDelivery = 1 // the number of the first delivery after a reset
 )
 
-// follows reports whether a delivery is the one after the last. If it is not, others
-// were lost with a connection, or went to another process: it must not be handled
-// before them, and a reset brings all of them in order. Needs mu.
-func (p *partition) follows(delivery uint64) bool {
-	if !p.alone || delivery == p.next || delivery == firstDelivery || p.next == anyDelivery {
-		p.next = delivery + 1
+// expect gives what a session that begins with this number must ask for.
+func (p *partition) expect(number uint64) uint64 {
+	if !p.alone {
+		return anyDelivery
+	}
+	return number
+}
+
+// follows reports whether a delivery is the one after the last. If it is not, neither it
+// nor any after it may be handled before what was missed, and the session is over.
+// Needs partition.mu.
+func (s *session) follows(delivery uint64) bool {
+	switch s.next {
+	case anyDelivery:
 		return true
+	case delivery:
+		s.next++
+		return true
+	case noDelivery:
+		return false
 	}
-	select {
-	case p.missed <- struct{}{}:
-	default:
-	}
+	s.next = noDelivery
+	close(s.missed)
 	return false
 }
 
-// catchUp has the server deliver anew, in order, whatever is not acknowledged. Where
-// that fails it is tried again, for AckWait: then the missed events come back by
-// themselves, and deliveries are taken in any order.
-func (p *partition) catchUp(ctx context.Context) {
-	_, err := p.log.stream.ResetConsumer(ctx, p.name)
-	switch {
-	case err == nil || ctx.Err() != nil:
-		p.behind = time.Time{}
-	case p.behind.IsZero():
-		p.behind = time.Now()
-		p.log.log.DebugContext(ctx, "missed events are not delivered again yet", "consumer", p.name, "error", err)
-	case time.Since(p.behind) > p.log.cfg.AckWait:
-		p.log.log.WarnContext(ctx, "missed events come back only after the ack wait, behind later ones",
-			"consumer", p.name, "error", err)
-		p.behind = time.Time{}
-		p.takeAny()
-	}
+// catchUp has the server deliver anew, in order, whatever is not acknowledged, and gives
+// the number that the next delivery must have. Requests that nobody reads any more are
+// waited for: what they are sent would be missed again.
+func (p *partition) catchUp(ctx context.Context, cons jetstream.Consumer) (next uint64) {
+	p.log.log.DebugContext(ctx, "deliveries were missed, having them again", "consumer", p.name)
+	p.outlive(ctx, cons)
+	return p.reset(ctx)
 }
 
-// takeAny has the next delivery taken whatever went before it.
-func (p *partition) takeAny() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.next = anyDelivery
-}
-
-// outlive waits until the server has seen that the former process is gone, for no
-// longer than AckWait, and gives what it then says of the consumer. Until then events
-// go to requests that nobody reads, and come back behind later ones.
-func (p *partition) outlive(ctx context.Context, cons jetstream.Consumer) *jetstream.ConsumerInfo {
-	p.log.log.DebugContext(ctx, formerProcessMessage, "consumer", p.name)
+// reset sets the consumer back to the first event that is not acknowledged, and gives the
+// number that the next delivery must have. Where that fails it is tried again, for
+// AckWait: then the missed events come back by themselves, and deliveries are taken in
+// any order.
+func (p *partition) reset(ctx context.Context) (next uint64) {
 	limit, cancel := context.WithTimeout(ctx, p.log.cfg.AckWait)
 	defer cancel()
-	info := cons.CachedInfo()
-	for wait := p.log.cfg.RetryMin; info.NumWaiting > 0; wait = min(2*wait, p.log.cfg.RetryMax) {
+	err := p.retry(limit, "reset", func(ctx context.Context) error {
+		_, err := p.log.stream.ResetConsumer(ctx, p.name)
+		return denied(p.log.nc, err)
+	})
+	if err != nil && ctx.Err() == nil {
+		p.log.log.WarnContext(ctx, "missed events come back only after the ack wait, behind later ones",
+			"consumer", p.name, "error", err)
+		return anyDelivery
+	}
+	return p.expect(firstDelivery)
+}
+
+// outlive waits until no request for events is left on the server, which has then seen
+// that a former process or connection is gone, for no longer than AckWait, and gives
+// what the server then says of the consumer. Until then events go to requests that
+// nobody reads, and come back behind later ones.
+func (p *partition) outlive(ctx context.Context, cons jetstream.Consumer) *jetstream.ConsumerInfo {
+	limit, cancel := context.WithTimeout(ctx, p.log.cfg.AckWait)
+	defer cancel()
+	info, told := cons.CachedInfo(), false
+	for wait := p.log.cfg.RetryMin; ; wait = min(2*wait, p.log.cfg.RetryMax) {
+		now, err := cons.Info(limit)
+		switch {
+		case err == nil && now.NumWaiting == 0:
+			return now
+		case err == nil:
+			info = now
+		}
+		if !told {
+			p.log.log.DebugContext(ctx, formerProcessMessage, "consumer", p.name)
+			told = true
+		}
 		select {
 		case <-time.After(wait):
 		case <-limit.Done():
-		}
-		now, err := cons.Info(limit)
-		switch {
-		case err == nil:
-			info = now
-		case limit.Err() != nil:
 			p.log.log.WarnContext(ctx, "a former process still asks for events: what it is sent comes back only after the ack wait",
 				"consumer", p.name, "requests", info.NumWaiting)
 			return info
 		}
 	}
-	return info
 }
 
 // disturbed is told of what the client library cannot mend in silence.
@@ -336,8 +366,22 @@ func (p *partition) disturbed(_ jetstream.ConsumeContext, err error) {
 	}
 }
 
-// beat tells the server that all delivered events are still being worked on.
+// beat tells the server, until the partition ends, that all delivered events are still
+// being worked on.
 func (p *partition) beat() {
+	ticks := time.NewTicker(p.log.cfg.AckWait / 3)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			p.beatOnce()
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *partition) beatOnce() {
 	p.mu.Lock()
 	msgs := make([]jetstream.Msg, 0, len(p.items))
 	for _, it := range p.items {

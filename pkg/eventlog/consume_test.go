@@ -202,7 +202,7 @@ func TestARestartOutlivesTheFormerProcess(t *testing.T) {
 	}
 	defer end()
 	former := newPartition(l, fromIngest, l.partitions.Of(reports), nil, nil)
-	cons, err := former.open(t.Context())
+	cons, _, err := former.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +281,44 @@ func TestMissedDeliveriesAreHadAgain(t *testing.T) {
 			t.Fatalf("event %d was handled behind a later one: %v", seq, got.of(reports))
 		}
 		first[seq], highest = true, max(highest, seq)
+	}
+}
+
+// A session takes deliveries by number. Once one is missing it takes none at all, not
+// even one that would follow: after a reset the same numbers mean other events.
+func TestASessionEndsWhereADeliveryIsMissed(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		next       uint64
+		deliveries []uint64
+		taken      int // the first of them
+	}{
+		{"in order", 4, []uint64{4, 5, 6}, 3},
+		{"one is missing", 4, []uint64{4, 6, 7}, 1},
+		{"the missing one comes late", 4, []uint64{4, 6, 5, 6}, 1},
+		{"another has reset", 4, []uint64{4, 1, 2, 5}, 1},
+		{"the first after a reset", firstDelivery, []uint64{1, 2}, 2},
+		{"the first after a reset is missing", firstDelivery, []uint64{4, 1, 2}, 0},
+		{"replicas share", anyDelivery, []uint64{9, 4, 7}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &session{next: tt.next, missed: make(chan struct{})}
+			for i, d := range tt.deliveries {
+				if got, want := s.follows(d), i < tt.taken; got != want {
+					t.Errorf("delivery %d: taken %t, expected %t", d, got, want)
+				}
+			}
+			select {
+			case <-s.missed:
+				if tt.taken == len(tt.deliveries) {
+					t.Error("the session is over although nothing is missing")
+				}
+			default:
+				if tt.taken < len(tt.deliveries) {
+					t.Error("the session goes on although a delivery is missing")
+				}
+			}
+		})
 	}
 }
 

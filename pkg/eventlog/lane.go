@@ -30,9 +30,9 @@ type lane struct {
 	queue []*item
 }
 
-// take puts a delivered message into its lane. It never blocks: the server sends
-// no more than maxAckPending.
-func (p *partition) take(msg jetstream.Msg) {
+// take puts a message that a session was delivered into its lane. It never blocks: the
+// server sends no more than maxAckPending.
+func (p *partition) take(s *session, msg jetstream.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		p.fail(Permanent(fmt.Errorf("delivered message on %s: %w", msg.Subject(), err)))
@@ -46,7 +46,7 @@ func (p *partition) take(msg jetstream.Msg) {
 	seq, table := meta.Sequence.Stream, addr.Table.String()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.follows(meta.Sequence.Consumer) {
+	if !s.follows(meta.Sequence.Consumer) {
 		return
 	}
 	if it := p.items[seq]; it != nil {

@@ -15,9 +15,14 @@ import (
 // maxRounds bounds how often an operator must act before a history is at rest.
 const maxRounds = 200
 
-// look has a process without services, which never dies, do something.
+// look has a process without services, which never dies, do something. A log that has no
+// leader just now, since its servers restart, may not answer in time: it is asked again.
 func (w *world) look(do func(*node) error) error {
 	n, err := openNode(w.ctx, w.site, peaceful())
+	for errors.Is(err, context.DeadlineExceeded) && w.ctx.Err() == nil {
+		wait(w.ctx, startAgain)
+		n, err = openNode(w.ctx, w.site, peaceful())
+	}
 	if err != nil {
 		return err
 	}
