@@ -26,7 +26,7 @@ type Order struct {
 	Reason string
 }
 
-// Command is what an operator may order: Register, SetFlag, Pause, Resume,
+// Command is what an operator may order: Register, SetFlag, Pause, Resume, Unskip,
 // LoadComplete, LoadReopen, LoadIgnore or Maintain.
 type Command interface{ order() Order }
 
@@ -135,6 +135,9 @@ func (s *State) decideCommand(cfg Config, c Command) ([]proto.Message, error) {
 	case Resume:
 		name = "resume"
 		events, detail, err = s.resume(c)
+	case Unskip:
+		name = "unskip"
+		events, detail, err = s.unskip(c)
 	case LoadComplete:
 		name = "load complete"
 		events, detail, err = s.loadComplete(c)

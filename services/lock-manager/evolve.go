@@ -34,7 +34,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileSkipped:
 		s.over(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
 	case *blotterv1.FileRetried:
-		s.over(e.GetFileId(), func(f *File) { f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false })
+		s.evolveRetried(at, e)
 	case *blotterv1.LockGranted:
 		s.evolveGranted(at, e)
 	case *blotterv1.FileStaged:

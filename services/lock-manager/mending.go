@@ -2,14 +2,12 @@ package lockmanager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -130,20 +128,7 @@ func (s *Service) hydrateMending(ctx context.Context, t *table, original dms.Fil
 	if original == "" {
 		return nil
 	}
-	bring := func(id dms.FileID) error {
-		if _, known := t.state.Files[id]; known {
-			return nil
-		}
-		row, err := s.deps.Store.File(ctx, t.id, id)
-		if err == nil {
-			err = t.state.AddRows(row)
-		}
-		if err != nil && !errors.Is(err, control.ErrNotFound) {
-			return fmt.Errorf("read the history of file %s: %w", id, err)
-		}
-		return nil
-	}
-	if err := bring(original); err != nil {
+	if err := s.bring(ctx, t, original); err != nil {
 		return err
 	}
 	o, known := t.state.Files[original]
@@ -151,7 +136,7 @@ func (s *Service) hydrateMending(ctx context.Context, t *table, original dms.Fil
 		return nil
 	}
 	for _, id := range o.Mended {
-		if err := bring(id); err != nil {
+		if err := s.bring(ctx, t, id); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -30,6 +31,7 @@ var modelCounters = []string{
 	"held: loading", "held: paused", "grant of several files",
 	"paused: failure", "paused: operator", "paused: late_load_file", "paused: deadline",
 	"FileSkipped", "FileRetried", "FlagChanged", "folded change file at fault",
+	"taken in after all: change file", "taken in after all: load file", "taken in after all, and published",
 	"paused: source_deleted", "many deletions, one pause",
 	"restart", "crash between commit and publication",
 	"pure function of the load files", "seal before its files",
@@ -109,7 +111,7 @@ func TestModelOfTransactionFiles(t *testing.T) {
 	for _, counter := range []string{
 		"split", "released: split", "released: failed", "released: deadline", "released: forced", "redelivery", "stale transform",
 		"held: paused", "paused: failure", "paused: operator", "paused: deadline", "FileSkipped", "FileRetried",
-		"restart", "crash between commit and publication",
+		"taken in after all: transaction file", "restart", "crash between commit and publication",
 	} {
 		if seen[counter] == 0 && !t.Failed() {
 			t.Errorf("never reached: %s", counter)
@@ -253,14 +255,19 @@ func drawOf[T any](t *rapid.T, all []*T, fits func(*T) bool) (*T, bool) {
 
 // meddle has the operator give a command that nothing asked for.
 func (w *world) meddle(t *rapid.T) {
-	which := even(t, 0, 7, "command")
+	which := even(t, 0, 9, "command")
 	engine := blotterv1.Engine(even(t, 1, 2, "engine"))
 	flag := map[blotterv1.Engine]registry.Flag{1: registry.FlagLambda, 2: registry.FlagGlue}[engine]
 	version := w.folded.SpecVersion + 1
+	var unskipped []dms.FileID
+	if f, ok := drawOf(t, w.skipped(), func(*File) bool { return true }); ok && which > 7 {
+		unskipped = append(unskipped, f.ID)
+	}
 	w.order(func(o Order) Command {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
 			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, flag)}, LoadReopen{o}, Maintain{o},
+			Unskip{Order: o, Files: unskipped}, Unskip{Order: o, Files: unskipped},
 		}[which]
 	})
 }

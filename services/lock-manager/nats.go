@@ -35,6 +35,8 @@ type CommandRequest struct {
 	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
 	// WithoutOlder, of "load-complete", leaves out what an earlier load left behind.
 	WithoutOlder bool `json:"without_older,omitempty"`
+	// Files, of "unskip", are the ids of those that were skipped.
+	Files []dms.FileID `json:"files,omitempty"`
 	// Check, of "apply", says what would be said and does nothing.
 	Check bool            `json:"check,omitempty"`
 	Spec  *registry.Table `json:"spec,omitempty"` // of "apply"
@@ -61,6 +63,9 @@ var commands = map[string]struct {
 		func(r CommandRequest) (Command, error) { return Pause{r.order(), r.Force}, nil }},
 	"resume": {"lets a paused table go on, its quarantined files retried or skipped",
 		`{"id":"4","actor":"operator:me","reason":"file mended","table":"rms.reports","mode":"retry"}`, makeResume},
+	"unskip": {"takes files in after all that were skipped",
+		`{"id":"9","actor":"operator:me","reason":"skipped by mistake","table":"rms.reports","files":["1f3a…"]}`,
+		func(r CommandRequest) (Command, error) { return Unskip{r.order(), r.Files}, nil }},
 	"load-complete": {"seals the open load of a table",
 		`{"id":"5","actor":"operator:me","reason":"task stopped","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) {

@@ -37,7 +37,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
 //	deleted FILE... | expired FILE...   ObjectDeleted; /N names another deletion of it
 //	listing | tick DURATION
-//	register L|G|P | flag L|G | pause | force | resume [retry|skip]
+//	register L|G|P | flag L|G | pause | force | resume [retry|skip] | unskip FILE...
 //	complete [confirm|without-older] | reopen | ignore
 //	maintain | maintained STEP [more | DURATION until the next] | maintenance-failed
 //	state
@@ -260,12 +260,23 @@ func (sc *scenario) command(verb, arg string) {
 		"reopen":   LoadReopen{o},
 		"ignore":   LoadIgnore{o},
 		"maintain": Maintain{o},
+		"unskip":   sc.unskip(o, verb, arg),
 	}
 	c, ok := commands[verb]
 	if !ok {
 		sc.t.Fatalf("unknown input %s", verb)
 	}
 	sc.apply(Input{Command: c})
+}
+
+func (sc *scenario) unskip(o Order, verb, names string) Unskip {
+	c := Unskip{Order: o}
+	if verb == "unskip" {
+		for _, name := range strings.Fields(names) {
+			c.Files = append(c.Files, sc.file(name).id())
+		}
+	}
+	return c
 }
 
 func (sc *scenario) event(e proto.Message) { sc.apply(Input{Event: e}) }

@@ -180,19 +180,20 @@ func (s *Service) load(ctx context.Context, t *table) error {
 }
 
 // hydrate brings back from history what the input's decision may need: the row
-// of a file or of a deletion that is told again, the newest file where the order is to
+// of a file or of a deletion that is told again, those of files that were skipped, the newest file where the order is to
 // change, and, while a load is open or may open, the published change files that the
 // replacement must fold in.
 func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 	st := t.state
 	if id, ok := told(in.Event); ok {
-		if _, known := st.Files[id]; !known {
-			row, err := s.deps.Store.File(ctx, t.id, id)
-			if err == nil {
-				err = st.AddRows(row)
-			}
-			if err != nil && !errors.Is(err, control.ErrNotFound) {
-				return fmt.Errorf("read the history of file %s: %w", id, err)
+		if err := s.bring(ctx, t, id); err != nil {
+			return err
+		}
+	}
+	if c, ok := in.Command.(Unskip); ok {
+		for _, id := range c.Files[:min(len(c.Files), maxUnskipped)] {
+			if err := s.bring(ctx, t, id); err != nil {
+				return err
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -21,6 +22,7 @@ type budget struct {
 	slow      int  // curators that stop between their check and their commit
 	deadline  int  // grants that run out of time
 	pause     int  // operators who pause by force
+	unskip    int  // operators who take back that a file was skipped
 	eager     int  // publications after which the table is maintained; 0: not in this walk
 	skip      bool // what the operator does with a bad file, instead of retrying it
 }
@@ -48,7 +50,8 @@ var walkCounters = []string{
 	"published in spite of a fence: failed", "published in spite of a fence: deadline", "published in spite of a fence: forced",
 	"published after it was skipped", "late load file", "LoadReopened", "superseded load file",
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
-	"FileSkipped", "FileRetried", "LoadAbandoned", "replacement fenced",
+	"FileSkipped", "FileRetried", "LoadAbandoned",
+	"taken in after all: change file", "taken in after all: load file", "taken in after all: transaction file", "taken in after all, and published", "replacement fenced",
 	"maintenance: publications", "step fenced: deadline", "step fenced: forced", "step fenced: failed",
 	"fence finds the step taken", "maintained in spite of a fence: deadline", "maintenance between files",
 	"split", "released: split", "released: failed", "released: deadline", "released: forced",
@@ -76,9 +79,13 @@ func TestWalk(t *testing.T) {
 	}
 	flakyLoad := load(3, 3, "a")
 	flakyLoad.fault = flaky
+	flakyThree := change(3, 5)
+	flakyThree.fault = flaky
 	txn := func(minute int) *rawFile { return txnFile(minute, minute, op{}, op{}) }
 	badTxn := txn(3)
 	badTxn.fault = unreadable
+	flakyTxn := txn(3)
+	flakyTxn.fault = flaky
 	part := txnPart(4, 3, op{'I', 4, 4, 4})
 	seen := map[string]int{}
 	for _, scenario := range []struct {
@@ -101,6 +108,9 @@ func TestWalk(t *testing.T) {
 		{"bad change and a later one", budget{redeliver: 1}, []*rawFile{bad, change(4, 3)}},
 		{"bad change among good ones", budget{}, []*rawFile{change(2, 5), bad, change(4, 3)}},
 		{"two bad changes, skipped", budget{skip: true}, []*rawFile{bad, worse}},
+		{"a bad change that is skipped, and that taken back", budget{unskip: 1, skip: true}, []*rawFile{flakyThree, change(4, 3)}},
+		{"a bad load file that is skipped, and that taken back", budget{unskip: 1, skip: true}, []*rawFile{load(1, 1, "a"), flakyLoad}},
+		{"a bad transaction file that is skipped, and that taken back", budget{unskip: 1, redeliver: 1, skip: true}, []*rawFile{flakyTxn, txn(4)}},
 		{"flaky change", budget{}, []*rawFile{change(1, 5), change(3, 5), flakyOne}},
 		{"disputed audit", budget{slow: 2, skip: true}, []*rawFile{dispute, change(4, 3)}},
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
@@ -219,6 +229,12 @@ func (w *world) steps(b budget) []step {
 		b.pause--
 		w.order(func(o Order) Command { return Pause{Order: o, Force: true} })
 	})
+	for _, f := range w.skipped() {
+		can(b.unskip > 0, "unskip "+w.name(string(f.ID)), func(w *world, b *budget) {
+			b.unskip--
+			w.order(func(o Order) Command { return Unskip{Order: o, Files: []dms.FileID{f.ID}} })
+		})
+	}
 	l := w.folded.Load
 	can(w.folded.Pause != nil || l != nil && (!l.Sealed || l.HeldReason != ""), "operator", func(w *world, b *budget) { w.settle(choice{skipFirst: b.skip}) })
 	return steps

@@ -44,6 +44,7 @@ type world struct {
 	seals      []seal
 	floor      time.Time // of a load that is open again: where its changes begin at the earliest
 	refused    map[string]bool
+	unskipped  map[string]bool
 	deleted    map[string]bool // deletions by request that were delivered
 	noted      map[string]bool // those that the table knows of
 	abandoned  bool
@@ -360,6 +361,7 @@ func (w *world) clone() *world {
 	c.bag, c.work, c.jobs = clonePointers(w.bag), clonePointers(w.work), clonePointers(w.jobs)
 	c.hold, c.transforms, c.splits = maps.Clone(w.hold), maps.Clone(w.transforms), maps.Clone(w.splits)
 	c.retried, c.refused = maps.Clone(w.retried), maps.Clone(w.refused)
+	c.unskipped = maps.Clone(w.unskipped)
 	c.deleted, c.noted = maps.Clone(w.deleted), maps.Clone(w.noted)
 	c.seals, c.log, c.problems = slices.Clone(w.seals), slices.Clone(w.log), nil
 	return &c

@@ -102,7 +102,10 @@ func (w *world) count(e proto.Message) {
 		w.saw("sealed: " + e.GetCause())
 	case *blotterv1.LoadHeld:
 		w.saw("load held: " + e.GetReason())
-	case *blotterv1.FlagChanged, *blotterv1.FileSkipped, *blotterv1.FileRetried,
+	case *blotterv1.FileRetried:
+		w.saw("FileRetried")
+		w.checkUnskipped(e.GetFileId())
+	case *blotterv1.FlagChanged, *blotterv1.FileSkipped,
 		*blotterv1.LoadReopened, *blotterv1.LoadConfirmed, *blotterv1.LoadAbandoned:
 		w.saw(string(e.ProtoReflect().Descriptor().Name()))
 	}
@@ -431,6 +434,9 @@ func (w *world) checkReleased(e *blotterv1.LockReleased) {
 			w.problem("token %d counts as published, the lake does not know it", e.GetToken())
 		}
 		for _, f := range e.GetFiles() {
+			if w.unskipped[f.GetFileId()] {
+				w.saw("taken in after all, and published")
+			}
 			if w.status(f.GetFileId()) == Skipped {
 				w.saw("published after it was skipped")
 			}

@@ -444,6 +444,7 @@ func (x *FileIgnored) GetUnlisted() bool {
 }
 
 // FileSkipped: an operator goes on without a quarantined file. The gap stays visible.
+// FileRetried may follow, if that was a mistake.
 type FileSkipped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
@@ -488,7 +489,8 @@ func (x *FileSkipped) GetFileId() string {
 	return ""
 }
 
-// FileRetried: an operator has a quarantined file tried again.
+// FileRetried: an operator has a quarantined file tried again, or takes back that one was
+// skipped: it waits at its own place in the order.
 type FileRetried struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`

@@ -1,0 +1,130 @@
+package lockmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+)
+
+// Unskip takes back that files were skipped: they wait again, each at its own place in
+// the order, whatever was published since. All of them, or none.
+type Unskip struct {
+	Order
+	Files []dms.FileID
+}
+
+// maxUnskipped bounds the files of one command: each is read from the store.
+const maxUnskipped = 100
+
+func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
+	files := slices.Clone(c.Files)
+	slices.Sort(files)
+	files = slices.Compact(files)
+	if len(files) == 0 || len(files) > maxUnskipped {
+		return nil, "", refuse("%d files are named, expected 1 to %d", len(files), maxUnskipped)
+	}
+	var events []proto.Message
+	loads := 0
+	for _, id := range files {
+		f, known := s.Files[id]
+		if !known {
+			return nil, "", refuse("table %s knows no file %s; `blotter table show %s` lists the files that it lacks", s.Table, id, s.Table)
+		}
+		if why := s.staysSkipped(f); why != "" {
+			return nil, "", refuse("%s %s", f.Object.Key, why)
+		}
+		if f.Kind == dms.KindLoad {
+			loads++
+		}
+		events = append(events, &blotterv1.FileRetried{FileId: string(id)})
+	}
+	detail := fmt.Sprintf("%s takes %s in after all, at its place in the order", s.Table, s.Files[files[0]].Object.Key)
+	if n := len(files); n > 1 {
+		detail = fmt.Sprintf("%s takes %d files in after all, each at its place in the order", s.Table, n)
+	}
+	switch {
+	case s.Pause != nil:
+		detail += "; the table is paused: once it is resumed"
+	case s.Load != nil && loads < len(files):
+		detail += "; change files once the load that is open is published"
+	}
+	return events, detail, nil
+}
+
+// staysSkipped says why a file cannot be taken in any more, and what to do instead;
+// empty if it can. A change is merged wherever it stands in the order; a load file only
+// counts until its load takes the place of the table.
+func (s *State) staysSkipped(f *File) string {
+	switch {
+	case f.Status != Skipped:
+		return fmt.Sprintf("was not skipped: it is %s", f.Status)
+	case !f.Mending.IsZero():
+		return "holds mended rows, which are open again since it was skipped; mend them with `blotter rejected replay`"
+	case f.Abandoned:
+		return "is of a load that was given up; have DMS load the table again"
+	case f.Superseded, !s.InForce(f):
+		return fmt.Sprintf("is of a full load that a newer one has replaced: the table, of generation %d, lacks nothing of it", s.Generation)
+	case f.Kind != dms.KindLoad:
+		return ""
+	}
+	l := s.Load
+	switch {
+	case l == nil, f.Generation != 0, l.Sealed && !slices.Contains(l.Files, f.ID):
+		return "is a load file, and its load is published without it. Have it written again (copied over itself, it comes anew), " +
+			"and see `blotter load complete --help` for how it joins the others"
+	case s.Grant != nil && s.Grant.Replace:
+		return fmt.Sprintf("is a load file, and its load is being published without it by transaction %d; try again when that has ended", s.Grant.Token)
+	}
+	for _, other := range s.Files {
+		if other.Kind == dms.KindLoad && other.Object.Key == f.Object.Key && laterVersion(other, f) {
+			return "is a load file that came again since, as a later version of it: that one counts"
+		}
+	}
+	return ""
+}
+
+func (s *State) evolveRetried(at time.Time, e *blotterv1.FileRetried) {
+	s.over(e.GetFileId(), func(f *File) {
+		if f.Status == Skipped {
+			s.takeBack(at, f)
+		}
+		f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false
+	})
+}
+
+// takeBack undoes that a file was skipped. With a load file of it the open load is
+// another one: what was asked and said about that is asked anew.
+func (s *State) takeBack(at time.Time, f *File) {
+	f.Ended = time.Time{}
+	l := s.Load
+	if l == nil || f.Kind != dms.KindLoad {
+		return
+	}
+	l.HeldReason, l.HeldDetail = "", ""
+	if !l.Sealed {
+		l.LastFile, l.Confirmed, l.ConfirmedFor = at, false, nil
+	}
+}
+
+// bring brings the row of a file back from history, if there is one.
+func (s *Service) bring(ctx context.Context, t *table, id dms.FileID) error {
+	if _, known := t.state.Files[id]; known {
+		return nil
+	}
+	row, err := s.deps.Store.File(ctx, t.id, id)
+	if err == nil {
+		err = t.state.AddRows(row)
+	}
+	if err != nil && !errors.Is(err, control.ErrNotFound) {
+		return fmt.Errorf("read the history of file %s: %w", id, err)
+	}
+	return nil
+}
