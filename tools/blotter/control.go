@@ -108,7 +108,8 @@ func newResume() *cobra.Command {
 --retry reads it again (after the registration was mended, for example), --skip
 goes on without it; the gap stays visible in ` + "`blotter table show`" + `. A file that is
 written again at the source is a new file, and comes by itself: skip the old one. In a
-folder that takes other bytes: with the same ones it is the file that was skipped.`,
+folder, or a bucket without versions, that takes other bytes: with the same ones a change
+file is the one that was skipped. ` + "`blotter unskip`" + ` takes that in after all.`,
 		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
   blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
 		Args: cobra.ExactArgs(1),

@@ -66,7 +66,7 @@ with a log of everything that happened.`,
 		}
 	}
 	add("run", newDemo(), newUp(), newRun(), newPlaces())
-	add("control", newApply(), newFlag(), newPause(), newResume(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newHeld(), newRejected(), newAlert())
+	add("control", newApply(), newFlag(), newPause(), newResume(), newUnskip(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newHeld(), newRejected(), newAlert())
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())
 	add("look", newTables(), table, newCat(), newLog(), newReplay(), newExplain(), newFsck(), newAudit(), newDecode())

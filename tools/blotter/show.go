@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -45,7 +47,8 @@ type tableView struct {
 // quarantined is a file that waits for an operator, and what to do.
 type quarantined struct {
 	*lockmanager.File
-	Folder string   `json:"folder,omitempty"` // of the copy and the report; empty if not written yet
+	Folder string   `json:"folder,omitempty"` // of the report and the copy; empty if not written yet
+	Copied bool     `json:"copied"`           // the copy is there, too: else the object was gone, or could not be read
 	Resume []string `json:"resume"`
 }
 
@@ -239,22 +242,40 @@ func (v *tableView) lookForFolders(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closer()) }()
 	for i, f := range v.QuarantinedFiles {
-		folder := curator.QuarantineFolder(v.Table, f.ID)
-		for _, err := range failed.List(ctx, folder+"/") {
-			if err != nil {
-				return err
-			}
-			v.QuarantinedFiles[i].Folder = cfg.Where("failed", folder)
-			break
+		kept, copied, err := keptOf(ctx, failed, v.Table, f.File)
+		if err != nil {
+			return err
 		}
+		if kept {
+			v.QuarantinedFiles[i].Folder = cfg.Where("failed", curator.QuarantineFolder(v.Table, f.ID))
+		}
+		v.QuarantinedFiles[i].Copied = copied != ""
 	}
 	return nil
+}
+
+// keptOf tells whether anything is kept of a file in the failed bucket, and gives the key
+// of the newest copy of its object; empty if there is none.
+func keptOf(ctx context.Context, failed objects.Bucket, table dms.TableID, f *lockmanager.File) (kept bool, copied string, err error) {
+	if !f.Mending.IsZero() {
+		copied = f.Object.Key // it lies there from the beginning
+	}
+	for info, err := range failed.List(ctx, curator.QuarantineFolder(table, f.ID)+"/") {
+		if err != nil {
+			return false, "", fmt.Errorf("look for what is kept of file %s: %w", f.ID, err)
+		}
+		kept = true
+		if path.Base(info.Key) == path.Base(f.Object.Key) {
+			copied = info.Key
+		}
+	}
+	return kept, copied, nil
 }
 
 // resumeCommands are the ways to go on after a quarantined file.
 func resumeCommands(at site, id dms.TableID) []string {
 	return []string{
 		fmt.Sprintf("blotter resume '%s' --retry%s   # read this same file again, once its registration is mended", id, at.flags()),
-		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible", id, at.flags()),
+		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible, `blotter unskip` closes it", id, at.flags()),
 	}
 }

@@ -47,6 +47,9 @@ func (v *tableView) print(out io.Writer, limit int) {
 	v.printFiles(out, "granted", len(v.Granted), v.Granted)
 	v.printFiles(out, "waiting, lowest first", max(v.Held, len(v.WaitingFiles)), v.WaitingFiles)
 	v.printFiles(out, "gaps: files that were skipped", v.GapCount, v.Gaps)
+	if len(v.Gaps) > 0 {
+		fmt.Fprintf(out, "if one was skipped by mistake: blotter unskip '%s' FILE%s\n", v.Table, v.at.flags())
+	}
 	v.printFiles(out, "files, newest first", len(v.History), v.History)
 	if len(v.History) == limit {
 		fmt.Fprintln(out, "there may be more; --limit N lists more of them")
@@ -120,8 +123,12 @@ func (v *tableView) printQuarantined(out io.Writer) {
 	for _, q := range v.QuarantinedFiles {
 		fmt.Fprintf(out, "\nquarantined: %s\n", fullName(q.File))
 		printFailure(out, q.Failure)
-		if q.Folder != "" {
+		switch {
+		case q.Folder == "":
+		case q.Copied:
 			fmt.Fprintf(out, "  %-10s %s\n", "copy", q.Folder+"/…/"+path.Base(q.Object.Key)+", report.json beside it")
+		default:
+			fmt.Fprintf(out, "  %-10s %s\n", "report", q.Folder+"/…/report.json; there is no copy of the object: the report says why")
 		}
 		for i, command := range q.Resume {
 			name := ""

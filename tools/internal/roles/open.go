@@ -327,6 +327,15 @@ func removeStore(path string) error {
 	return nil
 }
 
+// OpenRaw opens the raw bucket for reading, and gives what closes it.
+func OpenRaw(ctx context.Context, cfg Config) (objects.Bucket, func() error, error) {
+	p, err := (&opener{cfg: cfg}).bucket(ctx, "raw", true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.bucket, p.close, nil
+}
+
 // OpenFailed opens what was set aside, and gives what closes it.
 func OpenFailed(ctx context.Context, cfg Config, readOnly bool) (objects.Bucket, func() error, error) {
 	p, err := (&opener{cfg: cfg}).bucket(ctx, "failed", readOnly)

@@ -48,12 +48,14 @@ type Tally struct {
 	tables map[dms.TableID]*Table
 	known  map[dms.FileID]struct{} // files that count
 	staged map[dms.FileID]struct{} // of loads, so that a file that is read again counts once
-	ended  map[dms.FileID]struct{} // so that one that ends again does: folded in once more, or replaced
+	// skipped are those of the ended that may be taken in after all.
+	skipped map[dms.FileID]struct{}
+	ended   map[dms.FileID]struct{} // so that one that ends again does: folded in once more, or replaced
 }
 
 // New gives an empty tally.
 func New() *Tally {
-	return &Tally{tables: map[dms.TableID]*Table{}, known: map[dms.FileID]struct{}{}, staged: map[dms.FileID]struct{}{}, ended: map[dms.FileID]struct{}{}}
+	return &Tally{tables: map[dms.TableID]*Table{}, known: map[dms.FileID]struct{}{}, staged: map[dms.FileID]struct{}{}, ended: map[dms.FileID]struct{}{}, skipped: map[dms.FileID]struct{}{}}
 }
 
 // Begin takes in how a table is before the first event that is fed: files that an
@@ -106,6 +108,16 @@ func (t *Tally) endsNow(id string) int64 {
 	return once(t.ended, id)
 }
 
+// endsNot is 1 for a file that counts, and was skipped, and is taken in after all.
+func (t *Tally) endsNot(id string) int64 {
+	if _, skipped := t.skipped[dms.FileID(id)]; !skipped {
+		return 0
+	}
+	delete(t.skipped, dms.FileID(id))
+	delete(t.ended, dms.FileID(id))
+	return 1
+}
+
 // Add folds one event in.
 func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	t.mu.Lock()
@@ -133,7 +145,12 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	case *blotterv1.TableResumed:
 		row.Paused = ""
 	case *blotterv1.FileSkipped:
-		row.Skipped += t.endsNow(e.GetFileId())
+		if t.endsNow(e.GetFileId()) == 1 {
+			row.Skipped += once(t.skipped, e.GetFileId())
+		}
+	case *blotterv1.FileRetried:
+		row.Skipped -= t.endsNot(e.GetFileId())
+		row.Arrived += once(t.known, e.GetFileId())
 	case *blotterv1.LoadOpened:
 		row.Phase, row.Staged = "loading", 0
 	case *blotterv1.LoadReopened:

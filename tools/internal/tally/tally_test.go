@@ -40,6 +40,33 @@ func TestWhatEarlierRunsLeft(t *testing.T) {
 	}
 }
 
+// TestAFileIsTakenInAfterAll: one that was skipped ends once, as what it comes to in the
+// end, whether it was skipped while the tally was fed or before; one that is read anew
+// for another reason ended before.
+func TestAFileIsTakenInAfterAll(t *testing.T) {
+	reports := dms.TableID{DB: "rms", Table: "reports"}
+	published := func(id string) *blotterv1.FilesPublished {
+		return &blotterv1.FilesPublished{Files: []*blotterv1.PublishedFile{{FileId: id, Counts: &blotterv1.RowCounts{RowsRead: 2}}}}
+	}
+	counts := tally.New()
+	counts.Add(reports, accepted("a"))
+	counts.Add(reports, accepted("folded"))
+	counts.Add(reports, published("folded"))
+	counts.Add(reports, &blotterv1.FileSkipped{FileId: "a"})
+	for _, id := range []string{"a", "before", "folded"} {
+		counts.Add(reports, &blotterv1.FileRetried{FileId: id})
+	}
+	if got := counts.Tables()[0]; got.Arrived != 3 || got.Skipped != 0 || got.Ended() != 1 {
+		t.Errorf("on their way again: %+v", got)
+	}
+	for _, id := range []string{"a", "before", "folded"} {
+		counts.Add(reports, published(id))
+	}
+	if got := counts.Tables()[0]; got.Arrived != 3 || got.Skipped != 0 || got.TakenIn() != 3 || got.RowsIn != 6 {
+		t.Errorf("then counted %+v", got)
+	}
+}
+
 // TestWhatIsPassedOverIsNoFile: objects that are no data files count apart, so that
 // no more files end than arrived.
 func TestWhatIsPassedOverIsNoFile(t *testing.T) {
