@@ -31,7 +31,7 @@ var modelCounters = []string{
 	"held: loading", "held: paused", "grant of several files",
 	"paused: failure", "paused: operator", "paused: late_load_file", "paused: deadline",
 	"FileSkipped", "FileRetried", "FlagChanged", "folded change file at fault",
-	"taken in after all: change file", "taken in after all: load file", "taken in after all, and published",
+	"taken in after all: change file",
 	"paused: source_deleted", "many deletions, one pause",
 	"restart", "crash between commit and publication",
 	"pure function of the load files", "seal before its files",
@@ -190,7 +190,7 @@ func drawFault(t *rapid.T, of ...fault) fault {
 func (w *world) drawStep(t *rapid.T, c choice) {
 	kinds := []string{
 		"deliver", "deliver", "deliver", "deliver", "work", "work", "work", "curate", "curate", "curate", "curate", "curate",
-		"deliver again", "work again", "curate again", "settle", "settle", "meddle", "minute", "deadline", "quiet", "restart", "rest",
+		"deliver again", "work again", "curate again", "settle", "settle", "meddle", "minute", "deadline", "quiet", "restart", "rest", "unskip", "unskip",
 	}
 	switch kind := kinds[even(t, 0, len(kinds)-1, "step")]; kind {
 	case "deliver", "deliver again":
@@ -209,6 +209,10 @@ func (w *world) drawStep(t *rapid.T, c choice) {
 		w.settle(c)
 	case "meddle":
 		w.meddle(t)
+	case "unskip":
+		if f, ok := drawOf(t, w.skipped(), func(*File) bool { return true }); ok {
+			w.order(func(o Order) Command { return Unskip{Order: o, Files: []dms.FileID{f.ID}} })
+		}
 	case "rest":
 		w.rest(c)
 	case "minute":
@@ -255,19 +259,14 @@ func drawOf[T any](t *rapid.T, all []*T, fits func(*T) bool) (*T, bool) {
 
 // meddle has the operator give a command that nothing asked for.
 func (w *world) meddle(t *rapid.T) {
-	which := even(t, 0, 9, "command")
+	which := even(t, 0, 7, "command")
 	engine := blotterv1.Engine(even(t, 1, 2, "engine"))
 	flag := map[blotterv1.Engine]registry.Flag{1: registry.FlagLambda, 2: registry.FlagGlue}[engine]
 	version := w.folded.SpecVersion + 1
-	var unskipped []dms.FileID
-	if f, ok := drawOf(t, w.skipped(), func(*File) bool { return true }); ok && which > 7 {
-		unskipped = append(unskipped, f.ID)
-	}
 	w.order(func(o Order) Command {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
 			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, flag)}, LoadReopen{o}, Maintain{o},
-			Unskip{Order: o, Files: unskipped}, Unskip{Order: o, Files: unskipped},
 		}[which]
 	})
 }
