@@ -212,10 +212,16 @@ func (s *csvSource) convert(row *textRow, bad *faults, do func(fileRow) error) e
 				f.Message = fmt.Sprintf("the row has %s, %s has %d", columnsOf(n+left), of, len(s.names)+left)
 				f.Expected = columnsOf(len(s.names) + left)
 				f.Hint = "have DMS write the file again; no row may shift into wrong columns"
+				if !bad.oneByOne { // else the file is published without the row
+					f.Hint = "have DMS write the file again, which is then a file of its own, and skip this one; no row may shift into wrong columns"
+				}
 			})
 		} else if field, found := row.notUTF8(); found {
 			bad.add(string(dms.CSVNotUTF8), row.number(), s.names[field], nil, func(f *Failure) {
 				f.Message, f.Expected, f.Hint = notUTF8Message, csvExpected, csvHint
+				if !bad.oneByOne {
+					f.Hint += wholeHint
+				}
 			})
 		}
 		if err := do(row); err != nil {
@@ -229,6 +235,9 @@ const (
 	notUTF8Message = "the text is not valid UTF-8"
 	csvExpected    = "CSV as RFC 4180 defines it, in UTF-8"
 	csvHint        = "check delimiter, quoting and character set of the DMS endpoint"
+	// wholeHint is what to do with the file, where none of it can be read.
+	wholeHint = "; if the registered delimiter was wrong, apply and resume with --retry, " +
+		"else have DMS write the file again, which is then a file of its own, and skip this one"
 )
 
 // failure tells a fault of the CSV text from a fault of reading it.
@@ -238,7 +247,7 @@ func (s *csvSource) failure(err error) error {
 		return s.in.readFailure(s.key, err)
 	}
 	f := &Failure{Code: string(e.Code), ObjectKey: s.key, Message: e.Error(), Row: e.Row,
-		Expected: csvExpected, Hint: csvHint}
+		Expected: csvExpected, Hint: csvHint + wholeHint}
 	if e.Field < len(s.names) && s.part.IsZero() {
 		f.Column = s.names[e.Field]
 	}

@@ -153,9 +153,10 @@ func (s *parquetSource) check(b *binding) *Failure {
 
 func (s *parquetSource) misfit(field int, column string, t registry.Type, table registry.Table) *Failure {
 	return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: column,
-		Message:  fmt.Sprintf("the file's column is %s, the table's is %s; %s", s.fields[field].shown, t, s.showBoth(table)),
+		Message:  fmt.Sprintf("the file's column is %s, the table's is registered as %s; %s", s.fields[field].shown, t, s.showBoth(table)),
 		Expected: "a type that turns into " + t.String() + " without loss",
-		Hint:     "register the type that the source has, apply it and retry the file"}
+		Hint: "register the type that the source has, apply it and retry the file; " +
+			"`blotter table schema` shows the types that earlier files have widened"}
 }
 
 func (s *parquetSource) unknownType(field int, table registry.Table) *Failure {
@@ -169,7 +170,7 @@ func (s *parquetSource) unknownType(field int, table registry.Table) *Failure {
 
 // showBoth gives names and types of the file's columns and the table's.
 func (s *parquetSource) showBoth(table registry.Table) string {
-	return "file: " + s.showColumns() + "; table: " + registry.ShowColumns(table.Columns)
+	return "file: " + s.showColumns() + "; table, as registered: " + registry.ShowColumns(table.Columns)
 }
 
 // showColumns gives names and types of the file's columns.

@@ -36,8 +36,8 @@ func (b *bench) rejectedLines(m Manifest) []string {
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			if row.Expected == "" || row.Message == "" || row.Hint == "" {
-				b.t.Errorf("row %d does not say what to do: %+v", row.Row, row)
+			if row.Expected == "" || row.Message == "" || row.Hint == "" || strings.Contains(row.Hint, "skip") {
+				b.t.Errorf("row %d does not say what to do with it: %+v", row.Row, row)
 			}
 			line := fmt.Sprintf("%d|%s|%s|%s", row.Row, row.Code, row.Column, row.Record)
 			if row.Also != "" {

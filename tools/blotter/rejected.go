@@ -50,7 +50,11 @@ func newRejected() *cobra.Command {
 		Long: `With on_bad_row: quarantine in its registration, a table takes the good rows of a
 file and sets the bad ones aside, each with what is wrong with it: in Parquet
 files in the failed folder, beside a report. Export them, mend them, and bring them
-in with replay: they come at their own place in the order.`,
+in with replay: they come at their own place in the order.
+
+A row that is mended at the source instead comes in with the file that DMS writes then,
+as any change. What was set aside stays open all the same, since nothing tells that it is
+the same row: give it up with replay --drop.`,
 		Example: `  blotter rejected list rms.reports
   blotter rejected export rms.reports --file 1f3a5c7e -o rows.csv
   blotter rejected replay rms.reports rows.csv --file 1f3a5c7e --reason "letters in a fee"`,
