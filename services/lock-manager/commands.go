@@ -275,6 +275,10 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 		return nil, "", refuse("%s is quarantined; say --retry (read it again) or --skip (go on without it)",
 			quarantined[0].Object.Key)
 	}
+	if len(quarantined) == 0 && c.Mode != ResumePlain {
+		return nil, "", refuse("no file of %s is quarantined, so that there is none to %s; the table is paused (%s): "+
+			"if it may go on, say `blotter resume %s`", s.Table, c.Mode, s.Pause.Reason, s.Table)
+	}
 	var events []proto.Message
 	for _, f := range quarantined {
 		if c.Mode == ResumeSkip {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +94,20 @@ func (s *Service) Command(ctx context.Context, table dms.TableID, actor string, 
 		return "", err
 	}
 	detail, _ := t.state.AnsweredCommand(c.order().ID)
+	if _, ok := c.(LoadComplete); ok {
+		detail += t.state.heldNext(detail)
+	}
 	return detail, nil
+}
+
+// heldNext says for what a load is held after it was said to be complete; empty if it is
+// not, or detail has said so.
+func (s *State) heldNext(detail string) string {
+	l := s.Load
+	if l == nil || l.HeldReason == "" || strings.Contains(detail, l.HeldDetail) {
+		return ""
+	}
+	return fmt.Sprintf("; next it is held: %s; %s", l.HeldDetail, s.goOnWithLoad(l.HeldReason))
 }
 
 // watchClock ticks the tables whose state depends on time, flushes outboxes
