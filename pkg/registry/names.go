@@ -19,3 +19,24 @@ func DiscoveredNameFault(name string) string {
 	}
 	return strings.Replace(c.faults[0].Text, fmt.Sprintf("the name %q", name), "the name", 1)
 }
+
+// Distance counts the letters in which two names differ (Levenshtein).
+func Distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		before := row[0]
+		row[0] = i + 1
+		for j := range y {
+			cost := 1
+			if x[i] == y[j] {
+				cost = 0
+			}
+			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
+		}
+	}
+	return row[len(y)]
+}

@@ -138,7 +138,7 @@ func (v *vocabulary) near(missing string) string {
 		}
 		other := registry.FoldName(name)
 		isOp := v.table.DMS.OpColumn != nil && sameName(*v.table.DMS.OpColumn, missing) && sameName(name, defaultOp)
-		if !isOp && letters(other) != letters(folded) && distance(other, folded) > 2 {
+		if !isOp && letters(other) != letters(folded) && registry.Distance(other, folded) > 2 {
 			continue
 		}
 		if name = v.shown(name); name == "" {
@@ -151,24 +151,3 @@ func (v *vocabulary) near(missing string) string {
 
 // letters leaves out what divides the words of a name.
 func letters(name string) string { return strings.NewReplacer("_", "", "-", "", " ", "").Replace(name) }
-
-// distance counts the letters in which two names differ (Levenshtein).
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range x {
-		before := row[0]
-		row[0] = i + 1
-		for j := range y {
-			cost := 1
-			if x[i] == y[j] {
-				cost = 0
-			}
-			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
-		}
-	}
-	return row[len(y)]
-}

@@ -188,7 +188,7 @@ func waysOnFrom(table dms.TableID, e *blotterv1.TablePaused) []string {
 			fmt.Sprintf("blotter load ignore '%s'   # go on without it", table),
 		}
 	case e.GetFile() != nil && e.GetFailure() != nil:
-		return waysOn(table, wire.FileOf(e.GetFile()))
+		return waysOn(table, wire.FileOf(e.GetFile()), e.GetFailure().GetCode())
 	}
 	return []string{
 		fmt.Sprintf("blotter table show '%s'   # what the table waits for", table),

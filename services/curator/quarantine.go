@@ -69,7 +69,7 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		Modified: file.Object.LastModified.UTC(), Quarantined: at.UTC(),
 		Code: failure.GetCode(), Message: failure.GetMessage(), Row: failure.GetRow(), Column: failure.GetColumn(),
 		Expected: failure.GetExpected(), RowsFailed: failure.GetRowsFailed(), Hint: failure.GetHint(),
-		Resume: waysOn(table, file),
+		Resume: waysOn(table, file, failure.GetCode()),
 		Copy:   folder + "/" + path.Base(file.Object.Key),
 	}
 	value, err := s.failedValue(ctx, table, file.ID, failure)
@@ -125,12 +125,18 @@ func reportFolder(table dms.TableID, file dms.FileID, at time.Time) string {
 }
 
 // waysOn gives the commands that let a table go on behind a file that failed.
-func waysOn(table dms.TableID, file dms.File) []string {
+func waysOn(table dms.TableID, file dms.File, code string) []string {
 	retry := fmt.Sprintf("blotter resume '%s' --retry   # read this same file again, once its registration is mended", table)
 	skip := fmt.Sprintf("blotter resume '%s' --skip    # go on without it; ", table)
 	if !file.Mending.IsZero() {
 		return []string{retry, skip + "its rows are set aside still, and can be mended again",
 			fmt.Sprintf("blotter rejected export '%s' --file %s -o rows.csv   # then, to mend them again", table, file.Mending.FileID)}
+	}
+	switch code {
+	case transform.CodeObjectChanged:
+		return []string{skip + "the version that is there now is a file of its own, and comes by itself"}
+	case transform.CodeObjectGone:
+		retry = fmt.Sprintf("blotter resume '%s' --retry   # read it again, once the object is put back", table)
 	}
 	return []string{retry, skip + "written again at the source, it comes as a new file"}
 }

@@ -26,6 +26,9 @@ func order(cmd *cobra.Command, create bool, do func(ctx context.Context, c *clie
 func orderTable(cmd *cobra.Command, name string, request func(args []string) lockmanager.CommandRequest) *cobra.Command {
 	reason := cmd.Flags().String("reason", "", "why; it stands in the log")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := knownName(cmd.Context(), siteOf(cmd), args[0]); err != nil {
+			return err
+		}
 		return order(cmd, false, func(ctx context.Context, c *client) error {
 			r := request(args)
 			r.Table, r.Reason = args[0], *reason
@@ -48,7 +51,8 @@ func newApply() *cobra.Command {
 		Long: `Register the tables of a file, or bring a new version of their registration into
 force. Nothing is applied if anything in the file is wrong, or cannot stand beside
 the tables that are registered, or is refused for one of them. What a new version
-changes is told. A table that is registered like this already stays as it is.`,
+changes is told. A table that is registered like this already stays as it is. In a
+folder (--dir) that no system has used one is begun, which is told.`,
 		Example: `  blotter apply -f rms.yaml --reason "new table citations"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,9 +60,14 @@ changes is told. A table that is registered like this already stays as it is.`,
 			if err != nil {
 				return err
 			}
+			none := noSystemError{}
+			fresh := errors.As(siteOf(cmd).known(cmd.Context()), &none)
 			return order(cmd, true, func(ctx context.Context, c *client) error {
 				if err := checkWithFolder(ctx, siteOf(cmd), specs); err != nil {
 					return err
+				}
+				if fresh {
+					fmt.Fprintf(cmd.OutOrStdout(), "there was no Blotter in %s: one is begun there\n", none.dir)
 				}
 				said, err := registerAll(specs, reason, func(r lockmanager.CommandRequest) (string, error) { return c.command(ctx, "apply", r) })
 				for _, detail := range said {
@@ -220,6 +229,9 @@ lost, or emptied by hand); the control store decides what runs, and is not chang
 		Example: `  blotter holdqueue rebuild rms.reports`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownName(cmd.Context(), siteOf(cmd), args[0]); err != nil {
+				return err
+			}
 			return order(cmd, false, func(ctx context.Context, c *client) error {
 				detail, err := c.command(ctx, "hold-rebuild", lockmanager.CommandRequest{Table: args[0]})
 				if err == nil {

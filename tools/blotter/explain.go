@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,18 +85,22 @@ func keyOf(args []string) func([]string, func([]string) ([]byte, error)) ([]byte
 		}
 		values := make([]string, len(columns))
 		given := make([]bool, len(columns))
-		named := 0
+		named, other := 0, ""
 		for _, arg := range args {
 			name, value, ok := strings.Cut(arg, "=")
-			for i, c := range columns {
-				if ok && registry.FoldName(c) == registry.FoldName(name) {
-					values[i], given[i] = value, true
-					named++
-				}
+			at := slices.IndexFunc(columns, func(c string) bool { return registry.FoldName(c) == registry.FoldName(name) })
+			switch {
+			case ok && at >= 0:
+				values[at], given[at] = value, true
+				named++
+			case ok:
+				other = name
 			}
 		}
 		if named == 0 {
 			values = args
+		} else if other != "" {
+			return nil, fmt.Errorf("%s is no column of the primary key, which is %s", other, strings.Join(columns, ", "))
 		} else if named != len(args) || len(args) != len(columns) {
 			return nil, fmt.Errorf("the primary key is %s: give each of its columns once, as COLUMN=VALUE, or the plain values in this order", strings.Join(columns, ", "))
 		} else {
@@ -106,6 +111,9 @@ func keyOf(args []string) func([]string, func([]string) ([]byte, error)) ([]byte
 			}
 		}
 		key, err := parse(values)
+		if err != nil && named == 0 && other != "" { // it may also have been a value with a sign of equality in it
+			return nil, fmt.Errorf("%s is no column of the primary key, which is %s", other, strings.Join(columns, ", "))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the key: %w; the primary key is %s", err, strings.Join(columns, ", "))
 		}
@@ -123,7 +131,7 @@ func explainRow(ctx context.Context, at site, q explain.Query) (life *explain.Li
 		Log: c.log, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Transform: transform.DefaultConfig(),
 	}, q)
 	if errors.Is(err, explain.ErrUnknown) {
-		return nil, fmt.Errorf("table %s is not registered here; see `blotter tables%s`", q.Table, at.flags())
+		return nil, fmt.Errorf("table %s is not registered here%s; see `blotter tables%s`", q.Table, meantBy(ctx, at, q.Table), at.flags())
 	}
 	return life, err
 }

@@ -72,6 +72,8 @@ func TestExplain(t *testing.T) {
 		"explain rms.reports x":           "the key: id: expected a whole number",
 		"explain rms.reports 1 2":         "the primary key of rms.reports has 1 column, 2 values are given",
 		"explain rms.reports id=1 status": "give each of its columns once",
+		"explain rms.reports nr=5":        "nr is no column of the primary key, which is id",
+		"explain rms.reports id=5 nr=5":   "nr is no column of the primary key, which is id",
 		"explain rms.none 1":              "table rms.none is not registered here",
 		"explain rms.reports":             "write: blotter explain TABLE KEY...",
 	} {

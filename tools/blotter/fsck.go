@@ -114,6 +114,11 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 	if err != nil {
 		return err
 	}
+	if !only.IsZero() && report.Events == 0 && len(report.Findings) == 0 { // perhaps its name is mistyped
+		if err := knownTable(ctx, at, only); err != nil {
+			return err
+		}
+	}
 	if o.repair {
 		if err := report.Mend(ctx, deps.Repair, o.reason); err != nil {
 			return err

@@ -151,9 +151,19 @@ func printLog(ctx context.Context, at site, f eventlog.Filter, o logOptions, out
 		}
 	}
 	if !found && !f.Table.IsZero() {
-		return fmt.Errorf("the log holds no such event of table %s; see `blotter tables` for the tables that are known", f.Table)
+		return nothingSaid(ctx, at, f.Table)
 	}
 	return nil
+}
+
+// nothingSaid tells why no event of a table is shown: there is none that was asked for,
+// or none at all.
+func nothingSaid(ctx context.Context, at site, table dms.TableID) error {
+	if err := knownTable(ctx, at, table); err != nil && table != dms.RawTable {
+		return err
+	}
+	return fmt.Errorf("the log holds no event of table %s that was asked for; without --event, --service, --file, --since "+
+		"and --until it shows all of them", table)
 }
 
 // says reports whether the event is of the service and of the name that are asked for.

@@ -147,7 +147,7 @@ func runReplay(ctx context.Context, at site, f eventlog.Filter, o replayOptions,
 	case err != nil:
 		return err
 	case !f.Table.IsZero() && len(tables) == 1 && tables[0].Events == 0 && (past || tables[0].Equal):
-		return fmt.Errorf("the log holds nothing of table %s up to then; see `blotter tables%s` for the tables that are known", f.Table, at.flags())
+		return fmt.Errorf("the log holds nothing of table %s up to then%s; see `blotter tables%s` for the tables that are known", f.Table, meantBy(ctx, at, f.Table), at.flags())
 	case o.json:
 		err = printJSON(out, tables)
 	default:

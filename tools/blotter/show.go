@@ -14,6 +14,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/transform"
 	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -41,6 +42,7 @@ type tableView struct {
 	History []*lockmanager.File `json:"history,omitempty"`
 
 	at          site
+	waiting     int    // of which WaitingFiles are the lowest
 	failedSince string // what became of the file that failed last
 }
 
@@ -161,13 +163,15 @@ func viewState(s *lockmanager.State, at site, limit int) *tableView {
 		switch {
 		case !s.Live(f):
 		case f.Status == lockmanager.Quarantined:
-			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Resume: resumeCommands(at, id)})
+			v.QuarantinedFiles = append(v.QuarantinedFiles, quarantined{File: f, Resume: resumeCommands(at, id, f.Failure.GetCode())})
 		case f.Status == lockmanager.Granted:
 			v.Granted = append(v.Granted, f)
 		case s.Load != nil && f.Kind == dms.KindLoad && f.Status != lockmanager.Published:
 			v.LoadFiles = append(v.LoadFiles, f)
-		case f.Status == lockmanager.Waiting && len(v.WaitingFiles) < limit:
-			v.WaitingFiles = append(v.WaitingFiles, f)
+		case f.Status == lockmanager.Waiting:
+			if v.waiting++; v.waiting <= limit {
+				v.WaitingFiles = append(v.WaitingFiles, f)
+			}
 		}
 	}
 	v.LoadFiles = v.LoadFiles[:min(len(v.LoadFiles), limit)]
@@ -272,10 +276,21 @@ func keptOf(ctx context.Context, failed objects.Bucket, table dms.TableID, f *lo
 	return kept, copied, nil
 }
 
-// resumeCommands are the ways to go on after a quarantined file.
-func resumeCommands(at site, id dms.TableID) []string {
-	return []string{
-		fmt.Sprintf("blotter resume '%s' --retry%s   # read this same file again, once its registration is mended", id, at.flags()),
-		fmt.Sprintf("blotter resume '%s' --skip%s    # go on without it; the gap stays visible, `blotter unskip` closes it", id, at.flags()),
+// resumeCommands are the ways to go on after a quarantined file, the likeliest first.
+func resumeCommands(at site, id dms.TableID, code string) []string {
+	retry := func(why string) string {
+		return fmt.Sprintf("blotter resume '%s' --retry%s   # %s", id, at.flags(), why)
 	}
+	skip := func(why string) string {
+		return fmt.Sprintf("blotter resume '%s' --skip%s    # %s", id, at.flags(), why)
+	}
+	switch code {
+	case transform.CodeObjectChanged:
+		return []string{skip("the version that is there now is a file of its own, and comes by itself"),
+			retry("once the version that failed is put back")}
+	case transform.CodeObjectGone:
+		return []string{retry("once the object is put back"), skip("go on without it; the gap stays visible, `blotter unskip` closes it")}
+	}
+	return []string{retry("read this same file again, once its registration is mended"),
+		skip("go on without it; the gap stays visible, `blotter unskip` closes it")}
 }

@@ -45,7 +45,7 @@ func (v *tableView) print(out io.Writer, limit int) {
 	v.printLoad(out, limit)
 	v.printQuarantined(out)
 	v.printFiles(out, "granted", len(v.Granted), v.Granted)
-	v.printFiles(out, "waiting, lowest first", max(v.Held, len(v.WaitingFiles)), v.WaitingFiles)
+	v.printFiles(out, "waiting, lowest first", max(v.waiting, len(v.WaitingFiles)), v.WaitingFiles)
 	v.printFiles(out, "gaps: files that were skipped", v.GapCount, v.Gaps)
 	if len(v.Gaps) > 0 {
 		fmt.Fprintf(out, "if one was skipped by mistake: blotter unskip '%s' FILE%s\n", v.Table, v.at.flags())

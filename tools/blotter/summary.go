@@ -12,6 +12,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/transform"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 	"github.com/openblotter/blotter/tools/internal/tally"
 )
@@ -28,7 +29,8 @@ type outcome struct {
 	rows        int64
 	rejected    int64 // rows set aside that wait for an operator
 	quarantined []*lockmanager.File
-	held        int
+	held        int // files that wait, as `tables` counts them
+	granted     int
 	gaps        int // files that were skipped and that the table lacks still
 	pause       *lockmanager.PauseRecord
 	load        *lockmanager.Load
@@ -68,8 +70,10 @@ func summarize(ctx context.Context, store interface {
 			switch f.Status {
 			case lockmanager.Quarantined:
 				o.quarantined = append(o.quarantined, f)
-			case lockmanager.Waiting, lockmanager.Granted, lockmanager.Staged:
+			case lockmanager.Waiting, lockmanager.Staged:
 				o.held++
+			case lockmanager.Granted:
+				o.granted++
 			}
 		}
 		gaps, err := gapsOf(ctx, store, state)
@@ -93,7 +97,7 @@ func summarize(ctx context.Context, store interface {
 func readState(ctx context.Context, store control.Store, id dms.TableID) (*lockmanager.State, error) {
 	item, err := store.Table(ctx, id)
 	if errors.Is(err, control.ErrNotFound) {
-		return nil, fmt.Errorf("table %s is not known here; see `blotter tables`", id)
+		return nil, unknownTable(ctx, store, id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the state of %s: %w", id, err)
@@ -112,7 +116,7 @@ func readState(ctx context.Context, store control.Store, id dms.TableID) (*lockm
 // unsettled reports whether an operator is needed.
 func (s *summary) unsettled() bool {
 	for _, o := range s.tables {
-		if len(o.quarantined) > 0 || o.held > 0 || o.rejected > 0 || o.pause != nil || o.load != nil {
+		if len(o.quarantined) > 0 || o.held+o.granted > 0 || o.rejected > 0 || o.pause != nil || o.load != nil {
 			return true
 		}
 	}
@@ -147,8 +151,8 @@ func (s *summary) printOpen(out io.Writer) {
 	for _, o := range s.tables {
 		id := o.Table.Table
 		for _, f := range o.quarantined {
-			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' --retry|--skip%s\n",
-				id, fullName(f), failureText(f), id, dir)
+			fmt.Fprintf(out, "\n%s: %s is quarantined and its table paused:\n  %s\n  go on with: blotter resume '%s' %s%s\n",
+				id, fullName(f), failureText(f), id, waysToResume(f), dir)
 		}
 		if o.pause != nil && len(o.quarantined) == 0 {
 			fmt.Fprintf(out, "\n%s is paused (%s)%s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, prefixed(": ", o.pause.Detail), id, dir)
@@ -180,6 +184,15 @@ func (s *summary) printOpen(out io.Writer) {
 		}
 		printWaysOfHeld(out, s.named, s.hints, int(s.held) > len(s.named), dir)
 	}
+}
+
+// waysToResume gives the flags by which a table goes on behind a file: nothing comes of
+// reading one again that is another by now.
+func waysToResume(f *lockmanager.File) string {
+	if f.Failure.GetCode() == transform.CodeObjectChanged {
+		return "--skip"
+	}
+	return "--retry|--skip"
 }
 
 // rowsAre gives "1 row is", "2 rows are".

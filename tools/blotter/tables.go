@@ -30,7 +30,7 @@ type tableLine struct {
 	Pause         *lockmanager.PauseRecord `json:"pause,omitempty"`
 	LastProcessed *lockmanager.FileEvent   `json:"last_processed,omitempty"`
 	LastFailed    *lockmanager.FileEvent   `json:"last_failed,omitempty"`
-	Held          int                      `json:"held"` // files that wait
+	Held          int                      `json:"held"` // files that wait, load files that are read included
 	Quarantined   int                      `json:"quarantined"`
 	Rows          int64                    `json:"rows"`
 	Rejected      int64                    `json:"rejected"` // rows set aside
@@ -67,7 +67,7 @@ func lineOf(s *lockmanager.State) tableLine {
 	}
 	for _, f := range s.Files {
 		switch f.Status {
-		case lockmanager.Waiting:
+		case lockmanager.Waiting, lockmanager.Staged:
 			l.Held++
 		case lockmanager.Quarantined:
 			l.Quarantined++
@@ -88,7 +88,8 @@ func newTables() *cobra.Command {
   lock            the token of the transaction that runs, and its files (or
                   maintenance, which needs none)
   last processed  the file that was published last, and when (UTC)
-  held            files that wait, for their turn or for an operator
+  held            files that wait, for their turn, the end of their load or an
+                  operator
 
 What waits for an operator is told below: failures, rows that are set aside, full
 loads that are held until somebody confirms them, change files that wait for a full
