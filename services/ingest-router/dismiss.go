@@ -15,10 +15,10 @@ import (
 )
 
 // reasonDismissed is why an object is ignored that an operator does not want,
-// reasonTakenBack why one is held again.
+// ReasonTakenBack why one is held again.
 const (
 	reasonDismissed = "dismissed"
-	reasonTakenBack = "taken_back"
+	ReasonTakenBack = "taken_back"
 )
 
 const (
@@ -248,7 +248,7 @@ func dismissed(row control.ObjectRow, r DismissRequest) verdict {
 }
 
 func takenBack(row control.ObjectRow, r DismissRequest) verdict {
-	held := &blotterv1.ObjectHeld{FileId: string(row.FileID), Object: wire.Object(row.Object), Reason: reasonTakenBack, Detail: r.Reason}
+	held := &blotterv1.ObjectHeld{FileId: string(row.FileID), Object: wire.Object(row.Object), Reason: ReasonTakenBack, Detail: r.Reason}
 	if !row.Part.IsZero() {
 		held.Part = wire.Part(row.Part)
 	}

@@ -175,7 +175,11 @@ func (h heldObject) name() string {
 }
 
 func printHeld(out io.Writer, held []heldObject, what string, n heldCount) {
-	fmt.Fprintf(out, "%s, of no registered table: %s\n", what, n)
+	of := ", of no registered table"
+	if what == "ignored" { // also when their table is registered since
+		of = " by an operator's word"
+	}
+	fmt.Fprintf(out, "%s%s: %s\n", what, of, n)
 	inDatabase := slices.ContainsFunc(held, func(h heldObject) bool { return h.Database != "" })
 	w := newTableWriter(out, 2)
 	header := table.Row{"object", "bytes", "modified", "file id"}

@@ -46,7 +46,7 @@ func TestHeldObjects(t *testing.T) {
 	if out := s.must("held", "list"); out != "no object is held\n" {
 		t.Errorf("list says\n%s", out)
 	}
-	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") || !strings.Contains(out, "blotter held take-back KEY|FOLDER/ --reason") {
+	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored by an operator's word: 3 objects\n") || !strings.Contains(out, "blotter held take-back KEY|FOLDER/ --reason") {
 		t.Errorf("the list of the ignored says\n%s", out)
 	}
 	if out := s.must("held", "take-back", "dms/rms/a/", "--reason", "asked for"); out != "2 objects are held again\n" {
@@ -74,7 +74,7 @@ func TestHeldObjects(t *testing.T) {
 	s.lose("control.db")
 	s.lose("hold.db")
 	s.must("replay", "--rebuild")
-	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored, of no registered table: 3 objects\n") {
+	if out := s.must("held", "list", "--ignored"); !strings.HasPrefix(out, "ignored by an operator's word: 3 objects\n") {
 		t.Errorf("rebuilt from the log, the list of the ignored says\n%s", out)
 	}
 	if out := s.must("log", "_.raw", "--event", "ObjectIgnored"); strings.Count(out, "dismissed, a test by ") != 5 {

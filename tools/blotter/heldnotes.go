@@ -13,6 +13,7 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 )
 
 // maxHeldNotes bounds the tables of which a run tells that their objects are held.
@@ -60,6 +61,9 @@ func (n *heldNotes) fail(ctx context.Context, err error) {
 func (n *heldNotes) of(ctx context.Context, event proto.Message) string {
 	e, ok := event.(*blotterv1.ObjectHeld)
 	if !ok || len(n.told) > maxHeldNotes {
+		return ""
+	}
+	if e.GetReason() == ingestrouter.ReasonTakenBack { // whoever took it back was told whether it comes in
 		return ""
 	}
 	what, key := "", wire.ObjectOf(e.GetObject()).Key

@@ -15,6 +15,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 )
 
 // What is held is told once for each folder, however many objects come, and of so many
@@ -33,6 +34,11 @@ func TestHeldIsToldOnce(t *testing.T) {
 		}
 		return e
 	}
+	takenBack := func(key string) *blotterv1.ObjectHeld {
+		e := held(key, "", "")
+		e.Reason = ingestrouter.ReasonTakenBack
+		return e
+	}
 	of := func(e proto.Message) string { return n.of(t.Context(), e) }
 	for _, tt := range []struct {
 		event proto.Message
@@ -44,6 +50,7 @@ func TestHeldIsToldOnce(t *testing.T) {
 		{held("dms/rms/scratch/2024/03/04/20240304-060000000.csv", "", ""), ""},
 		{held("dms/tx/CDC_TXN-1.csv", "pub", "audit"), "held: rows of pub.audit in transaction files, of no registered table; see: blotter held list --dir d"},
 		{held("dms/tx/CDC_TXN-2.csv", "pub", "audit"), ""},
+		{takenBack("dms/rms/people/LOAD00000001.csv"), ""},
 		{held("LOAD00000001.csv", "", ""), "held: objects in the root, of no registered table; see: blotter held list --dir d"},
 		{held("dms/prod/rms/reports/LOAD00000001.csv", "", ""), "held: objects in dms/prod/rms/reports/, of no registered table; see: blotter held list --dir d\n" +
 			`  rms.reports is registered at "dms/rms/reports/", these objects lie at "dms/prod/rms/reports/": if they are its own, set source.prefix to "dms/prod/" (it is "dms/") and apply`},

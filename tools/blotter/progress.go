@@ -99,6 +99,9 @@ func describe(t tally.Table) string {
 	case t.Phase != "streaming":
 		s = fmt.Sprintf("a full load waits for its end, %s read; %s", count(int(t.Staged), "file"), s)
 	}
+	if t.LoadHeld != "" {
+		s += fmt.Sprintf("; its full load is HELD: %s; see: blotter table show '%s'", t.LoadHeld, t.Table)
+	}
 	if t.Paused != "" {
 		s += "; PAUSED: " + t.Paused
 	}
@@ -140,6 +143,7 @@ type bar struct {
 	tracker *progress.Tracker
 	base    int64 // files that had ended when it began
 	paused  string
+	held    string // its full load
 }
 
 func newBars(out io.Writer) *bars {
@@ -180,6 +184,10 @@ func (b *bars) showTable(t tally.Table) {
 		b.writer.Log("%s is PAUSED: %s; see: blotter table show '%s'", t.Table, text.Snip(t.Paused, maxReason, "…"), t.Table)
 	}
 	current.paused = t.Paused
+	if t.LoadHeld != "" && t.LoadHeld != current.held {
+		b.writer.Log("the full load of %s is HELD: %s; see: blotter table show '%s'", t.Table, text.Snip(t.LoadHeld, maxReason, "…"), t.Table)
+	}
+	current.held = t.LoadHeld
 	if current.tracker == nil {
 		if t.Arrived <= current.base {
 			return
@@ -191,6 +199,8 @@ func (b *bars) showTable(t tally.Table) {
 	switch {
 	case t.Paused != "":
 		message += " PAUSED"
+	case t.LoadHeld != "":
+		message += " load HELD"
 	case t.Phase != "streaming":
 		message += " full load"
 	}

@@ -16,6 +16,8 @@ func TestDescribe(t *testing.T) {
 		"a full load begins; 0 of 2 files taken in":   {Phase: "loading", Arrived: 2},
 		"a full load waits for its end, 1 file read; 0 of 1 file taken in; PAUSED: late": {
 			Phase: "loading", Arrived: 1, Staged: 1, Paused: "late"},
+		"a full load waits for its end, 1 file read; 0 of 1 file taken in; its full load is HELD: file 2 is missing; see: blotter table show 'rms.reports'": {
+			Table: reportsID, Phase: "loading", Arrived: 1, Staged: 1, LoadHeld: "file 2 is missing"},
 	} {
 		if got := describe(table); got != want {
 			t.Errorf("it says %q, expected %q", got, want)

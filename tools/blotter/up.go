@@ -196,7 +196,8 @@ func (r *runner) work(ctx context.Context) error {
 	}
 	told, err := r.process.Alerted(ctx)
 	if !told && err == nil {
-		fmt.Fprintln(r.out, "a channel of --alerts does not answer: what it was not told is sent by the next run within a day")
+		fmt.Fprintf(r.out, "a channel of --alerts did not answer within %s: what it was not told is sent by the next run within a day; "+
+			"see `blotter alert test%s`\n", roles.AlertWait, r.options.at.flags())
 	}
 	return err
 }

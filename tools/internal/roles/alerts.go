@@ -120,16 +120,16 @@ func (p *Process) andAlerts(run func(context.Context) error) func(context.Contex
 	return func(ctx context.Context) error { return runBoth(ctx, run, alerts.Run) }
 }
 
-// alertWait is how long Alerted waits for channels that do not answer.
-const alertWait = 30 * time.Second
+// AlertWait is how long Alerted waits for channels that do not answer.
+const AlertWait = 5 * time.Second
 
-// Alerted waits until every alert was taken or refused, for a while at most, and reports
+// Alerted waits until every alert was taken or refused, for AlertWait at most, and reports
 // whether it was: those that are left are sent by the next process that runs curator.
 func (p *Process) Alerted(ctx context.Context) (bool, error) {
 	if len(p.channels) == 0 {
 		return true, nil
 	}
-	limit, cancel := context.WithTimeout(ctx, alertWait)
+	limit, cancel := context.WithTimeout(ctx, AlertWait)
 	defer cancel()
 	ticker := time.NewTicker(settlePoll)
 	defer ticker.Stop()

@@ -3,6 +3,7 @@
 package tally
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type Table struct {
 	Rows        int64 // rows of the table after its last commit; -1: no commit yet
 	Phase       string
 	Paused      string // why, empty if it is not
+	LoadHeld    string // for what its full load waits for an operator's word, empty if it does not
 	Events      int64
 }
 
@@ -70,6 +72,9 @@ func (t *Tally) Begin(s *lockmanager.State) {
 		row.Phase = "replacing"
 	case s.Load != nil:
 		row.Phase = "loading"
+	}
+	if s.Load != nil {
+		row.LoadHeld = s.Load.HeldDetail
 	}
 	if s.Pause != nil {
 		row.pause(s.Pause.Detail)
@@ -127,6 +132,9 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 	switch e := event.(type) {
 	case *blotterv1.FileAccepted:
 		row.Arrived += once(t.known, e.GetFile().GetFileId())
+		if e.GetFile().GetKind() == blotterv1.FileKind_FILE_KIND_LOAD && !e.GetLate() && row.Phase == "loading" {
+			row.LoadHeld = "" // the load is another one
+		}
 	case *blotterv1.FileRejected:
 		switch dms.Reason(e.GetReason()) {
 		case dms.ReasonNotDMS, dms.ReasonMisplaced:
@@ -152,13 +160,17 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 		row.Skipped -= t.endsNot(e.GetFileId())
 		row.Arrived += once(t.known, e.GetFileId())
 	case *blotterv1.LoadOpened:
-		row.Phase, row.Staged = "loading", 0
+		row.Phase, row.Staged, row.LoadHeld = "loading", 0, ""
 	case *blotterv1.LoadReopened:
-		row.Phase = "loading"
+		row.Phase, row.LoadHeld = "loading", ""
+	case *blotterv1.LoadHeld:
+		row.LoadHeld = cmp.Or(e.GetDetail(), e.GetReason())
+	case *blotterv1.LoadConfirmed:
+		row.LoadHeld = ""
 	case *blotterv1.LoadSealed:
-		row.Phase = "replacing"
+		row.Phase, row.LoadHeld = "replacing", ""
 	case *blotterv1.LoadAbandoned:
-		row.Phase = "streaming"
+		row.Phase, row.LoadHeld = "streaming", ""
 	case *blotterv1.FilesPublished:
 		t.published(row, e)
 	}
@@ -167,7 +179,7 @@ func (t *Tally) Add(table dms.TableID, event proto.Message) {
 func (t *Tally) published(row *Table, e *blotterv1.FilesPublished) {
 	row.Rows = e.GetTableRows()
 	if e.GetStrategy() == "replace" {
-		row.Phase = "streaming"
+		row.Phase, row.LoadHeld = "streaming", ""
 	}
 	for _, f := range e.GetFiles() {
 		if t.endsNow(f.GetFileId()) == 0 {

@@ -3,6 +3,8 @@ package tally_test
 import (
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/openblotter/blotter/pkg/dms"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
@@ -64,6 +66,42 @@ func TestAFileIsTakenInAfterAll(t *testing.T) {
 	}
 	if got := counts.Tables()[0]; got.Arrived != 3 || got.Skipped != 0 || got.TakenIn() != 3 || got.RowsIn != 6 {
 		t.Errorf("then counted %+v", got)
+	}
+}
+
+// TestALoadThatIsHeld: it is told of until somebody has confirmed it, or it is another one.
+func TestALoadThatIsHeld(t *testing.T) {
+	reports := dms.TableID{DB: "rms", Table: "reports"}
+	state := lockmanager.NewState(reports)
+	state.Load = &lockmanager.Load{HeldReason: "gap", HeldDetail: "file 2 is missing"}
+	counts := tally.New()
+	counts.Begin(state)
+	held := func() string { return counts.Tables()[0].LoadHeld }
+	if held() != "file 2 is missing" {
+		t.Errorf("begun with %q", held())
+	}
+	load := accepted("second")
+	load.File.Kind = blotterv1.FileKind_FILE_KIND_LOAD
+	counts.Add(reports, load)
+	if held() != "" {
+		t.Errorf("with another file it is held for %q", held())
+	}
+	shrunk := &blotterv1.LoadHeld{Reason: "shrunk", Detail: "less than half"}
+	for name, end := range map[string]proto.Message{
+		"confirmed": &blotterv1.LoadConfirmed{}, "sealed": &blotterv1.LoadSealed{}, "given up": &blotterv1.LoadAbandoned{},
+		"open again": &blotterv1.LoadReopened{}, "published": &blotterv1.FilesPublished{Strategy: "replace"},
+	} {
+		if counts.Add(reports, shrunk); held() != "less than half" {
+			t.Errorf("it is held for %q", held())
+		}
+		if counts.Add(reports, end); held() != "" {
+			t.Errorf("%s it is held for %q", name, held())
+		}
+	}
+	counts.Add(reports, &blotterv1.LoadSealed{})
+	counts.Add(reports, shrunk)
+	if counts.Add(reports, load); held() == "" {
+		t.Error("a file of the load after a sealed one lets that go on")
 	}
 }
 
