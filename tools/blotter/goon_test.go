@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,26 @@ func TestALoadIsHeldTwice(t *testing.T) {
 	s.must("up", "--until-idle")
 	if out := s.must("cat", "rms.reports"); out != "id,status,amount\n1,open,1.00\n3,open,3.00\n" {
 		t.Errorf("the table holds\n%s", out)
+	}
+}
+
+// TestADeadChannelCostsLittle: a run that ends waits for a channel that nobody answers at
+// as long as it says, and no longer.
+func TestADeadChannelCostsLittle(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("20240304-070000000.csv", "Op,id,status,amount\nI,2,open,2.00,surplus\n")
+	s.halt()
+	nobody := httptest.NewUnstartedServer(nil)
+	address := nobody.Listener.Addr().String()
+	nobody.Close()
+	began := time.Now()
+	out, err := s.blotter("up", "--until-idle", "--alerts", "https://"+address+"/hook")
+	if err == nil || !strings.Contains(out, "a channel of --alerts did not answer within 5s: what it was not told is sent by the next run within a day; see `blotter alert test --dir ") {
+		t.Errorf("up ends with %v and says\n%s", err, out)
+	}
+	if took := time.Since(began); took > roles.AlertWait+20*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 
