@@ -19,10 +19,10 @@ type Catalog interface {
 	CommitTable(ctx context.Context, identifier table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error)
 }
 
-// isStaleCommit reports whether a commit failed because the table was changed
+// IsStaleCommit reports whether a commit failed because the table was changed
 // after it was read, so that nothing of it was written. iceberg-go has a
 // sentinel for a changed pointer only; a failed requirement is plain text.
-func isStaleCommit(err error) bool {
+func IsStaleCommit(err error) bool {
 	if errors.Is(err, table.ErrCommitFailed) {
 		return true
 	}

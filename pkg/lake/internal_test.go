@@ -79,13 +79,13 @@ func TestStaleCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := table.AssertRefSnapshotID("main", &id).Validate(meta); !isStaleCommit(err) {
+	if err := table.AssertRefSnapshotID("main", &id).Validate(meta); !IsStaleCommit(err) {
 		t.Errorf("a failed snapshot requirement is %v", err)
 	}
-	if err := table.AssertCurrentSchemaID(99).Validate(meta); !isStaleCommit(err) {
+	if err := table.AssertCurrentSchemaID(99).Validate(meta); !IsStaleCommit(err) {
 		t.Errorf("a failed schema requirement is %v", err)
 	}
-	if !isStaleCommit(fmt.Errorf("x: %w", table.ErrCommitFailed)) || isStaleCommit(errors.New("disk full")) || isStaleCommit(nil) {
+	if !IsStaleCommit(fmt.Errorf("x: %w", table.ErrCommitFailed)) || IsStaleCommit(errors.New("disk full")) || IsStaleCommit(nil) {
 		t.Error("other errors are told wrongly")
 	}
 }

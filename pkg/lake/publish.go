@@ -215,7 +215,7 @@ func (b *batch) readSchema() error {
 
 // commitFailed tells a commit that came second from other failures.
 func commitFailed(err error) error {
-	if isStaleCommit(err) {
+	if IsStaleCommit(err) {
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return fmt.Errorf("commit: %w", err)

@@ -57,6 +57,9 @@ folder (--dir) that no system has used one is begun, which is told.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			specs, err := readRegistrations(files)
+			if err == nil {
+				err = siteOf(cmd).places.CheckTables(specs)
+			}
 			if err != nil {
 				return err
 			}

@@ -78,6 +78,9 @@ func up(ctx context.Context, o upOptions, out io.Writer) (err error) {
 	if err == nil && len(specs) == 0 {
 		err = o.at.begun(ctx)
 	}
+	if err == nil {
+		err = o.at.places.CheckTables(specs)
+	}
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lake"
-	lakesqlite "github.com/openblotter/blotter/pkg/lake/sqlite"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
@@ -77,7 +76,7 @@ func (o *opener) lake(ctx context.Context, cfg lake.Config, staging objects.Buck
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the warehouse: %w", err), curated.close())
 	}
-	catalog, closer, err := o.catalog(io)
+	catalog, closer, err := o.catalog(ctx, io)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the catalog: %w", err), io.Close(), curated.close())
 	}
@@ -101,18 +100,6 @@ func (o *opener) warehouse() (string, error) {
 		}
 	}
 	return a.uri(), nil
-}
-
-func (o *opener) catalog(io *lake.IO) (lake.Catalog, func() error, error) {
-	a, err := o.cfg.address("catalog")
-	if err != nil {
-		return nil, nil, fmt.Errorf("--catalog: %w", err)
-	}
-	c, err := lakesqlite.Open(a.path, io)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c, c.Close, nil
 }
 
 // tables is the warehouse for engines that compute position deletes. A catalog that does

@@ -84,6 +84,9 @@ func (o *opener) lookAt(ctx context.Context, name string, create bool) (where, s
 	case a.scheme == schemeSQS:
 		_, _, err = o.hold(ctx)
 		state = "SQS answers; queues are made when they are needed"
+	case a.scheme == schemeGlue:
+		_, err = o.onGlue(ctx, a, nil)
+		state = "Glue answers; databases and tables are made when they are needed"
 	}
 	return a.uri(), state, err
 }

@@ -55,8 +55,8 @@ func PlaceList() []Place {
 			func(uri string) (address, error) { return parseAddress(uri, "a file", schemeDynamo) }, ControlFile},
 		{"hold", "list of files that wait: SQLite file or sqs://PREFIX of the queues' names", func(p *Places) *string { return &p.Hold },
 			func(uri string) (address, error) { return parseAddress(uri, "a file", schemeSQS) }, holdFile},
-		{"catalog", "Iceberg catalog: SQLite file", func(p *Places) *string { return &p.Catalog },
-			func(uri string) (address, error) { return parseAddress(uri, "a file") }, CatalogFile},
+		{"catalog", "Iceberg catalog: SQLite file or glue://[PREFIX of the databases' names][?account=ID&region=NAME]", func(p *Places) *string { return &p.Catalog },
+			parseCatalog, CatalogFile},
 		{"audit", "signed archive of the event log: " + orS3, func(p *Places) *string { return &p.Audit }, folder, AuditDir},
 		{"nats", "NATS server: nats://HOST[:PORT][,…]; by default one runs in the process", func(p *Places) *string { return &p.NATS },
 			parseNATS, "nats"},
@@ -72,20 +72,26 @@ const (
 	schemeS3     = "s3"
 	schemeDynamo = "dynamodb"
 	schemeSQS    = "sqs"
+	schemeGlue   = "glue"
 )
 
 // address is where one place is: a path, or something of AWS.
 type address struct {
 	scheme string // empty: a path
-	name   string // of the bucket, the table, or how queues' names begin
+	name   string // of the bucket, the table, or how queues' or databases' names begin
 	prefix string // in the bucket; with "/" at its end if there is any
 	path   string
+
+	account, region string // of Glue's catalog; empty: those of the environment
 }
 
 // uri gives the address without "/" at its end.
 func (a address) uri() string {
 	if a.scheme == "" {
 		return (&url.URL{Scheme: "file", Path: filepath.ToSlash(a.path)}).String()
+	}
+	if a.scheme == schemeGlue {
+		return a.glueURI()
 	}
 	return strings.TrimSuffix(a.scheme+"://"+a.name+"/"+a.prefix, "/")
 }
@@ -192,6 +198,9 @@ func (p Places) Validate() error {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("--%s (%s): %w", place.Name, place.Variable(), err))
 			continue
+		}
+		if a.scheme == schemeGlue && !strings.HasPrefix(p.Lake, schemeS3+"://") {
+			faults = append(faults, fmt.Errorf("--%s (%s): a catalog in Glue is of tables on S3; say --lake s3://… (BLOTTER_LAKE)", place.Name, place.Variable()))
 		}
 		if a.scheme != schemeS3 {
 			continue

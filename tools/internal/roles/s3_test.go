@@ -17,6 +17,7 @@ import (
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/lake/glue/gluetest"
 	"github.com/openblotter/blotter/pkg/objects/s3"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/services/curator"
@@ -43,15 +44,16 @@ type system struct {
 	p      *Process
 }
 
-// onS3 starts a system: the raw bucket keeps versions, the others share a bucket.
-func onS3(t *testing.T, way aws.Config) *system {
+// onS3 starts a system: the raw bucket keeps versions, the others share a bucket. Its
+// catalog is a file where none is named.
+func onS3(t *testing.T, way aws.Config, catalog string) *system {
 	t.Helper()
 	s := &system{t: t, client: s3.NewClient(way), raw: awstest.Name(t)}
 	other := awstest.Name(t)
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.Watch.Rescan = t.TempDir(), 20*time.Millisecond
 	cfg.Places = Places{
-		Raw: "s3://" + s.raw + "/dms/", Staging: "s3://" + other + "/staging", Failed: "s3://" + other + "/failed/", Lake: "s3://" + other + "/lake",
+		Raw: "s3://" + s.raw + "/dms/", Staging: "s3://" + other + "/staging", Failed: "s3://" + other + "/failed/", Lake: "s3://" + other + "/lake", Catalog: catalog,
 	}
 	for _, f := range Look(t.Context(), cfg, true) {
 		if f.Err != nil {
@@ -156,14 +158,24 @@ func (s *system) files() map[string]*lockmanager.File {
 	return files
 }
 
-func TestAllOnS3InProcess(t *testing.T) { allOnS3(t, awstest.S3InProcess(t)) }
+func TestAllOnS3InProcess(t *testing.T) {
+	way := awstest.S3InProcess(t)
+	glue := gluetest.New()
+	t.Setenv("AWS_ENDPOINT_URL_GLUE", glue.Serve(t))
+	allOnS3(t, way, "glue://test_")
+	if in, ok := glue.Table("test_rms", "reports"); !ok || len(in.StorageDescriptor.Columns) != 5 {
+		t.Errorf("Glue knows the table as %+v", in)
+	}
+}
 
-func TestAllOnS3(t *testing.T) { allOnS3(t, awstest.Config(t)) }
+func TestAllOnS3(t *testing.T) {
+	allOnS3(t, awstest.Config(t), "glue://"+strings.ReplaceAll(awstest.Name(t), "-", "_")+"_")
+}
 
 // allOnS3: a load, changes and a bad file come from a bucket of S3, found by listing,
-// and go where they belong, in buckets of S3.
-func allOnS3(t *testing.T, way aws.Config) {
-	s := onS3(t, way)
+// and go where they belong, in buckets of S3 and a catalog in Glue.
+func allOnS3(t *testing.T, way aws.Config, catalog string) {
+	s := onS3(t, way, catalog)
 	s.put("elsewhere/rms/reports/20240704-000000000.csv", "Op,id,status\nI,9,not ours\n")
 	s.put("dms/rms/reports/LOAD00000001.csv", "id,status\n1,open\n2,open\n")
 	s.look()
@@ -203,7 +215,7 @@ func allOnS3(t *testing.T, way aws.Config) {
 // TestAVersionIsReadThatWasTold: an object that is written again before its turn comes is
 // two files, each read as it was. (gofakes3 tells of the newest version only.)
 func TestAVersionIsReadThatWasTold(t *testing.T) {
-	s := onS3(t, awstest.Config(t))
+	s := onS3(t, awstest.Config(t), "")
 	s.order("pause", lockmanager.CommandRequest{})
 	const key = "dms/rms/reports/20240705-000000000.csv"
 	for i := range 2 {
@@ -238,6 +250,8 @@ func TestWhatIsMissingIsSaidAtStartInProcess(t *testing.T) {
 		"blotter places --create":                                            {Failed: "s3://nobody-made-it/failed"},
 		`--staging (BLOTTER_STAGING): "gs://x": expected a folder or s3://…`: {Staging: "gs://x"},
 		`--control (BLOTTER_CONTROL): "dynamodb://a b"`:                      {Control: "dynamodb://a b"},
+		`"glue://RMS": the prefix`:                                           {Catalog: "glue://RMS", Lake: "s3://" + there},
+		"--catalog (BLOTTER_CATALOG): a catalog in Glue is of tables on S3":  {Catalog: "glue://"},
 		"one lies in the other":                                              {Raw: "s3://" + there, Failed: "s3://" + there + "/failed"},
 		"--nats (BLOTTER_NATS): expected nats://HOST":                        {NATS: "localhost"},
 		"is the server up":                                                   {NATS: "nats://user:secret@127.0.0.1:1"},
