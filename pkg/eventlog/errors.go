@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -68,18 +67,6 @@ func classify(err error) error {
 	}
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 		return Permanent(err)
-	}
-	return err
-}
-
-// denied turns a timeout into what it means when the server has refused the
-// connection a permission: the refusal itself comes as an error of the
-// connection, not of the call.
-func denied(nc *nats.Conn, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
-		if last := nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
-			return Permanent(fmt.Errorf("%w (%w)", last, err))
-		}
 	}
 	return err
 }

@@ -50,13 +50,14 @@ func Existing() Option { return func(l *Log) { l.existing = true } }
 var ErrNoLog = errors.New("the server holds no event log of Blotter")
 
 // Connect opens a connection that reconnects for ever and tells of its
-// disturbances. name is shown to operators in the server's list of connections.
-func Connect(url, name string, log *slog.Logger) (*nats.Conn, error) {
+// disturbances. name is shown to operators in the server's list of connections. more
+// say as whom it is opened, and how.
+func Connect(url, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	ctx := context.Background()
-	nc, err := nats.Connect(url,
+	nc, err := nats.Connect(url, append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250*time.Millisecond),
+		nats.ReconnectWait(250 * time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.WarnContext(ctx, "connection to nats lost", "error", err)
@@ -68,7 +69,10 @@ func Connect(url, name string, log *slog.Logger) (*nats.Conn, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.ErrorContext(ctx, "nats reports an error", "error", err)
 		}),
-	)
+	}, more...)...)
+	if errors.Is(err, nats.ErrAuthorization) {
+		err = fmt.Errorf("%w: it knows no user with this seed (--nats-nkey), or was not told to load the file that names it", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats at %s: %w", Redacted(url), err)
 	}
@@ -89,7 +93,8 @@ func Redacted(urls string) string {
 	return strings.Join(all, ",")
 }
 
-// Open binds to the stream. It creates the stream if it is missing; an existing
+// Open binds to the stream. It creates the stream if it is missing and nc's user may,
+// else the error is a *DeniedError; an existing
 // one must have the settings of cfg but for the number of partitions, else the
 // error names every difference. nc
 // stays the caller's to close, after all use of the Log has ended.
@@ -124,16 +129,18 @@ func (l *Log) bind(ctx context.Context) error {
 		stream jetstream.Stream
 		err    error
 	)
-	if l.existing {
-		stream, err = l.js.Stream(ctx, l.cfg.Stream)
-	} else {
-		// Creating is idempotent for equal settings and an error for others, hence it
-		// is asked first: two processes may start at once.
+	ctx, done := UntilDenied(ctx, l.nc)
+	defer done()
+	stream, err = l.js.Stream(ctx, l.cfg.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && !l.existing {
+		// Two processes may start at once: creating is idempotent for equal settings
+		// and an error for others.
 		stream, err = l.js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			stream, err = l.js.Stream(ctx, l.cfg.Stream)
 		}
 	}
+	err = deniedCause(ctx, err)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: start the system first, or name its server", ErrNoLog)

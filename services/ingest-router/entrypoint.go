@@ -83,9 +83,9 @@ func NewEntrypoint(cfg EntrypointConfig, s *Service, deps EntrypointDeps) (*Entr
 	return &Entrypoint{router: s, cfg: cfg, deps: deps}, nil
 }
 
-// endsConsumer names the consumer of the ends of files: it reads the log from its
+// EndsConsumer names the consumer of the ends of files: it reads the log from its
 // beginning, so that whoever asks later is told of what ended before.
-const endsConsumer = ServiceName + "-ends"
+const EndsConsumer = ServiceName + "-ends"
 
 // Run polls, and follows the ends of files, until ctx ends or something fails for good.
 func (e *Entrypoint) Run(ctx context.Context) error {
@@ -95,7 +95,7 @@ func (e *Entrypoint) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return e.router.deps.Log.Consume(ctx, eventlog.ConsumerConfig{
-			Service: endsConsumer, From: []string{ServiceName, "classifier", "lock-manager", "curator"},
+			Service: EndsConsumer, From: []string{ServiceName, "classifier", "lock-manager", "curator"},
 			Only: map[string][]string{
 				ServiceName: {"ObjectIgnored"}, "classifier": {"FileRejected"}, "curator": {"FileQuarantined"},
 				"lock-manager": {"LockReleased", "FileIgnored", "FileRetried", "TransactionSplit"},

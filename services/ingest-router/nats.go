@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
 )
 
 // ListSubject is where a listing is asked for, with a ListRequest as JSON; the
@@ -41,7 +43,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 		return fmt.Errorf("add the service of ingest-router: %w", err)
 	}
 	defer func() { _ = svc.Stop() }()
-	err = svc.AddEndpoint("list", micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, r) }),
+	err = svc.AddEndpoint("list", eventlog.Requests(func(r micro.Request) { s.answer(ctx, r) }),
 		micro.WithEndpointSubject(ListSubject),
 		micro.WithEndpointMetadata(map[string]string{
 			"effect": "lists the raw bucket and tells of what no event told",
@@ -50,7 +52,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint list: %w", err)
 	}
-	err = svc.AddEndpoint("notify", micro.HandlerFunc(func(r micro.Request) { s.answerNotification(ctx, r) }),
+	err = svc.AddEndpoint("notify", eventlog.Requests(func(r micro.Request) { s.answerNotification(ctx, r) }),
 		micro.WithEndpointSubject(NotifySubject),
 		micro.WithEndpointMetadata(map[string]string{
 			"effect": "tells of the objects that an event of S3 or EventBridge names",
@@ -60,7 +62,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint notify: %w", err)
 	}
-	err = svc.AddEndpoint("replay", micro.HandlerFunc(func(r micro.Request) { s.answerReplay(ctx, r) }),
+	err = svc.AddEndpoint("replay", eventlog.Requests(func(r micro.Request) { s.answerReplay(ctx, r) }),
 		micro.WithEndpointSubject(ReplaySubject),
 		micro.WithEndpointMetadata(map[string]string{
 			"effect": "brings in rows that were set aside and are mended",
@@ -77,7 +79,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 }
 
 func (s *Service) serveDismissals(ctx context.Context, svc micro.Service) error {
-	err := svc.AddEndpoint("dismiss", micro.HandlerFunc(func(r micro.Request) { s.answerDismissal(ctx, r) }),
+	err := svc.AddEndpoint("dismiss", eventlog.Requests(func(r micro.Request) { s.answerDismissal(ctx, r) }),
 		micro.WithEndpointSubject(DismissSubject),
 		micro.WithEndpointMetadata(map[string]string{
 			"effect": "ignores held objects of tables that nobody wants, or takes that back",

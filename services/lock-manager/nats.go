@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -118,7 +119,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	}
 	defer func() { _ = svc.Stop() }()
 	for name, command := range commands {
-		err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) { s.answer(ctx, name, r) }),
+		err := svc.AddEndpoint(name, eventlog.Requests(func(r micro.Request) { s.answer(ctx, name, r) }),
 			micro.WithEndpointSubject(CommandSubject+"."+name),
 			micro.WithEndpointMetadata(map[string]string{"effect": command.effect, "sample": command.sample}))
 		if err != nil {

@@ -98,7 +98,7 @@ func dial(ctx context.Context, cfg roles.Config, held error) (*client, error) {
 
 // open connects to a server, and binds to the log there and its archive.
 func open(ctx context.Context, url string, cfg roles.Config) (*client, error) {
-	nc, err := eventlog.Connect(url, "blotter-cli", newLogger(false))
+	nc, err := cfg.ConnectNATS(url, "blotter-cli", newLogger(false))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,12 @@ func (c *client) request(ctx context.Context, subject string, request, answer an
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for began := time.Now(); ; {
-		msg, err := c.nc.RequestWithContext(ctx, subject, b)
+		asking, done := eventlog.UntilDenied(ctx, c.nc)
+		msg, err := c.nc.RequestWithContext(asking, subject, b)
+		done()
+		if denied := (*eventlog.DeniedError)(nil); err != nil && errors.As(context.Cause(asking), &denied) {
+			return denied
+		}
 		if errors.Is(err, nats.ErrNoResponders) && ctx.Err() == nil {
 			if time.Since(began) > startTimeout {
 				return fmt.Errorf("nothing answers at %s: start the system, or the role that is missing", subject)

@@ -47,6 +47,10 @@ said of lies in that folder.
 	for _, p := range roles.PlaceList() {
 		fmt.Fprintf(&b, "  --%-8s %-16s %s\n", p.Name, p.Variable(), p.What)
 	}
+	b.WriteString("\nAs whom the NATS server of --nats is reached; no folder remembers this:\n\n")
+	for _, c := range credentialList {
+		fmt.Fprintf(&b, "  --%-9s %-17s %s\n", c.name, c.variable(), c.what)
+	}
 	b.WriteString(`
 A raw bucket of S3 should keep versions: its objects are then read in the version that
 was told of. Its prefix bounds what is looked for, and stays a part of the keys; of the

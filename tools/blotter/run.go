@@ -41,7 +41,7 @@ const replicasVariable = "BLOTTER_LOG_REPLICAS"
 func (o *processOptions) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.rescan, "rescan", time.Minute, "how often to look into the raw bucket, besides when something tells of it")
 	flags.DurationVar(&o.stableFor, "stable-for", local.DefaultWatchConfig().StableFor, "how long a file in a raw folder must be left alone before it is taken")
-	flags.IntVar(&o.replicas, "log-replicas", 0, "replicas of the event log on the server of --nats, when it is made (default 3) ["+replicasVariable+"]")
+	addReplicasFlag(flags, &o.replicas)
 	flags.BoolVar(&o.spark, "spark", false, "transform tables with flag G by the Spark job, on this machine; needs folders, Java 17 and Python 3.11")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what the services do to stderr")
 }
@@ -58,15 +58,25 @@ func (o processOptions) config(at site) (roles.Config, error) {
 			return cfg, fmt.Errorf("%s %s: it must be greater than zero", flag, d)
 		}
 	}
-	if v := os.Getenv(replicasVariable); v != "" && o.replicas == 0 {
-		if o.replicas, err = strconv.Atoi(v); err != nil {
-			return cfg, fmt.Errorf("%s: %w", replicasVariable, err)
+	return cfg, setReplicas(&cfg, o.replicas)
+}
+
+// setReplicas sets the replicas of a log that is to be made: as a flag says, else as the
+// environment does.
+func setReplicas(cfg *roles.Config, replicas int) (err error) {
+	if v := os.Getenv(replicasVariable); v != "" && replicas == 0 {
+		if replicas, err = strconv.Atoi(v); err != nil {
+			return fmt.Errorf("%s: %w", replicasVariable, err)
 		}
 	}
-	if o.replicas != 0 && at.places.NATS != "" {
-		cfg.Log.Replicas = o.replicas
+	if replicas != 0 && cfg.Places.NATS != "" {
+		cfg.Log.Replicas = replicas
 	}
-	return cfg, nil
+	return nil
+}
+
+func addReplicasFlag(flags *pflag.FlagSet, replicas *int) {
+	flags.IntVar(replicas, "log-replicas", 0, "replicas of the event log on the server of --nats, when it is made (default 3) ["+replicasVariable+"]")
 }
 
 // inProcess opens a process, with its telemetry, and closes it when do has ended.

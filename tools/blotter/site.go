@@ -15,6 +15,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/natsauth"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -24,6 +25,9 @@ import (
 type site struct {
 	dir    string
 	places roles.Places
+	// nats says as whom its NATS server is reached. No folder remembers it: what runs
+	// there and who looks at it are different users.
+	nats natsauth.Credentials
 	// said are the flags by which a command finds the same site, but for places: flagged
 	// are those that a flag named.
 	said    []string
@@ -51,7 +55,10 @@ func siteOf(cmd *cobra.Command) site {
 	}
 	at.places = at.flagged
 	remembered, err := roles.ReadPlaces(dir)
-	at.places, at.err = at.places.Or(roles.PlacesOf(os.Getenv)).Or(remembered), err
+	at.places = at.places.Or(roles.PlacesOf(os.Getenv)).Or(remembered)
+	var lacks error
+	at.nats, lacks = credentialsOf(cmd, os.Getenv, at.places.NATS)
+	at.err = errors.Join(err, lacks)
 	return at
 }
 
@@ -61,12 +68,13 @@ func addPlaceFlags(flags *pflag.FlagSet, hidden bool) {
 		flags.String(place.Name, "", place.What+" ["+place.Variable()+"]")
 		flags.Lookup(place.Name).Hidden = hidden
 	}
+	addCredentialFlags(flags, hidden)
 }
 
 // config is the configuration of a process of the site.
 func (at site) config() (roles.Config, error) {
 	cfg := roles.DefaultConfig()
-	cfg.Dir, cfg.Places, cfg.AuditKeys = at.dir, at.places, roles.AuditKeysOf(os.Getenv)
+	cfg.Dir, cfg.Places, cfg.NATS, cfg.AuditKeys = at.dir, at.places, at.nats, roles.AuditKeysOf(os.Getenv)
 	if at.places.NATS != "" {
 		cfg.Log = eventlog.DefaultConfig()
 	}

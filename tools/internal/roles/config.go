@@ -11,6 +11,7 @@ import (
 	"github.com/openblotter/blotter/pkg/jobs"
 	"github.com/openblotter/blotter/pkg/jobs/plan"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/natsauth"
 	"github.com/openblotter/blotter/pkg/objects/local"
 	"github.com/openblotter/blotter/pkg/transform"
 	gluedispatcher "github.com/openblotter/blotter/services/glue-dispatcher"
@@ -26,6 +27,9 @@ type Config struct {
 	Dir string
 	// Places say where everything is.
 	Places Places
+	// NATS says as whom the process connects to the server of Places.NATS. Its own
+	// server, on the loopback interface, asks nobody.
+	NATS natsauth.Credentials
 	// Roles to run; nil: all, empty: none.
 	Roles []string
 	// NATSPort of the embedded server; 0 takes a free one.
@@ -74,7 +78,7 @@ func DefaultConfig() Config {
 
 // Validate reports all faults together.
 func (c Config) Validate() error {
-	errs := []error{c.Places.Validate(), c.Watch.Validate(), c.Log.Validate(), c.Entrypoint.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate(), c.Archive.Validate()}
+	errs := []error{c.Places.Validate(), c.NATS.Validate(), c.Watch.Validate(), c.Log.Validate(), c.Entrypoint.Validate(), c.LockManager.Validate(), c.Transform.Validate(), c.Lake.Validate(), c.Archive.Validate()}
 	if c.Dir == "" {
 		errs = append(errs, errors.New("dir is empty; name the folder that everything is kept in"))
 	}

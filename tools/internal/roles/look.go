@@ -128,7 +128,7 @@ func (o *opener) lookAtNATS(ctx context.Context) (where, state string, err error
 		return o.cfg.path("nats"), "runs in the process", nil
 	}
 	where = eventlog.Redacted(url)
-	nc, err := eventlog.Connect(url, "blotter-places", slog.New(slog.DiscardHandler))
+	nc, err := o.cfg.ConnectNATS(url, "blotter-places", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return where, "", err
 	}
@@ -138,7 +138,7 @@ func (o *opener) lookAtNATS(ctx context.Context) (where, state string, err error
 	_, err = eventlog.Open(ctx, nc, o.cfg.Log, eventlog.Existing())
 	switch {
 	case errors.Is(err, eventlog.ErrNoLog):
-		return where, "answers; the event log is made when the first service starts", nil
+		return where, "answers; the event log is made when the first service starts that may, or by `blotter nats create`", nil
 	case err != nil:
 		return where, "", err
 	}

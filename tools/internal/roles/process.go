@@ -190,7 +190,7 @@ func (p *Process) openLog(ctx context.Context) error {
 		p.url = server.URL()
 	}
 	var err error
-	if p.nc, err = eventlog.Connect(p.url, "blotter", p.logger); err != nil {
+	if p.nc, err = p.cfg.ConnectNATS(p.url, "blotter", p.logger); err != nil {
 		if p.cfg.Places.NATS != "" {
 			err = fmt.Errorf("%w; is the server up, and --nats (BLOTTER_NATS) its address?", err)
 		}

@@ -1,0 +1,88 @@
+package natsauth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/nats-io/nkeys"
+)
+
+// seedEnd is how the names of files with seeds end.
+const seedEnd = ".nk"
+
+// SeedFile is where the seed of a user lies.
+func SeedFile(dir, user string) string { return filepath.Join(dir, user+seedEnd) }
+
+// Seed makes the seed of a user in its file, for the owner alone, unless it is there; it
+// never writes over one. It gives the public keys of the user: that of the file and those
+// of files beside it whose names have a word more, such as curator.old.nk, which are on
+// their way out.
+func Seed(dir, user string) (public []string, made bool, err error) {
+	file := SeedFile(dir, user)
+	if _, err = os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		made, err = true, makeSeed(dir, file)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("make the seed of %s: %w", user, err)
+	}
+	others, err := filepath.Glob(filepath.Join(dir, user+".*"+seedEnd))
+	if err != nil {
+		return nil, made, fmt.Errorf("look for seeds of %s: %w", user, err)
+	}
+	for _, f := range append([]string{file}, others...) {
+		key, err := publicOf(f)
+		if err != nil {
+			return nil, made, err
+		}
+		if !slices.Contains(public, key) {
+			public = append(public, key)
+		}
+	}
+	return public, made, nil
+}
+
+// makeSeed puts a new seed into a file that must not be there, whole or not at all.
+func makeSeed(dir, file string) (err error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return err
+	}
+	defer pair.Wipe()
+	seed, err := pair.Seed()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".seed-") // for its owner alone
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.Write(append(seed, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), file)
+}
+
+// publicOf gives the public key of the seed in a file.
+func publicOf(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the seed of a NATS user: %w", err)
+	}
+	defer clear(b)
+	pair, err := nkeys.ParseDecoratedUserNKey(b)
+	if err != nil {
+		return "", fmt.Errorf("%s holds no seed of a NATS user (a line that begins with SU), as `blotter nats users` makes them", file)
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil {
+		return "", fmt.Errorf("read the seed in %s: %w", file, err)
+	}
+	return public, nil
+}
