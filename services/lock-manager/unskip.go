@@ -84,7 +84,7 @@ func (s *State) staysSkipped(f *File) string {
 		return fmt.Sprintf("is a load file, and its load is being published without it by transaction %d; try again when that has ended", s.Grant.Token)
 	}
 	for _, other := range s.Files {
-		if other.Kind == dms.KindLoad && other.Object.Key == f.Object.Key && laterVersion(other, f) {
+		if ofLoad(other) && other.Object.Key == f.Object.Key && laterVersion(other, f) {
 			return "is a load file that came again since, as a later version of it: that one counts"
 		}
 	}

@@ -71,6 +71,14 @@ func TestUnskipRefuses(t *testing.T) {
 			}
 		})
 	}
+	for status, refused := range map[Status]bool{Waiting: true, Staged: true, Skipped: true, Ignored: false} { // one that counts no more is put away
+		s := State{Table: testTable, SpecVersion: 1, Load: &Load{}, Files: map[dms.FileID]*File{"f": file(dms.KindLoad, nil)}}
+		s.Files["g"] = &File{ID: "g", Kind: dms.KindLoad, Status: status, Reason: reasonRefused, Object: dms.Object{Key: "k", LastModified: at(6)}, Order: "6"}
+		_, err := s.decideCommand(modelConfig(), Unskip{Files: []dms.FileID{"f"}})
+		if got := err != nil && strings.Contains(err.Error(), "came again since"); got != refused {
+			t.Errorf("beside a later version that is %s: %v", status, err)
+		}
+	}
 	s := State{Table: testTable, SpecVersion: 1}
 	for _, n := range []int{0, maxUnskipped + 1} {
 		ids := make([]dms.FileID, n)
