@@ -192,7 +192,7 @@ func (p *partition) run(ctx context.Context, ready func()) error {
 // error only for what is permanent.
 func (p *partition) deliver(ready func()) error {
 	cons, next, err := p.open(p.ctx)
-	for ; err == nil; next = p.catchUp(p.ctx, cons) {
+	for err == nil {
 		s := &session{next: next, missed: make(chan struct{})}
 		var cc jetstream.ConsumeContext
 		err = p.retry(p.ctx, "start to consume", func(context.Context) (err error) {
@@ -208,7 +208,9 @@ func (p *partition) deliver(ready func()) error {
 		}
 		ready()
 		ready = func() {}
-		err = p.attend(s, cc)
+		if err = p.attend(s, cc); err == nil {
+			next = p.catchUp(p.ctx, cons)
+		}
 	}
 	if p.ctx.Err() != nil {
 		return nil // its cause was told to fail
