@@ -49,7 +49,7 @@ func TestGluePage(t *testing.T) {
 		fmt.Sprintf("is %d runs", (400+grants.GlueLoadFiles-1)/grants.GlueLoadFiles),
 		fmt.Sprintf("stage %d of your files within the %g hours of a grant", grants.GlueLoadFiles, grants.GrantTimeout.Hours()),
 		fmt.Sprintf("follows up to %d runs", gluedispatcher.DefaultConfig().Glue.Parallel),
-		"| maximum concurrency | tables that", "The catalog is a SQLite file",
+		"| maximum concurrency | tables that", "Where it is a SQLite file",
 		fmt.Sprintf("looked for %s long", map[time.Duration]string{time.Minute: "a minute"}[runs.Call+runs.Settle]),
 	}
 	// Every call that the dispatcher makes needs a right, no other does, and every end
