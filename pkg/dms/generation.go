@@ -10,12 +10,16 @@ import (
 
 // LoadFile is a load file of a table, as the rules of generations see it. Its
 // key identifies it within a full load: LOAD00000001.csv of two partitions are
-// two files, and the same key with new content is a new load.
+// two files, and the same key with new content is a new load, unless an operator
+// says otherwise.
 type LoadFile struct {
 	FileID       FileID
 	Key          string
 	LastModified time.Time
 	Order        FileOrder
+	// Rejoins: an operator put it into the load before it, from which the earlier
+	// versions of its key were given up. It begins no load.
+	Rejoins bool
 }
 
 // Generations divides the load files of a table into its full loads, oldest
@@ -36,7 +40,7 @@ func Generations(files []LoadFile) [][]LoadFile {
 			continue
 		}
 		known[f.FileID] = true
-		if len(loads) == 0 || keys[f.Key] {
+		if len(loads) == 0 || keys[f.Key] && !f.Rejoins {
 			loads = append(loads, nil)
 			clear(keys)
 		}
@@ -44,6 +48,16 @@ func Generations(files []LoadFile) [][]LoadFile {
 		loads[len(loads)-1] = append(loads[len(loads)-1], f)
 	}
 	return loads
+}
+
+// Newest gives the files of one load without the versions in whose place a later one
+// came, in their order.
+func Newest(load []LoadFile) []LoadFile {
+	newest := make(map[string]FileID, len(load))
+	for _, f := range load {
+		newest[f.Key] = f.FileID
+	}
+	return slices.DeleteFunc(slices.Clone(load), func(f LoadFile) bool { return newest[f.Key] != f.FileID })
 }
 
 // Bind gives the index of the generation that a change file belongs to: the

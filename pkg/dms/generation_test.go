@@ -15,6 +15,13 @@ func load(key string, second int64) LoadFile {
 	return LoadFile{FileID: FileID(fmt.Sprintf("%s@%d", key, second)), Key: key, LastModified: time.Unix(second, 0), Order: FileOrder(key)}
 }
 
+// rejoining is a load file that an operator put into the load before it.
+func rejoining(key string, second int64) LoadFile {
+	f := load(key, second)
+	f.Rejoins = true
+	return f
+}
+
 func ids(loads [][]LoadFile) [][]FileID {
 	var out [][]FileID
 	for _, l := range loads {
@@ -42,6 +49,16 @@ func TestGenerations(t *testing.T) {
 		{"three loads of one file", []LoadFile{load("L1", 3), load("L1", 1), load("L1", 2)}, [][]FileID{{"L1@1"}, {"L1@2"}, {"L1@3"}}},
 		{"delivered twice", []LoadFile{load("L1", 10), load("L1", 10)}, [][]FileID{{"L1@10"}}},
 		{"ties fall to the order", []LoadFile{load("L2", 10), load("L1", 10), load("L3", 10)}, [][]FileID{{"L1@10", "L2@10", "L3@10"}}},
+		{"a file that rejoins", []LoadFile{load("L1", 10), load("L2", 20), rejoining("L1", 100)}, [][]FileID{{"L1@10", "L2@20", "L1@100"}}},
+		{"a new name behind one that rejoins", []LoadFile{load("L1", 10), load("L2", 20), rejoining("L1", 100), load("L3", 110)},
+			[][]FileID{{"L1@10", "L2@20", "L1@100", "L3@110"}}},
+		{"twice given up, then mended", []LoadFile{load("L1", 10), load("L2", 20), rejoining("L1", 100), rejoining("L1", 200)},
+			[][]FileID{{"L1@10", "L2@20", "L1@100", "L1@200"}}},
+		{"a reload after one that rejoins", []LoadFile{load("L1", 10), load("L2", 20), rejoining("L1", 100), load("L2", 110), load("L1", 120)},
+			[][]FileID{{"L1@10", "L2@20", "L1@100"}, {"L2@110", "L1@120"}}},
+		{"a file of the reload rejoins", []LoadFile{load("L1", 10), load("L2", 20), load("L1", 100), load("L2", 110), rejoining("L2", 200)},
+			[][]FileID{{"L1@10", "L2@20"}, {"L1@100", "L2@110", "L2@200"}}},
+		{"one that rejoins what is not known", []LoadFile{rejoining("L1", 10), load("L2", 20)}, [][]FileID{{"L1@10", "L2@20"}}},
 		{"partitions", []LoadFile{load("a/L1", 10), load("b/L1", 11)}, [][]FileID{{"a/L1@10", "b/L1@11"}}},
 	}
 	for _, tt := range tests {
@@ -53,15 +70,41 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
+// TestNewest: of each key the version that came last counts.
+func TestNewest(t *testing.T) {
+	for name, tt := range map[string]struct{ load, want []LoadFile }{
+		"none":               {},
+		"each key once":      {[]LoadFile{load("L1", 1), load("L2", 2)}, []LoadFile{load("L1", 1), load("L2", 2)}},
+		"one mended":         {[]LoadFile{load("L1", 1), load("L2", 2), rejoining("L1", 9)}, []LoadFile{load("L2", 2), rejoining("L1", 9)}},
+		"mended, and again":  {[]LoadFile{load("L1", 1), rejoining("L1", 8), rejoining("L1", 9)}, []LoadFile{rejoining("L1", 9)}},
+		"one folder of many": {[]LoadFile{load("a/L1", 1), load("b/L1", 2), rejoining("a/L1", 9)}, []LoadFile{load("b/L1", 2), rejoining("a/L1", 9)}},
+	} {
+		before := slices.Clone(tt.load)
+		if got := Newest(tt.load); !slices.Equal(got, tt.want) || !slices.Equal(tt.load, before) {
+			t.Errorf("%s: %v gives %v", name, before, got)
+		}
+	}
+}
+
 // TestGenerationsProperties: the set of files decides, not its order; every file
-// is in one generation, keys do not repeat in it, and none could begin earlier.
+// is in one generation, keys do not repeat in it unless one rejoins, and none could
+// begin earlier.
 func TestGenerationsProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files := rapid.SliceOf(rapid.Custom(func(t *rapid.T) LoadFile {
 			f := load(rapid.SampledFrom([]string{"L1", "L2", "L3"}).Draw(t, "key"), rapid.Int64Range(0, 9).Draw(t, "second"))
 			f.FileID += FileID(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "version"))
+			f.Rejoins = rapid.IntRange(0, 5).Draw(t, "rejoins") == 0
 			return f
 		})).Draw(t, "files")
+		// What is known of a file is known of each delivery of it.
+		first := map[FileID]LoadFile{}
+		for i, f := range files {
+			if known, ok := first[f.FileID]; ok {
+				files[i] = known
+			}
+			first[files[i].FileID] = files[i]
+		}
 		before := slices.Clone(files)
 		loads := Generations(files)
 		if !slices.Equal(files, before) {
@@ -75,12 +118,12 @@ func TestGenerationsProperties(t *testing.T) {
 		for _, l := range loads {
 			keys := map[string]bool{}
 			for _, f := range l {
-				if keys[f.Key] || all[f.FileID] {
+				if keys[f.Key] && !f.Rejoins || all[f.FileID] {
 					t.Fatalf("%v repeats %v", l, f)
 				}
 				keys[f.Key], all[f.FileID] = true, true
 			}
-			if last != nil && !slices.ContainsFunc(last, func(f LoadFile) bool { return f.Key == l[0].Key }) {
+			if last != nil && (l[0].Rejoins || !slices.ContainsFunc(last, func(f LoadFile) bool { return f.Key == l[0].Key })) {
 				t.Fatalf("%v begins without a repeated key", l)
 			}
 			last = l

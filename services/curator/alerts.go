@@ -148,10 +148,7 @@ func (a *Alerts) alertOf(ctx context.Context, r eventlog.Record) (al alert.Alert
 		}
 	case *blotterv1.LoadHeld:
 		al.Kind, al.Reason, al.Detail = alert.LoadHeld, e.GetReason(), e.GetDetail()
-		al.Commands = []string{
-			fmt.Sprintf("blotter table show '%s'   # what the load is held for", r.Table),
-			fmt.Sprintf("blotter load complete '%s' --confirm   # go on with the files that are there", r.Table),
-		}
+		al.Commands = waysOnWithLoad(r.Table, e.GetReason())
 	case *blotterv1.RowsRejected:
 		id := dms.FileID(e.GetFileId())
 		al.Kind, al.Reason, al.Report = alert.RowsSetAside, "on_bad_row", e.GetReportKey()
@@ -177,6 +174,20 @@ func (a *Alerts) alertOf(ctx context.Context, r eventlog.Record) (al alert.Alert
 
 func fileOf(id dms.FileID, o dms.Object) *alert.File {
 	return &alert.File{ID: string(id), Bucket: o.Bucket, Key: o.Key, VersionID: o.VersionID}
+}
+
+// waysOnWithLoad gives the commands that let a load go on that is held.
+func waysOnWithLoad(table dms.TableID, reason string) []string {
+	ways := []string{fmt.Sprintf("blotter table show '%s'   # what the load is held for", table)}
+	switch reason {
+	case "older":
+		ways = append(ways, fmt.Sprintf("blotter load complete '%s' --without-older   # leave out what is older than the load", table))
+	case "part":
+		return append(ways,
+			fmt.Sprintf("blotter load complete '%s' --mended   # put the file into the load that it was given up from", table),
+			fmt.Sprintf("blotter load complete '%s' --confirm   # it is the whole of a load, and takes the table's place", table))
+	}
+	return append(ways, fmt.Sprintf("blotter load complete '%s' --confirm   # go on with the files that are there", table))
 }
 
 // waysOnFrom gives the commands that let a table go on after a pause.

@@ -83,6 +83,8 @@ func TestAlertsSayWhatATableWaitsFor(t *testing.T) {
 	b.say("lock-manager", reports, &blotterv1.TablePaused{Reason: "operator", Detail: "the source moves"})
 	b.say("lock-manager", reports, &blotterv1.TablePaused{Reason: "late_load_file", Detail: "it came late", File: file})
 	b.say("lock-manager", reports, &blotterv1.LoadHeld{Reason: "gap", Detail: "file 2 is missing"})
+	b.say("lock-manager", reports, &blotterv1.LoadHeld{Reason: "part", Detail: "file 1 was mended"})
+	b.say("lock-manager", reports, &blotterv1.LoadHeld{Reason: "older", Detail: "file 2 is older"})
 	b.say(ServiceName, reports, &blotterv1.RowsRejected{FileId: "f11e", Rows: 3, ReportKey: "the/report.json"})
 	b.say(ServiceName, reports, &blotterv1.RowsRejected{FileId: "0dd", Rows: 1, ReportKey: "other/report.json"})
 	m := &alerttest.Memory{}
@@ -98,6 +100,10 @@ func TestAlertsSayWhatATableWaitsFor(t *testing.T) {
 		{alert.TablePaused, "operator", "the source moves", "", nil, []string{"blotter table show 'rms.reports' ", "blotter resume 'rms.reports' "}},
 		{alert.TablePaused, "late_load_file", "it came late", "", whole, []string{"blotter load reopen 'rms.reports' ", "blotter load ignore 'rms.reports' "}},
 		{alert.LoadHeld, "gap", "file 2 is missing", "", nil, []string{"blotter table show 'rms.reports' ", "blotter load complete 'rms.reports' --confirm "}},
+		{alert.LoadHeld, "part", "file 1 was mended", "", nil, []string{"blotter table show 'rms.reports' ",
+			"blotter load complete 'rms.reports' --mended ", "blotter load complete 'rms.reports' --confirm "}},
+		{alert.LoadHeld, "older", "file 2 is older", "", nil, []string{"blotter table show 'rms.reports' ",
+			"blotter load complete 'rms.reports' --without-older ", "blotter load complete 'rms.reports' --confirm "}},
 		{alert.RowsSetAside, "on_bad_row", "bad rows of a file were set aside, and its others published: 3", "the/report.json", whole,
 			[]string{"blotter rejected list 'rms.reports' --file f11e ", "blotter rejected export 'rms.reports' --file f11e "}},
 		{alert.RowsSetAside, "on_bad_row", "bad rows of a file were set aside, and its others published: 1", "other/report.json", &alert.File{ID: "0dd"},

@@ -80,11 +80,13 @@ type Resume struct {
 // for; what is found later is asked about by itself. A load that is not held yet is
 // accepted whatever is found. With WithoutOlder it leaves out the load files that are
 // older than one with a lower number, and from then on all change files that are older
-// than the load.
+// than the load. With Mended it puts load files that came again into the load from which
+// their versions before were given up, also if that is sealed or published, and seals it.
 type LoadComplete struct {
 	Order
 	Confirm      bool
 	WithoutOlder bool
+	Mended       bool
 }
 
 // LoadReopen takes the late load files into the load that they came too late for: beside
@@ -302,6 +304,8 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	switch {
 	case l == nil:
 		return nil, "", refuse("table %s has no open load", s.Table)
+	case c.Mended:
+		return s.loadMended(c)
 	case l.Sealed && l.HeldReason == "":
 		return nil, fmt.Sprintf("the load of %s is sealed already", s.Table), nil
 	case l.HeldReason != "" && !c.Confirm && (l.Sealed || !c.WithoutOlder):
@@ -349,9 +353,13 @@ func (s *State) tellAbandoned() string {
 
 // goOnWithLoad says how a load goes on that is held for a reason.
 func (s *State) goOnWithLoad(reason string) string {
-	if reason == HeldOlder {
+	switch reason {
+	case HeldOlder:
 		return fmt.Sprintf("leave them out with `blotter load complete %s --without-older`, or, if they belong to this load, "+
 			"take them in with --confirm", s.Table)
+	case HeldPart:
+		return fmt.Sprintf("put it into the load that it was given up from with `blotter load complete %s --mended`, or, "+
+			"if it is the whole of a load, take it for that with --confirm", s.Table)
 	}
 	return fmt.Sprintf("if that is right, say `blotter load complete %s --confirm`", s.Table)
 }

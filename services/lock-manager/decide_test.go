@@ -50,6 +50,7 @@ func TestRefusals(t *testing.T) {
 		{"a resume without a pause", Resume{}, "is not paused"},
 		{"an end of no load", LoadComplete{}, "has no open load"},
 		{"an end of no load, confirmed", LoadComplete{Confirm: true}, "has no open load"},
+		{"a mended file of no load", LoadComplete{Mended: true}, "has no open load"},
 		{"a reopening without a late file", LoadReopen{}, "no load file of rms.reports came late"},
 		{"a refusal without a late file", LoadIgnore{}, "no load file of rms.reports came late"},
 	}

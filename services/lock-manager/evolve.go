@@ -69,12 +69,13 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.LoadHeld:
 		s.Load.HeldReason, s.Load.HeldDetail = e.GetReason(), e.GetDetail()
 	case *blotterv1.LoadConfirmed:
-		s.Load.HeldReason, s.Load.HeldDetail = "", ""
 		s.Load.confirm(e.GetReason())
 	case *blotterv1.LoadAbandoned:
 		s.evolveAbandoned()
 	case *blotterv1.LoadReopened:
 		s.evolveReopened(at)
+	case *blotterv1.LoadMended:
+		s.evolveMended(e)
 	case *blotterv1.CommandAnswered:
 		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
 	}
@@ -129,6 +130,7 @@ func (s *State) joinLoad(at time.Time, f *File) {
 	if !s.Load.Sealed {
 		s.Load.LastFile, s.Load.Confirmed, s.Load.ConfirmedFor = at, false, nil
 		s.Load.HeldReason, s.Load.HeldDetail = "", ""
+		s.forgetRejoining()
 	}
 	// A load file that seemed late, but was modified after this one, belongs to
 	// the load that this one opened.
@@ -145,6 +147,10 @@ func (s *State) evolveIgnored(at time.Time, e *blotterv1.FileIgnored) {
 		f.Reason = e.GetReason()
 		if f.Kind == dms.KindLoad {
 			f.Generation = s.sealedGeneration()
+			// One between a version that was given up and the one that was mended begins no load either.
+			if mended, ok := s.sealedVersion(f.Object.Key); ok && mended.Rejoins && givenUp(f) {
+				f.Rejoins = true
+			}
 		}
 		if !f.Mending.IsZero() && e.GetUnlisted() {
 			s.forgetMended(f)
@@ -300,15 +306,20 @@ func (s *State) evolveSealed(e *blotterv1.LoadSealed) {
 	if e.GetFirstModified() != nil {
 		l.FirstModified = e.GetFirstModified().AsTime()
 	}
-	l.Files = nil
-	for _, id := range e.GetFileIds() {
-		l.Files = append(l.Files, dms.FileID(id))
-	}
+	l.Files, l.Replaced = fileIDs(e.GetFileIds()), fileIDs(e.GetReplacedFileIds())
 	for _, f := range s.Files {
 		if loadCandidate(f) && !slices.Contains(l.Files, f.ID) {
 			s.touch(f).Superseded = true
 		}
 	}
+}
+
+func fileIDs(texts []string) []dms.FileID {
+	var ids []dms.FileID
+	for _, text := range texts {
+		ids = append(ids, dms.FileID(text))
+	}
+	return ids
 }
 
 // evolveAbandoned forgets a load together with its files that were given up:
@@ -324,8 +335,9 @@ func (s *State) closeLoad(published bool) {
 	for _, f := range s.Files {
 		switch {
 		case !givenUp(f):
-		case published && f.Generation == 0 && slices.Contains(s.Load.Files, f.ID):
-			s.touch(f).Generation = s.Generation
+		case published && f.Generation == 0 && (slices.Contains(s.Load.Files, f.ID) || slices.Contains(s.Load.Replaced, f.ID)):
+			f = s.touch(f)
+			f.Generation, f.Replaced = s.Generation, slices.Contains(s.Load.Replaced, f.ID)
 		case f.Generation == 0, !published && s.Load.Sealed && f.Generation == s.Load.Generation:
 			f = s.touch(f)
 			f.Superseded, f.Abandoned = true, !published
@@ -363,15 +375,19 @@ func (s *State) countAgain() {
 	}
 }
 
-// evolveReopened takes the load files of the generation in force, and the late
-// ones, into a load that is open again.
+// evolveReopened takes the load files of the newest sealed generation, and the late
+// ones, into a load that is open again. A load that is open, and not sealed, is one with
+// that in force from then on.
 func (s *State) evolveReopened(at time.Time) {
 	generation := s.sealedGeneration()
-	if s.Load == nil {
+	switch {
+	case s.Load == nil:
 		s.Load = &Load{Base: max(s.Generation, 1) - 1, Opened: at}
-	} else {
+	case !s.Load.Sealed:
+		s.Load = &Load{Base: max(s.Generation, 1) - 1, Opened: s.Load.Opened}
+	default:
 		s.countAgain()
-		s.Load.Sealed, s.Load.Confirmed, s.Load.ConfirmedFor, s.Load.Files = false, false, nil, nil
+		s.Load.Sealed, s.Load.Confirmed, s.Load.ConfirmedFor, s.Load.Files, s.Load.Replaced = false, false, nil, nil, nil
 		s.Load.HeldReason, s.Load.HeldDetail = "", ""
 	}
 	s.Load.LastFile = at

@@ -82,9 +82,15 @@ func (w *world) tableWords(s said) string {
 	case *blotterv1.LoadOpened:
 		return fmt.Sprintf("generation %d, %s", e.GetGeneration(), e.GetCause())
 	case *blotterv1.LoadSealed:
-		return fmt.Sprintf("generation %d, %s: %s", e.GetGeneration(), e.GetCause(), w.names(e.GetFileIds()))
+		said := fmt.Sprintf("generation %d, %s: %s", e.GetGeneration(), e.GetCause(), w.names(e.GetFileIds()))
+		if len(e.GetReplacedFileIds()) > 0 {
+			said += "; replaced " + w.names(e.GetReplacedFileIds())
+		}
+		return said
 	case *blotterv1.LoadHeld:
 		return fmt.Sprintf("generation %d, %s: %s", e.GetGeneration(), e.GetReason(), e.GetDetail())
+	case *blotterv1.LoadMended:
+		return fmt.Sprintf("generation %d: %s", e.GetGeneration(), w.names(e.GetFileIds()))
 	case interface{ GetGeneration() uint64 }: // LoadConfirmed, LoadAbandoned, LoadReopened
 		return fmt.Sprintf("generation %d", e.GetGeneration())
 	case *blotterv1.CommandAnswered:

@@ -1,7 +1,6 @@
 package lockmanager
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -17,11 +16,13 @@ import (
 
 // The reasons for which a load waits for `load complete --confirm`.
 //
-// HeldOlder is the one after which it may go on without some of its files, too.
+// After HeldOlder it may go on without some of its files, too; after HeldPart, as a part
+// of the load before.
 const (
 	HeldOlder  = "older"
+	HeldPart   = "part"
 	heldGap    = "gap"
-	heldPart   = "part"
+	heldMixed  = "mixed"
 	heldSame   = "same"
 	heldShrunk = "shrunk"
 )
@@ -29,6 +30,7 @@ const (
 // confirm notes that an operator accepts what the load was held for; the empty reason
 // is every one.
 func (l *Load) confirm(reason string) {
+	l.HeldReason, l.HeldDetail = "", ""
 	if reason == "" {
 		l.Confirmed = true
 	} else {
@@ -71,21 +73,34 @@ func (s *State) acceptLoad(ref *blotterv1.FileRef, f *File) []proto.Message {
 }
 
 // sealedVersion finds the load file of the newest sealed generation that has
-// this key.
+// this key, its newest version if it has several.
 func (s *State) sealedVersion(key string) (*File, bool) {
-	for _, f := range s.Files {
-		if f.Kind != dms.KindLoad || f.Object.Key != key {
-			continue
-		}
-		if s.Load != nil && s.Load.Sealed {
-			if slices.Contains(s.Load.Files, f.ID) {
-				return f, true
-			}
-		} else if (f.Status == Published || f.Status == Skipped) && s.Generation > 0 && f.Generation == s.Generation {
-			return f, true
+	if s.Load == nil || !s.Load.Sealed {
+		f, ok := s.inForce()[key]
+		return f, ok
+	}
+	var newest *File
+	for _, id := range s.Load.Files {
+		if f := s.Files[id]; f != nil && f.Object.Key == key && (newest == nil || laterVersion(f, newest)) {
+			newest = f
 		}
 	}
-	return nil, false
+	return newest, newest != nil
+}
+
+// inForce gives the load files of the generation in force, those among them that were
+// skipped, too, the newest version of each key.
+func (s *State) inForce() map[string]*File {
+	newest := map[string]*File{}
+	for _, f := range s.Files {
+		if f.Kind != dms.KindLoad || f.Status != Published && f.Status != Skipped || f.Generation != s.Generation || s.Generation == 0 {
+			continue
+		}
+		if other := newest[f.Object.Key]; other == nil || laterVersion(f, other) {
+			newest[f.Object.Key] = f
+		}
+	}
+	return newest
 }
 
 // beforeOpenLoad reports whether a load file with a new key was modified before
@@ -137,18 +152,25 @@ func (how sealing) accepts(l *Load, reason string) bool {
 	return l.accepts(reason) || how.confirmed && (l.HeldReason == "" || l.HeldReason == reason)
 }
 
+// generations divides what counts for the open load.
+func (s *State) generations() [][]dms.LoadFile {
+	candidates := s.files(ofLoad)
+	loads := make([]dms.LoadFile, len(candidates))
+	for i, f := range candidates {
+		loads[i] = dms.LoadFile{
+			FileID: f.ID, Key: f.Object.Key, LastModified: f.Object.LastModified, Order: f.Order, Rejoins: f.Rejoins,
+		}
+	}
+	return dms.Generations(loads)
+}
+
 // seal makes the set of an open load's files final, unless a gap in their numbers,
 // or files that an earlier load seems to have left behind, ask for an operator's word.
 func (s *State) seal(how sealing) []proto.Message {
-	candidates := s.files(ofLoad)
-	if !slices.ContainsFunc(candidates, loadCandidate) {
+	if len(s.files(loadCandidate)) == 0 {
 		return []proto.Message{&blotterv1.LoadAbandoned{Generation: s.Load.Base + 1, Cause: how.cause}}
 	}
-	loads := make([]dms.LoadFile, len(candidates))
-	for i, f := range candidates {
-		loads[i] = dms.LoadFile{FileID: f.ID, Key: f.Object.Key, LastModified: f.Object.LastModified, Order: f.Order}
-	}
-	generations := dms.Generations(loads)
+	generations := s.generations()
 	final := generations[len(generations)-1]
 	generation := s.Load.Base + uint64(len(generations))
 	older, changes, begin := s.leftBehind(final, takesAll(generation) && !s.LeavesOlder)
@@ -156,7 +178,7 @@ func (s *State) seal(how sealing) []proto.Message {
 		final = slices.DeleteFunc(final, func(f dms.LoadFile) bool { return slices.Contains(older, f) })
 		older, changes = nil, nil
 	}
-	for _, d := range openDoubts(loadGaps(final), tellLeftBehind(older, changes, begin), s.tellMended(generations)) {
+	for _, d := range openDoubts(s.partOf(generations).doubts(), loadGaps(final), tellLeftBehind(older, changes, begin)) {
 		if how.accepts(s.Load, d.reason) {
 			continue
 		}
@@ -165,18 +187,34 @@ func (s *State) seal(how sealing) []proto.Message {
 		}
 		return []proto.Message{&blotterv1.LoadHeld{Generation: generation, Reason: d.reason, Detail: d.detail}}
 	}
-	sealed := &blotterv1.LoadSealed{Generation: generation, Cause: how.cause, LeavesOlder: how.withoutOlder}
-	for _, f := range final {
-		sealed.FileIds = append(sealed.FileIds, string(f.FileID))
+	sealed := &blotterv1.LoadSealed{
+		Generation: generation, Cause: how.cause, LeavesOlder: how.withoutOlder,
+		FirstModified: timestamppb.New(s.beginning(generation, final[0].LastModified)),
 	}
-	first := final[0].LastModified
-	for _, floor := range []time.Time{s.FirstModified, s.Load.FirstModified} {
-		if floor.After(first) {
-			first = floor // the load holds late files that an operator took in
+	newest := dms.Newest(final)
+	for _, f := range final {
+		if slices.Contains(newest, f) {
+			sealed.FileIds = append(sealed.FileIds, string(f.FileID))
+		} else {
+			sealed.ReplacedFileIds = append(sealed.ReplacedFileIds, string(f.FileID))
 		}
 	}
-	sealed.FirstModified = timestamppb.New(first)
 	return []proto.Message{sealed}
+}
+
+// beginning is from when on change files belong to a load that is sealed as a
+// generation: its first file, unless that was decided already. Late files that an
+// operator took in do not move it, nor does a first file that was mended.
+func (s *State) beginning(generation uint64, first time.Time) time.Time {
+	if generation == s.Generation {
+		return s.FirstModified
+	}
+	for _, floor := range []time.Time{s.FirstModified, s.Load.FirstModified} {
+		if floor.After(first) {
+			first = floor
+		}
+	}
+	return first
 }
 
 // LoadLacksFiles reports whether a load is open to which no file has come that it
@@ -187,11 +225,8 @@ func (s *State) LoadLacksFiles() bool {
 
 // openDoubts gives what an operator must say before an open load is sealed. What is
 // mended alone comes first: it says best why the files before it are not there.
-func openDoubts(gaps []string, leftBehind, mended string) []doubt {
-	var all []doubt
-	if mended != "" {
-		all = append(all, doubt{heldPart, mended})
-	}
+func openDoubts(mended []doubt, gaps []string, leftBehind string) []doubt {
+	all := mended
 	if len(gaps) > 0 {
 		all = append(all, doubt{heldGap, "load files are missing: " + strings.Join(gaps, ", ")})
 	}
@@ -199,47 +234,6 @@ func openDoubts(gaps []string, leftBehind, mended string) []doubt {
 		all = append(all, doubt{HeldOlder, leftBehind})
 	}
 	return all
-}
-
-// tellMended says what the newest of these loads lacks of the one before it, where it
-// holds an object again whose version there was given up; empty for nothing. Whoever
-// mends one file of a load writes that one alone: as a full load it would take the
-// place of the others.
-func (s *State) tellMended(loads [][]dms.LoadFile) string {
-	final, before := loads[len(loads)-1], map[string]*File{}
-	if len(loads) > 1 {
-		for _, f := range loads[len(loads)-2] {
-			before[f.Key] = s.Files[f.FileID]
-		}
-	} else {
-		for _, f := range s.files(func(f *File) bool {
-			return f.Kind == dms.KindLoad && f.Generation == s.Generation && s.Generation > 0 &&
-				(f.Status == Published || f.Status == Skipped)
-		}) {
-			if other := before[f.Object.Key]; other == nil || laterVersion(f, other) {
-				before[f.Object.Key] = f
-			}
-		}
-	}
-	mended := ""
-	for _, f := range final {
-		if was := before[f.Key]; was != nil && (was.Status == Skipped || was.Status == Quarantined) {
-			mended = cmp.Or(mended, f.Key)
-		}
-		delete(before, f.Key)
-	}
-	lacks := ""
-	for key, f := range before {
-		if f.Status != Skipped && f.Status != Quarantined && (lacks == "" || key < lacks) {
-			lacks = key
-		}
-	}
-	if mended == "" || lacks == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s was written again after its version in the load before was given up, and load files of that one were not, such as %s: "+
-		"as a load it takes their place, and that of the change files before it. Reload the table in DMS, or write its other load files again, too "+
-		"(copied over themselves, they come anew), or confirm that this is all", mended, lacks)
 }
 
 // sealedFiles gives the files of the sealed load that still count: a skipped or

@@ -27,7 +27,7 @@ var modelCounters = []string{
 	"replacement fenced", "merge lands after a load opened",
 	"load opened", "load opened over a generation", "generation above one",
 	"sealed: listing", "sealed: quiet_period", "sealed: operator",
-	"load held: gap", "load held: shrunk", "LoadConfirmed", "LoadAbandoned",
+	"load held: gap", "load held: shrunk", "load held: part", "LoadConfirmed", "LoadAbandoned", "LoadMended",
 	"held: loading", "held: paused", "grant of several files",
 	"paused: failure", "paused: operator", "paused: late_load_file", "paused: deadline",
 	"FileSkipped", "FileRetried", "FlagChanged", "folded change file at fault",
@@ -73,13 +73,16 @@ func runModel(t *rapid.T, seen map[string]int) {
 
 // play has anything happen to a world, then lets it come to rest.
 func (w *world) play(t *rapid.T) {
+	w.playWith(t, choice{ignoreLate: even(t, 0, 3, "ignoreLate") == 0, skipFirst: rapid.Bool().Draw(t, "skipFirst"), mended: even(t, 0, 3, "mended") > 0})
+}
+
+func (w *world) playWith(t *rapid.T, c choice) {
 	w.shell = newShell(w.cfg)
 	w.send(&blotterv1.ListingClassified{ListingId: "listing", Complete: true})
 	w.order(func(o Order) Command { return Register{Order: o, Spec: specOf(w.table, 1, registry.FlagLambda)} })
 	if !w.table.IsTransactions() {
 		w.drawDeletions(t)
 	}
-	c := choice{ignoreLate: even(t, 0, 3, "ignoreLate") == 0, skipFirst: rapid.Bool().Draw(t, "skipFirst")}
 	for range even(t, 5, 70, "steps") {
 		w.drawStep(t, c)
 		w.fatal(t)
@@ -259,7 +262,7 @@ func drawOf[T any](t *rapid.T, all []*T, fits func(*T) bool) (*T, bool) {
 
 // meddle has the operator give a command that nothing asked for.
 func (w *world) meddle(t *rapid.T) {
-	which := even(t, 0, 7, "command")
+	which := even(t, 0, 8, "command")
 	engine := blotterv1.Engine(even(t, 1, 2, "engine"))
 	flag := map[blotterv1.Engine]registry.Flag{1: registry.FlagLambda, 2: registry.FlagGlue}[engine]
 	version := w.folded.SpecVersion + 1
@@ -267,6 +270,7 @@ func (w *world) meddle(t *rapid.T) {
 		return []Command{
 			Pause{Order: o}, Pause{Order: o, Force: true}, Resume{Order: o}, LoadComplete{Order: o},
 			SetFlag{Order: o, Engine: engine}, Register{Order: o, Spec: specOf(w.table, version, flag)}, LoadReopen{o}, Maintain{o},
+			LoadComplete{Order: o, Mended: true},
 		}[which]
 	})
 }

@@ -36,6 +36,8 @@ type CommandRequest struct {
 	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
 	// WithoutOlder, of "load-complete", leaves out what an earlier load left behind.
 	WithoutOlder bool `json:"without_older,omitempty"`
+	// Mended, of "load-complete", puts files that came again into the load they were given up from.
+	Mended bool `json:"mended,omitempty"`
 	// Files, of "unskip", are the ids of those that were skipped.
 	Files []dms.FileID `json:"files,omitempty"`
 	// Check, of "apply", says what would be said and does nothing.
@@ -70,7 +72,7 @@ var commands = map[string]struct {
 	"load-complete": {"seals the open load of a table",
 		`{"id":"5","actor":"operator:me","reason":"task stopped","table":"rms.reports"}`,
 		func(r CommandRequest) (Command, error) {
-			return LoadComplete{r.order(), r.Confirm, r.WithoutOlder}, nil
+			return LoadComplete{Order: r.order(), Confirm: r.Confirm, WithoutOlder: r.WithoutOlder, Mended: r.Mended}, nil
 		}},
 	"load-reopen": {"takes late load files into their load",
 		`{"id":"6","actor":"operator:me","reason":"copied late","table":"rms.reports"}`,

@@ -49,7 +49,7 @@ func olderLoads(final []dms.LoadFile) []dms.LoadFile {
 		n, _ := dms.ParseName(f.Key, dms.NameRules{})
 		return n
 	}
-	byNumber := slices.Clone(final)
+	byNumber := slices.DeleteFunc(slices.Clone(final), func(f dms.LoadFile) bool { return f.Rejoins })
 	slices.SortStableFunc(byNumber, func(a, b dms.LoadFile) int { return cmp.Compare(name(a).Number, name(b).Number) })
 	newest := map[series]time.Time{}
 	older := map[dms.FileID]bool{}

@@ -12,6 +12,7 @@ import (
 type choice struct {
 	ignoreLate bool
 	skipFirst  bool // never retries
+	mended     bool // puts a mended load file into the load that it was given up from
 }
 
 // settle takes the next step of an operator who wants the table to run. It
@@ -22,9 +23,15 @@ func (w *world) settle(c choice) bool {
 		return w.settlePause(c)
 	}
 	if l := s.Load; l != nil && (!l.Sealed || l.HeldReason != "") {
-		return w.complete()
+		return w.settleMended(c) || w.complete()
 	}
 	return false
+}
+
+// settleMended reports whether the open load was put into the one before it.
+func (w *world) settleMended(c choice) bool {
+	return c.mended && w.folded.Load.HeldReason == HeldPart &&
+		w.order(func(o Order) Command { return LoadComplete{Order: o, Mended: true} })
 }
 
 func (w *world) complete() bool {

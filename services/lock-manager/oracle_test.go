@@ -16,12 +16,24 @@ import (
 // it looks at what the operator did and at the moments of sealing, never at the
 // state machine.
 
-// fullLoads divides the load files that nobody refused into full loads: by
-// LastModified, a name that comes again begins the next.
+// fullLoads divides the load files that nobody refused into full loads. Of a file that
+// was mended, the last version counts.
 func (w *world) fullLoads() [][]*rawFile {
+	groups := w.divide(func(*rawFile) bool { return true })
+	for i, group := range groups {
+		groups[i] = slices.DeleteFunc(slices.Clone(group), func(f *rawFile) bool {
+			return slices.ContainsFunc(group, func(g *rawFile) bool { return g.key() == f.key() && g.modified().After(f.modified()) })
+		})
+	}
+	return groups
+}
+
+// divide divides those of the load files that nobody refused: by LastModified, a name
+// that comes again begins the next load, unless an operator said that it was mended.
+func (w *world) divide(keep func(*rawFile) bool) [][]*rawFile {
 	var loads []*rawFile
 	for id, f := range w.files {
-		if f.isLoad() && !w.refused[id] {
+		if f.isLoad() && !w.refused[id] && keep(f) {
 			loads = append(loads, f)
 		}
 	}
@@ -31,7 +43,7 @@ func (w *world) fullLoads() [][]*rawFile {
 	var groups [][]*rawFile
 	for _, f := range loads {
 		again := len(groups) > 0 && slices.ContainsFunc(groups[len(groups)-1], func(g *rawFile) bool { return g.key() == f.key() })
-		if len(groups) == 0 || again {
+		if len(groups) == 0 || again && !w.rejoins(f) {
 			groups = append(groups, nil)
 		}
 		groups[len(groups)-1] = append(groups[len(groups)-1], f)

@@ -38,7 +38,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	deleted FILE... | expired FILE...   ObjectDeleted; /N names another deletion of it
 //	listing | tick DURATION
 //	register L|G|P | flag L|G | pause | force | resume [retry|skip] | unskip FILE...
-//	complete [confirm|without-older] | reopen | ignore
+//	complete [confirm|without-older|mended] | reopen | ignore
 //	maintain | maintained STEP [more | DURATION until the next] | maintenance-failed
 //	state
 func TestScenarios(t *testing.T) {
@@ -256,7 +256,7 @@ func (sc *scenario) command(verb, arg string) {
 		"pause":    Pause{Order: o},
 		"force":    Pause{Order: o, Force: true},
 		"resume":   Resume{Order: o, Mode: ResumeMode(arg)},
-		"complete": LoadComplete{Order: o, Confirm: arg == "confirm", WithoutOlder: arg == "without-older"},
+		"complete": LoadComplete{Order: o, Confirm: arg == "confirm", WithoutOlder: arg == "without-older", Mended: arg == "mended"},
 		"reopen":   LoadReopen{o},
 		"ignore":   LoadIgnore{o},
 		"maintain": Maintain{o},
@@ -320,7 +320,7 @@ func (sc *scenario) tell() {
 			on   bool
 			text string
 		}{
-			{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Suspect, " suspect"}, {f.Status == Skipped && s.InForce(f), " (a gap)"},
+			{f.Held, " held"}, {f.Late, " late"}, {f.Superseded, " superseded"}, {f.Replaced, " replaced"}, {f.Suspect, " suspect"}, {f.Status == Skipped && s.InForce(f), " (a gap)"},
 			{len(f.Parts) > 0, fmt.Sprintf(" into %d parts", len(f.Parts))},
 		} {
 			if mark.on {

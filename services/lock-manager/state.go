@@ -91,6 +91,11 @@ type File struct {
 	// Superseded: a load file of a generation that a newer one replaced unpublished,
 	// or mended rows of a file that was read anew or skipped.
 	Superseded bool `json:"superseded,omitempty"`
+	// Rejoins: a load file that an operator put into the load before it, from which the
+	// versions of its key were given up.
+	Rejoins bool `json:"rejoins,omitempty"`
+	// Replaced: it was given up, and one that rejoined the load came in its place.
+	Replaced bool `json:"replaced,omitempty"`
 	// Abandoned: an operator skipped it, and its load came to nothing.
 	Abandoned bool `json:"abandoned,omitempty"`
 	// Generation is the one that published the file, or went on without it.
@@ -148,7 +153,7 @@ type Load struct {
 	// ConfirmedFor names what an operator has accepted, by HeldReason; Confirmed: all.
 	Confirmed    bool     `json:"confirmed,omitempty"`
 	ConfirmedFor []string `json:"confirmed_for,omitempty"`
-	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "older", "part", "same" or "shrunk"
+	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "older", "part", "mixed", "same" or "shrunk"
 	HeldDetail   string   `json:"held_detail,omitempty"`
 	Expired      int      `json:"expired,omitempty"` // replacements that ran out of time
 	// Generation, Files and FirstModified are final once the load is sealed. A
@@ -156,6 +161,7 @@ type Load struct {
 	// a late load file does not change what was decided about change files.
 	Generation    uint64       `json:"generation,omitempty"`
 	Files         []dms.FileID `json:"files,omitempty"`
+	Replaced      []dms.FileID `json:"replaced,omitempty"` // in whose place a file of Files came
 	FirstModified time.Time    `json:"first_modified,omitzero"`
 	// LeavesOlder, as in State, once this load is published.
 	LeavesOlder bool `json:"leaves_older,omitempty"`
@@ -254,7 +260,8 @@ func (s *State) Live(f *File) bool {
 }
 
 // InForce reports whether a file that was skipped is a gap in the table as it is: not
-// once a full load has replaced the generation that it belonged to. What belongs to a
+// once a full load has replaced the generation that it belonged to, or it was mended
+// there. What belongs to a
 // load that was abandoned is one until a load that began later is published.
 func (s *State) InForce(f *File) bool {
 	switch f.Kind {
@@ -262,7 +269,7 @@ func (s *State) InForce(f *File) bool {
 		if f.Abandoned {
 			return s.Generation == 0 || f.Object.LastModified.After(s.FirstModified)
 		}
-		return !f.Superseded && (f.Generation == 0 || f.Generation == s.Generation)
+		return !f.Superseded && !f.Replaced && (f.Generation == 0 || f.Generation == s.Generation)
 	case dms.KindChange:
 		return !s.replaced(f)
 	}

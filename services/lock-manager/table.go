@@ -264,10 +264,13 @@ func (s *State) foldsSince(in Input) (time.Time, bool) {
 		need = true
 		bound(e.GetFile().GetObject().GetLastModified().AsTime())
 	}
-	if _, ok := in.Command.(LoadReopen); ok {
+	if s.Load != nil && s.Load.Base < s.Generation { // the one in force is open again
+		bound(s.FirstModified)
+	}
+	if reopens(in.Command) {
 		need = true
 		bound(s.FirstModified)
-		if s.Load == nil {
+		if s.Load == nil || !s.Load.Sealed {
 			base = max(s.Generation, 1) - 1
 		}
 		for _, f := range s.Files { // mended rows of a load file are as old as it
@@ -280,6 +283,17 @@ func (s *State) foldsSince(in Input) (time.Time, bool) {
 		return time.Time{}, need // the first generation takes all
 	}
 	return since, need
+}
+
+// reopens reports whether a command may open the generation in force again.
+func reopens(c Command) bool {
+	switch c := c.(type) {
+	case LoadReopen:
+		return true
+	case LoadComplete:
+		return c.Mended
+	}
+	return false
 }
 
 // change makes the conditional write of a step, and its outbox decoded.

@@ -25,6 +25,7 @@ type budget struct {
 	unskip    int  // operators who take back that a file was skipped
 	eager     int  // publications after which the table is maintained; 0: not in this walk
 	skip      bool // what the operator does with a bad file, instead of retrying it
+	mended    bool // what the operator does with a load of mended files
 }
 
 // walk visits every interleaving of a small schedule: at every state it takes
@@ -52,6 +53,7 @@ var walkCounters = []string{
 	"superseded change file", "change file folded into a replacement", "merge lands after a load opened",
 	"FileSkipped", "FileRetried", "LoadAbandoned",
 	"taken in after all: change file", "taken in after all: load file", "taken in after all: transaction file", "taken in after all, and published", "replacement fenced",
+	"load held: part", "LoadMended", "mended file put into a load that was published",
 	"maintenance: publications", "step fenced: deadline", "step fenced: forced", "step fenced: failed",
 	"fence finds the step taken", "maintained in spite of a fence: deadline", "maintenance between files",
 	"split", "released: split", "released: failed", "released: deadline", "released: forced",
@@ -72,6 +74,8 @@ func TestWalk(t *testing.T) {
 	flakyOne.fault = flaky
 	badLoad := loadFile(1, 0, "a", op{'L', 1, 1, 0})
 	badLoad.fault = unmergeable
+	damaged := loadFile(1, 1, "a", op{'L', 1, 1, 0}, op{'L', 2, 1, 0})
+	damaged.fault = unreadable
 	dispute := change(2, 5)
 	dispute.fault = disputed
 	load := func(number, minutes int, version string) *rawFile {
@@ -116,6 +120,7 @@ func TestWalk(t *testing.T) {
 		{"bad load", budget{}, []*rawFile{badLoad, change(4, 3)}},
 		{"late load file", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), change(4, 3)}},
 		{"load files that stay staged", budget{}, []*rawFile{load(1, 1, "a"), load(2, 2, "a"), flakyLoad}},
+		{"a load file that is mended", budget{skip: true, mended: true}, []*rawFile{damaged, load(2, 2, "a"), load(1, 9, "b")}},
 		{"a change and its maintenance", budget{redeliver: 1, slow: 1, deadline: 1, eager: 1}, []*rawFile{change(2, 5)}},
 		{"maintenance paused by force", budget{pause: 1, slow: 1, eager: 1}, []*rawFile{change(2, 5)}},
 		{"maintenance between changes", budget{eager: 1}, []*rawFile{change(2, 5), change(4, 3), change(6, 4)}},
@@ -169,7 +174,7 @@ func (k *walk) visit(w *world, b budget) {
 	}
 	if len(steps) == 0 {
 		k.ends++
-		w.drain(choice{skipFirst: b.skip})
+		w.drain(choice{skipFirst: b.skip, mended: b.mended})
 		k.must(w)
 	}
 }
@@ -236,7 +241,7 @@ func (w *world) steps(b budget) []step {
 		})
 	}
 	l := w.folded.Load
-	can(w.folded.Pause != nil || l != nil && (!l.Sealed || l.HeldReason != ""), "operator", func(w *world, b *budget) { w.settle(choice{skipFirst: b.skip}) })
+	can(w.folded.Pause != nil || l != nil && (!l.Sealed || l.HeldReason != ""), "operator", func(w *world, b *budget) { w.settle(choice{skipFirst: b.skip, mended: b.mended}) })
 	return steps
 }
 
@@ -282,7 +287,7 @@ func (w *world) fingerprint(b budget) [sha256.Size]byte {
 	}
 	for id, f := range s.Files {
 		parts = append(parts, fmt.Sprint("f", id, f.Status, f.Held, f.Late, f.Superseded, f.Generation, f.Token, f.Attempts,
-			f.Expired, f.Suspect, f.Staged != nil, f.Failure != nil, f.Reason))
+			f.Expired, f.Suspect, f.Rejoins, f.Staged != nil, f.Failure != nil, f.Reason))
 	}
 	for _, m := range w.bag {
 		parts = append(parts, fmt.Sprint("m", m.text(), m.delivered))

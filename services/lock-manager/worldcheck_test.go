@@ -45,6 +45,7 @@ func (w *world) check(e proto.Message) {
 		if e.GetLate() {
 			w.saw("late load file")
 		}
+		w.noteForgotten(e)
 	case *blotterv1.FileHeld:
 		if w.hold[e.GetFileId()] || w.status(e.GetFileId()) != Waiting {
 			w.problem("file %s is held: in the queue %v, %s", w.name(e.GetFileId()), w.hold[e.GetFileId()], w.status(e.GetFileId()))
@@ -64,6 +65,8 @@ func (w *world) check(e proto.Message) {
 	case *blotterv1.LoadReopened:
 		w.raiseFloor()
 		w.count(e)
+	case *blotterv1.LoadMended:
+		w.checkMendedLoad(e)
 	case *blotterv1.FileIgnored:
 		kind := "change"
 		if w.files[e.GetFileId()].isLoad() {
@@ -279,18 +282,25 @@ func (w *world) bound(f *rawFile, s seal) bool {
 	return s.generation <= 1 || !f.modified().Before(s.first)
 }
 
-// first gives when the first of a load's files was modified. Late files that an
-// operator takes in do not move it below what it was.
-func (w *world) first(ids []string) time.Time {
+// first gives when the first of a load's files was modified, of mended ones the version
+// that was given up. Late files that an operator takes in do not move it below what it
+// was, and a generation that is published again begins where it did.
+func (w *world) first(generation uint64, ids []string) time.Time {
 	first := w.files[ids[0]].modified()
 	for _, id := range ids {
-		if m := w.files[id].modified(); m.Before(first) {
-			first = m
+		for _, f := range w.versions(w.files[id]) {
+			if m := f.modified(); m.Before(first) {
+				first = m
+			}
 		}
 	}
 	for i := len(w.lake.commits) - 1; i >= 0; i-- {
 		if w.lake.commits[i].replace {
-			first = latest(first, w.seals[w.lake.commits[i].seals-1].first)
+			in := w.seals[w.lake.commits[i].seals-1]
+			if in.generation == generation {
+				return in.first
+			}
+			first = latest(first, in.first)
 			break
 		}
 	}
@@ -317,7 +327,7 @@ func latest(a, b time.Time) time.Time {
 // raiseFloor remembers, before a sealed load opens again, where its changes begin.
 func (w *world) raiseFloor() {
 	w.floor = time.Time{}
-	if w.folded.Load != nil {
+	if w.folded.Load != nil && w.folded.Load.Sealed {
 		w.floor = w.seals[len(w.seals)-1].first
 	}
 }

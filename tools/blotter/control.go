@@ -121,7 +121,9 @@ func newResume() *cobra.Command {
 goes on without it; the gap stays visible in ` + "`blotter table show`" + `. A file that is
 written again at the source is a new file, and comes by itself: skip the old one. In a
 folder, or a bucket without versions, that takes other bytes: with the same ones a change
-file is the one that was skipped. ` + "`blotter unskip`" + ` takes that in after all.`,
+file is the one that was skipped. ` + "`blotter unskip`" + ` takes that in after all. A load file
+that comes again waits for a word on which load it belongs to (blotter load complete
+--mended), unless the whole load comes again.`,
 		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
   blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
 		Args: cobra.ExactArgs(1),
@@ -192,6 +194,13 @@ files of the load in force though changes came since or some are missing, or wit
 file again that was given up in the load before and not all others of it, is held
 until --confirm says that it is right: for each of these by itself.
 
+The last is what a load file looks like that was skipped, mended at the source and
+written again. --mended puts it into the load that it was given up from, and seals that:
+the table is replaced by all of that load's files, this one among them, and by the
+changes that came after it. It needs nothing but what was staged before, and may come
+after the load was published, as long as no other load was. It is refused if a file
+came again, too, that was not given up: that is a load of its own.
+
 So is one among files that are older than it by more than ten minutes: load files
 with a higher number, or change files of a table that had no load before. An earlier
 load may have left them in the bucket. --without-older goes on without them, and
@@ -204,14 +213,16 @@ before, or if it is written again under a name of the load in force; with any ot
 it is late, and pauses the table (blotter load reopen --help).`,
 		Example: `  blotter load complete rms.reports
   blotter load complete rms.reports --confirm --reason "half of the table was archived"
-  blotter load complete rms.reports --without-older --reason "left behind by the load of January"`,
+  blotter load complete rms.reports --without-older --reason "left behind by the load of January"
+  blotter load complete rms.reports --mended --reason "file 7 was cut off, DMS wrote it again"`,
 		Args: cobra.ExactArgs(1),
 	}
 	confirm := complete.Flags().Bool("confirm", false, "accept what the load is held for; before it is held, whatever it would be held for")
 	withoutOlder := complete.Flags().Bool("without-older", false, "leave out the files that are older than the load")
-	oneOf(complete, "confirm", "without-older")
+	mended := complete.Flags().Bool("mended", false, "put files that were skipped and came again into the load that they were given up from")
+	oneOf(complete, "confirm", "without-older", "mended")
 	return orderTable(complete, "load-complete", func([]string) lockmanager.CommandRequest {
-		return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder}
+		return lockmanager.CommandRequest{Confirm: *confirm, WithoutOlder: *withoutOlder, Mended: *mended}
 	})
 }
 

@@ -113,10 +113,13 @@ func goOnWithLoad(l *lockmanager.Load, id dms.TableID, flags string) []string {
 	way := func(when, flag string) string {
 		return fmt.Sprintf("%s: blotter load complete '%s' %s%s", when, id, flag, flags)
 	}
-	if l.HeldReason != lockmanager.HeldOlder {
-		return []string{way("if that is right", "--confirm")}
+	switch l.HeldReason {
+	case lockmanager.HeldOlder:
+		return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm")}
+	case lockmanager.HeldPart:
+		return []string{way("to put it into the load that it was given up from", "--mended"), way("if it is the whole of a load", "--confirm")}
 	}
-	return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm")}
+	return []string{way("if that is right", "--confirm")}
 }
 
 func (v *tableView) printQuarantined(out io.Writer) {

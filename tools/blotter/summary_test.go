@@ -59,6 +59,7 @@ func TestWrongArguments(t *testing.T) {
 		{"rejected replay rms.reports rows.csv", "with --file ID"},
 		{"resume rms.reports --retry --skip", "--retry and --skip say different things"},
 		{"load complete rms.reports --confirm --without-older", "--confirm and --without-older say"},
+		{"load complete rms.reports --confirm --mended", "--confirm and --mended say"},
 		{"replay --until 2h --seq 3", "--until and --seq say"},
 	} {
 		root := newRoot()

@@ -41,7 +41,7 @@ type tableLine struct {
 	LoadLacksFiles bool       `json:"load_lacks_files,omitempty"`
 	LoadWaits      *time.Time `json:"load_waits_since,omitempty"`
 
-	// LoadHeldFor is why the open load waits for `load complete --confirm`; empty: it
+	// LoadHeldFor is why the open load waits for a word of `load complete`; empty: it
 	// does not.
 	LoadHeldFor string `json:"load_held_for,omitempty"`
 
@@ -92,7 +92,7 @@ func newTables() *cobra.Command {
                   operator
 
 What waits for an operator is told below: failures, rows that are set aside, full
-loads that are held until somebody confirms them, change files that wait for a full
+loads that are held for somebody's word, change files that wait for a full
 load of which nothing has come, and objects of no registered table. So is what a table lacks since files of it were skipped, until they
 are written again at the source, or a full load replaces the table.`,
 		Example: `  blotter tables

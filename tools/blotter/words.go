@@ -300,17 +300,22 @@ func sayLoad(event proto.Message) string {
 	case *blotterv1.LoadOpened:
 		return parts(generation(e.GetGeneration()), "by "+e.GetCause())
 	case *blotterv1.LoadSealed:
-		older := ""
+		older, mended := "", ""
 		if e.GetLeavesOlder() {
 			older = "without what is older"
 		}
-		return parts(generation(e.GetGeneration()), "by "+e.GetCause(), count(len(e.GetFileIds()), "file"), older)
+		if n := len(e.GetReplacedFileIds()); n > 0 {
+			mended = "in the place of " + count(n, "version") + " given up"
+		}
+		return parts(generation(e.GetGeneration()), "by "+e.GetCause(), count(len(e.GetFileIds()), "file"), older, mended)
 	case *blotterv1.LoadHeld:
 		return parts(generation(e.GetGeneration()), e.GetReason(), e.GetDetail())
 	case *blotterv1.LoadConfirmed:
 		return parts(generation(e.GetGeneration()), e.GetReason())
 	case *blotterv1.LoadAbandoned:
 		return parts(generation(e.GetGeneration()), abandonedFor(e.GetCause()))
+	case *blotterv1.LoadMended:
+		return parts(generation(e.GetGeneration()), count(len(e.GetFileIds()), "file")+" put into it", e.GetReason())
 	case *blotterv1.LoadReopened:
 		return parts(generation(e.GetGeneration()), e.GetReason())
 	}

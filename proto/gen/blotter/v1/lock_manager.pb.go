@@ -1606,9 +1606,12 @@ type LoadSealed struct {
 	FirstModified *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_modified,json=firstModified,proto3" json:"first_modified,omitempty"`
 	// Change files older than first_modified are of a load before this one, even if
 	// this one is the first that is known: an operator said so.
-	LeavesOlder   bool `protobuf:"varint,5,opt,name=leaves_older,json=leavesOlder,proto3" json:"leaves_older,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LeavesOlder bool `protobuf:"varint,5,opt,name=leaves_older,json=leavesOlder,proto3" json:"leaves_older,omitempty"`
+	// Load files of this generation that were given up, and in whose place a later version
+	// among file_ids came, since an operator said that it belongs to it (LoadMended).
+	ReplacedFileIds []string `protobuf:"bytes,6,rep,name=replaced_file_ids,json=replacedFileIds,proto3" json:"replaced_file_ids,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *LoadSealed) Reset() {
@@ -1676,11 +1679,18 @@ func (x *LoadSealed) GetLeavesOlder() bool {
 	return false
 }
 
+func (x *LoadSealed) GetReplacedFileIds() []string {
+	if x != nil {
+		return x.ReplacedFileIds
+	}
+	return nil
+}
+
 // LoadHeld: sealing waits for `load complete --confirm`.
 type LoadHeld struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// "gap", "older", "part", "same" or "shrunk".
+	// "gap", "older", "part", "mixed", "same" or "shrunk".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1852,7 +1862,9 @@ func (x *LoadAbandoned) GetCause() string {
 	return ""
 }
 
-// LoadReopened: a sealed load takes in a late load file.
+// LoadReopened: a sealed load takes in a late load file, or one that was mended. The
+// generation in force may be opened again while a load of mended files is open: the two
+// are one from then on.
 type LoadReopened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
@@ -1905,6 +1917,71 @@ func (x *LoadReopened) GetReason() string {
 	return ""
 }
 
+// LoadMended: load files that came again belong to the load from which the earlier
+// versions of their keys were given up, an operator said so: they begin no load of their
+// own. Where that load was sealed or published, LoadReopened stands before. What is said
+// of a file is forgotten if a further load file comes before the load is sealed.
+type LoadMended struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The files, oldest first; those between that were given up, too, are among them.
+	FileIds       []string `protobuf:"bytes,2,rep,name=file_ids,json=fileIds,proto3" json:"file_ids,omitempty"`
+	Reason        string   `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadMended) Reset() {
+	*x = LoadMended{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadMended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadMended) ProtoMessage() {}
+
+func (x *LoadMended) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadMended.ProtoReflect.Descriptor instead.
+func (*LoadMended) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LoadMended) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *LoadMended) GetFileIds() []string {
+	if x != nil {
+		return x.FileIds
+	}
+	return nil
+}
+
+func (x *LoadMended) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // CommandAnswered: an operator's command was carried out; the events before it
 // in the same version are its effect. A refused command changes nothing and
 // leaves no event.
@@ -1922,7 +1999,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2011,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2024,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -2092,7 +2169,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
-	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xc3\x01\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xef\x01\n" +
 	"\n" +
 	"LoadSealed\x12\x1e\n" +
 	"\n" +
@@ -2101,7 +2178,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x19\n" +
 	"\bfile_ids\x18\x03 \x03(\tR\afileIds\x12A\n" +
 	"\x0efirst_modified\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstModified\x12!\n" +
-	"\fleaves_older\x18\x05 \x01(\bR\vleavesOlder\"Z\n" +
+	"\fleaves_older\x18\x05 \x01(\bR\vleavesOlder\x12*\n" +
+	"\x11replaced_file_ids\x18\x06 \x03(\tR\x0freplacedFileIds\"Z\n" +
 	"\bLoadHeld\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -2122,7 +2200,14 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"z\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"_\n" +
+	"\n" +
+	"LoadMended\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x19\n" +
+	"\bfile_ids\x18\x02 \x03(\tR\afileIds\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"z\n" +
 	"\x0fCommandAnswered\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x18\n" +
@@ -2151,7 +2236,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -2183,38 +2268,39 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*LoadConfirmed)(nil),         // 27: blotter.v1.LoadConfirmed
 	(*LoadAbandoned)(nil),         // 28: blotter.v1.LoadAbandoned
 	(*LoadReopened)(nil),          // 29: blotter.v1.LoadReopened
-	(*CommandAnswered)(nil),       // 30: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 31: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 33: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 34: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 35: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 36: blotter.v1.PublishedFile
+	(*LoadMended)(nil),            // 30: blotter.v1.LoadMended
+	(*CommandAnswered)(nil),       // 31: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 32: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 34: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 35: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 36: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 37: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	31, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	32, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	31, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	32, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	33, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	32, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	33, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	34, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	31, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	33, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	31, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	34, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	32, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	35, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	32, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	34, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	32, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	35, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	33, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	36, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
 	17, // 14: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
 	0,  // 15: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
-	32, // 16: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
-	36, // 17: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	32, // 18: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	31, // 19: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	35, // 20: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	33, // 16: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
+	37, // 17: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	33, // 18: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	32, // 19: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	36, // 20: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 21: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	32, // 22: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	33, // 22: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
 	23, // [23:23] is the sub-list for method output_type
 	23, // [23:23] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
@@ -2234,7 +2320,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
