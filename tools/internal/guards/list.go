@@ -112,8 +112,18 @@ func generations() []Guard {
 	return []Guard{
 		{
 			Name: "generation rule", Against: "load files of two full loads that are folded into one",
-			File: "pkg/dms/generation.go", Old: "if len(loads) == 0 || keys[f.Key] {", New: "if len(loads) == 0 {",
+			File: "pkg/dms/generation.go", Old: "if len(loads) == 0 || keys[f.Key] && !f.Rejoins {", New: "if len(loads) == 0 {",
 			Package: lockManager, Test: "TestScenarios/generations", Says: "LoadSealed        generation 1",
+		},
+		{
+			Name: "a mended file is asked about", Against: "one mended file that takes the place of the other files of its load, and of the changes behind them",
+			File: lockManager + "/rejoin.go", Old: "if p.mended == \"\" || p.lacks == \"\" {", New: "if true || p.mended == \"\" || p.lacks == \"\" {",
+			Package: lockManager, Test: "TestScenarios/mended_published_rejoins", Says: "LoadSealed        generation 3",
+		},
+		{
+			Name: "a word is forgotten", Against: "a file of a reload that is kept in the load before, since it was taken for a mended one",
+			File: lockManager + "/rejoin.go", Old: "if f.Rejoins && f.Generation == 0 && ofLoad(f) {\n\t\t\ts.touch(f)", New: "if false {\n\t\t\ts.touch(f)",
+			Package: lockManager, Test: "TestScenarios/mended_gap", Says: "LOAD00000003.csv@b, token 4\nLockReleased      4, staged\nrefused: load file dms/rms/reports/LOAD00000003.csv",
 		},
 		{
 			Name: "generations in order of time", Against: "generations that hang on the order of arrival",
