@@ -175,7 +175,8 @@ func (s *State) seal(how sealing) []proto.Message {
 	generation := s.Load.Base + uint64(len(generations))
 	older, changes, begin := s.leftBehind(final, takesAll(generation) && !s.LeavesOlder)
 	if how.withoutOlder {
-		final = slices.DeleteFunc(final, func(f dms.LoadFile) bool { return slices.Contains(older, f) })
+		final = slices.DeleteFunc(slices.Clone(final), func(f dms.LoadFile) bool { return slices.Contains(older, f) })
+		generations[len(generations)-1] = final
 		older, changes = nil, nil
 	}
 	for _, d := range openDoubts(s.partOf(generations).doubts(), loadGaps(final), tellLeftBehind(older, changes, begin)) {

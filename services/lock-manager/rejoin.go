@@ -18,10 +18,10 @@ import (
 
 // part is what the newest load files are to the load before them.
 type part struct {
-	// files are those whose versions before were given up; ofInForce tells that the
-	// load before them is the one in force.
-	files     []dms.FileID
-	ofInForce bool
+	// files are those whose versions before were given up, others those of the load
+	// before; ofInForce tells that it is the one in force.
+	files, others []dms.FileID
+	ofInForce     bool
 	// mended is a key of the newest load whose version before was given up, again one
 	// whose version was not, lacks one of the load before that has not come again,
 	// undecided one that is quarantined in either; empty if there is none.
@@ -29,14 +29,17 @@ type part struct {
 }
 
 // partOf looks at the newest of these loads. The load before it is the newest one that
-// has a file which was not given up: what came between, and was given up whole, was
-// mended badly.
+// has a file which was not given up, or begins with a new version of one: what came
+// between, and was given up whole, was mended badly.
 func (s *State) partOf(loads [][]dms.LoadFile) part {
 	if len(loads) == 0 {
 		return part{}
 	}
 	before, base := s.loadBefore(loads)
 	p := part{ofInForce: base < 0}
+	for _, f := range before {
+		p.others = append(p.others, f.ID)
+	}
 	for i, load := range loads[base+1:] {
 		last := base+1+i == len(loads)-1
 		came := make(map[string]*File, len(load))
@@ -59,7 +62,11 @@ func (s *State) partOf(loads [][]dms.LoadFile) part {
 		if last {
 			p.lacks = lacking(before, came, p.again != "")
 		}
-		maps.Copy(before, came)
+		if p.again != "" && !last {
+			p, before = part{}, came // a load of its own, if all of it was given up
+		} else {
+			maps.Copy(before, came)
+		}
 	}
 	return p
 }
@@ -144,9 +151,26 @@ func (s *State) loadMended(c LoadComplete) ([]proto.Message, string, error) {
 		mended.FileIds = append(mended.FileIds, string(id))
 	}
 	after = after.foresee(mended)
-	mended.Generation = after.Load.Base + uint64(len(after.generations()))
+	loads := after.generations()
+	if !wholeIn(loads[len(loads)-1], p) {
+		return nil, "", refuse("versions of the files of the load that %s was given up from came after it was sealed, and divide it: nobody "+
+			"can tell which of them %s belongs to. Reload the table in DMS, or write the other load files again, too (copied over "+
+			"themselves, they come anew)", p.mended, p.mended)
+	}
+	mended.Generation = after.Load.Base + uint64(len(loads))
 	sealed := after.seal(sealing{cause: "operator"})
 	return append(append(events, mended), sealed...), s.tellMended(p, sealed), nil
+}
+
+// wholeIn reports whether a load has all that is put together. It has not where the load
+// in force is divided otherwise than when it was sealed: by what came too late for that.
+func wholeIn(load []dms.LoadFile, p part) bool {
+	for _, id := range slices.Concat(p.files, p.others) {
+		if !slices.ContainsFunc(load, func(f dms.LoadFile) bool { return f.FileID == id }) {
+			return false
+		}
+	}
+	return true
 }
 
 // tellMended says what became of the load that mended files were put into.

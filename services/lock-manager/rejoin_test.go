@@ -77,26 +77,6 @@ func drawMendedFiles(t *rapid.T) []*rawFile {
 	return files
 }
 
-// versions gives a load file and, if it was mended, those in whose place it came: the
-// versions in its load.
-func (w *world) versions(f *rawFile) []*rawFile {
-	all := []*rawFile{f}
-	if !w.rejoins(f) {
-		return all
-	}
-	for _, load := range w.divide(func(f *rawFile) bool { return w.status(string(f.id())) != "" }) {
-		if !slices.Contains(load, f) {
-			continue
-		}
-		for _, other := range load {
-			if other.key() == f.key() && other.modified().Before(f.modified()) {
-				all = append(all, other)
-			}
-		}
-	}
-	return all
-}
-
 // rejoins reports whether an operator's word is in force that a load file is mended.
 func (w *world) rejoins(f *rawFile) bool {
 	known := w.folded.Files[f.id()]
@@ -104,7 +84,7 @@ func (w *world) rejoins(f *rawFile) bool {
 }
 
 // checkMendedLoad: only a file rejoins whose version before was given up, or rejoins
-// itself, while its load is open.
+// with it, while its load is open.
 func (w *world) checkMendedLoad(e *blotterv1.LoadMended) {
 	w.saw("LoadMended")
 	l := w.folded.Load
@@ -126,16 +106,16 @@ func (w *world) checkMendedLoad(e *blotterv1.LoadMended) {
 				before = g
 			}
 		}
-		if before == nil || w.status(string(before.id())) != Skipped {
+		if before == nil || w.status(string(before.id())) != Skipped && !slices.Contains(e.GetFileIds(), string(before.id())) {
 			w.problem("file %s is mended, before it was %+v", f.name, before)
 		}
 	}
 }
 
-// counts reports whether a load file counts for the load that is open, or that in force.
+// counts reports whether a load file counts for the load that is open.
 func (w *world) counts(f *rawFile) bool {
 	known := w.folded.Files[f.id()]
-	return known != nil && known.Status != Ignored && (ofLoad(known) || known.Generation == w.folded.Generation)
+	return known != nil && known.Status != Ignored && ofLoad(known)
 }
 
 // noteForgotten counts files that are mended no more, since another one comes.
@@ -146,5 +126,20 @@ func (w *world) noteForgotten(e *blotterv1.FileAccepted) {
 	}
 	if len(w.folded.files(func(f *File) bool { return f.Rejoins && f.Generation == 0 && ofLoad(f) })) > 0 {
 		w.saw("mended file forgotten")
+	}
+}
+
+// checkSealed: what is replaced in a load is an earlier version of a file of it that an
+// operator said to be mended.
+func (w *world) checkSealed(e *blotterv1.LoadSealed) {
+	w.saw("sealed: " + e.GetCause())
+	for _, id := range e.GetReplacedFileIds() {
+		f := w.files[id]
+		if !slices.ContainsFunc(e.GetFileIds(), func(other string) bool {
+			by := w.files[other]
+			return by.key() == f.key() && by.modified().After(f.modified()) && w.rejoins(by)
+		}) {
+			w.problem("file %s is replaced in a load of %s", f.name, w.names(e.GetFileIds()))
+		}
 	}
 }

@@ -70,6 +70,8 @@ func (s *State) staysSkipped(f *File) string {
 		return "holds mended rows, which are open again since it was skipped; mend them with `blotter rejected replay`"
 	case f.Abandoned:
 		return "is of a load that was given up; have DMS load the table again"
+	case f.Replaced:
+		return "was mended: a later version of it is in the table in its place"
 	case f.Superseded, !s.InForce(f):
 		return fmt.Sprintf("is of a full load that a newer one has replaced: the table, of generation %d, lacks nothing of it", s.Generation)
 	case f.Kind != dms.KindLoad:

@@ -222,7 +222,7 @@ func (w *world) react(e proto.Message) {
 		delete(w.hold, e.GetFileId())
 	case *blotterv1.LoadSealed:
 		w.sealed = e.GetFileIds()
-		w.seals = append(w.seals, seal{e.GetGeneration(), e.GetFileIds(), w.first(e.GetGeneration(), e.GetFileIds()), w.knownLoads()})
+		w.seals = append(w.seals, seal{e.GetGeneration(), e.GetFileIds(), w.first(e.GetGeneration(), slices.Concat(e.GetFileIds(), e.GetReplacedFileIds())), w.knownLoads()})
 	case *blotterv1.LoadReopened:
 		w.sealed = nil
 	case *blotterv1.LoadOpened:

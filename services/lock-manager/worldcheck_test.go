@@ -102,7 +102,7 @@ func (w *world) count(e proto.Message) {
 			w.saw("load opened over a generation")
 		}
 	case *blotterv1.LoadSealed:
-		w.saw("sealed: " + e.GetCause())
+		w.checkSealed(e)
 	case *blotterv1.LoadHeld:
 		w.saw("load held: " + e.GetReason())
 	case *blotterv1.FileRetried:
@@ -282,16 +282,14 @@ func (w *world) bound(f *rawFile, s seal) bool {
 	return s.generation <= 1 || !f.modified().Before(s.first)
 }
 
-// first gives when the first of a load's files was modified, of mended ones the version
-// that was given up. Late files that an operator takes in do not move it below what it
+// first gives when the first of a load's files was modified, those in whose place a
+// mended one came among them. Late files that an operator takes in do not move it below what it
 // was, and a generation that is published again begins where it did.
 func (w *world) first(generation uint64, ids []string) time.Time {
 	first := w.files[ids[0]].modified()
 	for _, id := range ids {
-		for _, f := range w.versions(w.files[id]) {
-			if m := f.modified(); m.Before(first) {
-				first = m
-			}
+		if m := w.files[id].modified(); m.Before(first) {
+			first = m
 		}
 	}
 	for i := len(w.lake.commits) - 1; i >= 0; i-- {

@@ -1607,8 +1607,8 @@ type LoadSealed struct {
 	// Change files older than first_modified are of a load before this one, even if
 	// this one is the first that is known: an operator said so.
 	LeavesOlder bool `protobuf:"varint,5,opt,name=leaves_older,json=leavesOlder,proto3" json:"leaves_older,omitempty"`
-	// Load files of this generation that were given up, and in whose place a later version
-	// among file_ids came, since an operator said that it belongs to it (LoadMended).
+	// Load files of this generation in whose place a later version among file_ids came,
+	// since an operator said that it belongs to it (LoadMended): they were given up.
 	ReplacedFileIds []string `protobuf:"bytes,6,rep,name=replaced_file_ids,json=replacedFileIds,proto3" json:"replaced_file_ids,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
