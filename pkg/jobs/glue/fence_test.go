@@ -21,12 +21,13 @@ var errFence = errors.New("fenced")
 // whether the process that started it is gone, or another.
 func TestStopFindsARunThatIsNotListedYet(t *testing.T) {
 	for name, fault := range map[string]gluetest.Fault{
-		"the start was answered":     {Hide: 3},
-		"the start's answer is lost": {Hide: 3, LoseAnswer: true},
+		"the start was answered":     {},
+		"the start's answer is lost": {LoseAnswer: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, impatient(), waitFor(nil))
 			b.server.Inject("StartJobRun", fault)
+			b.server.Hide(3)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() {

@@ -33,16 +33,20 @@ func TestARunIsToldOfWithItsCost(t *testing.T) {
 
 // TestAStartIsNeverSentTwiceUnseen: whatever is lost on the way, one run results.
 func TestAStartIsNeverSentTwiceUnseen(t *testing.T) {
-	for name, fault := range map[string]gluetest.Fault{
-		"answer lost":                     {LoseAnswer: true},
-		"answer lost, run not yet listed": {LoseAnswer: true, Hide: 1},
-		"call lost":                       {LoseCall: true},
-		"internal fault":                  {Code: "InternalServiceException", Status: 500},
-		"timed out":                       {Code: "OperationTimeoutException"},
+	for name, start := range map[string]struct {
+		fault gluetest.Fault
+		hide  int // from so many listings
+	}{
+		"answer lost":                     {fault: gluetest.Fault{LoseAnswer: true}},
+		"answer lost, run not yet listed": {fault: gluetest.Fault{LoseAnswer: true}, hide: 1},
+		"call lost":                       {fault: gluetest.Fault{LoseCall: true}},
+		"internal fault":                  {fault: gluetest.Fault{Code: "InternalServiceException", Status: 500}},
+		"timed out":                       {fault: gluetest.Fault{Code: "OperationTimeoutException"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, impatient(), nil)
-			b.server.Inject("StartJobRun", fault)
+			b.server.Inject("StartJobRun", start.fault)
+			b.server.Hide(start.hide)
 			b.mustStage(t, 1)
 		})
 	}
@@ -53,16 +57,18 @@ func TestAStartIsNeverSentTwiceUnseen(t *testing.T) {
 func TestACrashFindsTheRun(t *testing.T) {
 	for name, crash := range map[string]struct {
 		fault gluetest.Fault
+		hide  int // from so many listings
 		until func(*bench) bool
 	}{
-		"in the call":          {gluetest.Fault{LoseAnswer: true, Hide: 1}, func(b *bench) bool { return len(b.server.Runs()) == 1 }},
-		"before the call":      {gluetest.Fault{LoseCall: true}, func(b *bench) bool { return b.server.Calls("StartJobRun") == 1 }},
-		"while it is followed": {gluetest.Fault{}, func(b *bench) bool { return b.server.Calls("GetJobRun") > 2 }},
+		"in the call":          {gluetest.Fault{LoseAnswer: true}, 1, func(b *bench) bool { return len(b.server.Runs()) == 1 }},
+		"before the call":      {gluetest.Fault{LoseCall: true}, 0, func(b *bench) bool { return b.server.Calls("StartJobRun") == 1 }},
+		"while it is followed": {gluetest.Fault{}, 0, func(b *bench) bool { return b.server.Calls("GetJobRun") > 2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan struct{})
 			b := newBench(t, impatient(), waitFor(release))
 			b.server.Inject("StartJobRun", crash.fault)
+			b.server.Hide(crash.hide)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			go func() {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/jsonserver"
 )
 
 type startIn struct {
@@ -18,15 +20,15 @@ type startIn struct {
 
 var errStopped = errors.New("stopped")
 
-func (s *Server) start(in startIn) (any, *apiError) {
+func (s *Server) start(in startIn) (any, *jsonserver.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bound, ok := s.jobs[in.JobName]
 	if !ok {
-		return nil, refuse("EntityNotFoundException", "Failed to start job run due to missing metadata.")
+		return nil, jsonserver.Refuse("EntityNotFoundException", "Failed to start job run due to missing metadata.")
 	}
 	if bound > 0 && s.alive(in.JobName) >= bound {
-		return nil, refuse("ConcurrentRunsExceededException", "Concurrent runs exceeded for "+in.JobName)
+		return nil, jsonserver.Refuse("ConcurrentRunsExceededException", "Concurrent runs exceeded for "+in.JobName)
 	}
 	if in.Timeout == 0 {
 		in.Timeout = 2880
@@ -36,8 +38,8 @@ func (s *Server) start(in startIn) (any, *apiError) {
 		ID: fmt.Sprintf("jr_%064x", len(s.runs)+1), JobName: in.JobName, Arguments: maps.Clone(in.Arguments),
 		State: "STARTING", Started: epoch(time.Now()), Timeout: in.Timeout, MaxCapacity: 2, cancel: cancel,
 	}
-	if hide := s.faults["hide"]; len(hide) > 0 {
-		r.hidden, s.faults["hide"] = hide[0].Hide, hide[1:]
+	if len(s.hide) > 0 {
+		r.hidden, s.hide = s.hide[0], s.hide[1:]
 	}
 	s.runs = append(s.runs, r)
 	limit := time.Duration(in.Timeout) * s.minute
@@ -90,7 +92,7 @@ func (s *Server) set(r *jobRun, state string) {
 
 type getIn struct{ JobName, RunID string }
 
-func (s *Server) get(in getIn) (any, *apiError) {
+func (s *Server) get(in getIn) (any, *jsonserver.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.runs {
@@ -98,7 +100,7 @@ func (s *Server) get(in getIn) (any, *apiError) {
 			return map[string]jobRun{"JobRun": *r}, nil
 		}
 	}
-	return nil, refuse("EntityNotFoundException", "Job Run not found")
+	return nil, jsonserver.Refuse("EntityNotFoundException", "Job Run not found")
 }
 
 type listIn struct {
@@ -108,20 +110,20 @@ type listIn struct {
 }
 
 // list gives the newest runs first; a page's token is the number of runs before it.
-func (s *Server) list(in listIn) (any, *apiError) {
+func (s *Server) list(in listIn) (any, *jsonserver.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.jobs[in.JobName]; !ok {
-		return nil, refuse("EntityNotFoundException", "Entity Not Found")
+		return nil, jsonserver.Refuse("EntityNotFoundException", "Entity Not Found")
 	}
 	if in.MaxResults < 1 || in.MaxResults > 200 {
-		return nil, refuse("InvalidInputException", "MaxResults must be between 1 and 200")
+		return nil, jsonserver.Refuse("InvalidInputException", "MaxResults must be between 1 and 200")
 	}
 	from := 0
 	if in.NextToken != "" {
 		var err error
 		if from, err = strconv.Atoi(in.NextToken); err != nil {
-			return nil, refuse("InvalidInputException", "NextToken is none of mine")
+			return nil, jsonserver.Refuse("InvalidInputException", "NextToken is none of mine")
 		}
 	}
 	var all []jobRun
@@ -162,11 +164,11 @@ type stopError struct {
 	ErrorDetail struct{ ErrorCode, ErrorMessage string }
 }
 
-func (s *Server) stop(in stopIn) (any, *apiError) {
+func (s *Server) stop(in stopIn) (any, *jsonserver.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(in.JobRunIDs) < 1 || len(in.JobRunIDs) > 25 {
-		return nil, refuse("InvalidInputException", "JobRunIds must have between 1 and 25 members")
+		return nil, jsonserver.Refuse("InvalidInputException", "JobRunIds must have between 1 and 25 members")
 	}
 	var out stopOut
 	for _, id := range in.JobRunIDs {

@@ -2,18 +2,17 @@ package gluetest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/jsonserver"
 )
 
 // Script is what a job runs: nil ends SUCCEEDED; an error ends FAILED, with its
@@ -27,8 +26,13 @@ type Ended string
 // Error gives the state.
 func (e Ended) Error() string { return string(e) }
 
+// Fault is how one call goes wrong.
+type Fault = jsonserver.Fault
+
 // Server is the stand-in. Its methods may be used by many goroutines.
 type Server struct {
+	*jsonserver.Server
+
 	http   *httptest.Server
 	script Script
 	ctx    context.Context
@@ -37,8 +41,7 @@ type Server struct {
 	mu     sync.Mutex
 	jobs   map[string]int // by name: how many runs may be alive at once, 0 for any number
 	runs   []*jobRun      // oldest first
-	faults map[string][]Fault
-	calls  map[string]int
+	hide   []int          // of the runs that are started next
 	minute time.Duration
 }
 
@@ -69,8 +72,13 @@ func New(t testing.TB, job string, script Script) *Server {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s := &Server{
 		script: script, ctx: ctx, jobs: map[string]int{job: 0}, minute: time.Minute,
-		faults: map[string][]Fault{}, calls: map[string]int{},
 	}
+	s.Server = jsonserver.New("AWSGlue", map[string]jsonserver.Operation{
+		"StartJobRun":     jsonserver.Op(s.start),
+		"GetJobRun":       jsonserver.Op(s.get),
+		"GetJobRuns":      jsonserver.Op(s.list),
+		"BatchStopJobRun": jsonserver.Op(s.stop),
+	})
 	s.http = httptest.NewServer(s)
 	t.Cleanup(func() {
 		cancel()
@@ -104,84 +112,6 @@ func (s *Server) Minute(d time.Duration) {
 	s.minute = d
 }
 
-// ServeHTTP answers one call.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSGlue.")
-	if !ok || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-amz-json-1.1" {
-		answer(w, nil, refuse("UnknownOperationException", "a call of Glue is a POST of JSON 1.1 with its name in X-Amz-Target"))
-		return
-	}
-	fault := s.fault(op)
-	if fault.LoseCall {
-		lose(w)
-		return
-	}
-	if fault.Code != "" {
-		answer(w, nil, &apiError{status: fault.status(), code: fault.Code, message: "as the test wants it"})
-		return
-	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields() // a member that Glue does not have is a fault of the caller
-	out, err := s.call(op, d)
-	if fault.LoseAnswer {
-		lose(w)
-		return
-	}
-	answer(w, out, err)
-}
-
-func (s *Server) call(op string, d *json.Decoder) (any, *apiError) {
-	switch op {
-	case "StartJobRun":
-		return with(d, s.start)
-	case "GetJobRun":
-		return with(d, s.get)
-	case "GetJobRuns":
-		return with(d, s.list)
-	case "BatchStopJobRun":
-		return with(d, s.stop)
-	}
-	return nil, refuse("UnknownOperationException", op)
-}
-
-func with[In any](d *json.Decoder, do func(In) (any, *apiError)) (any, *apiError) {
-	var in In
-	if err := d.Decode(&in); err != nil {
-		return nil, refuse("InvalidInputException", err.Error())
-	}
-	return do(in)
-}
-
-// apiError is an answer that is an error.
-type apiError struct {
-	status        int
-	code, message string
-}
-
-func refuse(code, message string) *apiError {
-	return &apiError{status: http.StatusBadRequest, code: code, message: message}
-}
-
-func answer(w http.ResponseWriter, out any, err *apiError) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.Header().Set("X-Amzn-Requestid", "00000000-0000-0000-0000-000000000000")
-	status := http.StatusOK
-	if err != nil {
-		status, out = err.status, map[string]string{"__type": err.code, "Message": err.message}
-	}
-	data, fault := json.Marshal(out)
-	if fault != nil {
-		panic(fmt.Sprintf("gluetest: encode an answer: %v", fault))
-	}
-	w.WriteHeader(status)
-	if _, err := w.Write(data); err != nil {
-		return // the caller has gone
-	}
-}
-
-// lose closes the connection without an answer.
-func lose(http.ResponseWriter) { panic(http.ErrAbortHandler) }
-
 // Runs gives the arguments of all runs, oldest first, forgotten ones too.
 func (s *Server) Runs() []map[string]string {
 	s.mu.Lock()
@@ -204,11 +134,11 @@ func (s *Server) States() []string {
 	return all
 }
 
-// Calls tells how often an operation was called.
-func (s *Server) Calls(op string) int {
+// Hide keeps each of the next runs that are started out of so many listings; 0: of none.
+func (s *Server) Hide(listings ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.calls[op]
+	s.hide = append(s.hide, listings...)
 }
 
 // Forget lets Glue no longer know the runs that there are.

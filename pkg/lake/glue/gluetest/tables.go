@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/jsonserver"
 )
 
 // The bounds of Glue.
@@ -142,13 +144,13 @@ type at struct {
 
 func now() float64 { return float64(time.Now().UnixMilli()) / 1000 }
 
-func noDatabase(name string) *apiError {
-	return refuse("EntityNotFoundException", "Database "+name+" not found.")
+func noDatabase(name string) *jsonserver.Error {
+	return jsonserver.Refuse("EntityNotFoundException", "Database "+name+" not found.")
 }
 
-func (s *Server) of(catalog, name string) (*database, *apiError) {
+func (s *Server) of(catalog, name string) (*database, *jsonserver.Error) {
 	if catalog != "" && catalog != account {
-		return nil, refuse("AccessDeniedException", "the catalog of another account: "+catalog)
+		return nil, jsonserver.Refuse("AccessDeniedException", "the catalog of another account: "+catalog)
 	}
 	if d := s.databases[strings.ToLower(name)]; d != nil {
 		return d, nil
@@ -156,7 +158,7 @@ func (s *Server) of(catalog, name string) (*database, *apiError) {
 	return nil, noDatabase(name)
 }
 
-func (s *Server) find(in at) (*database, *tableEntry, *apiError) {
+func (s *Server) find(in at) (*database, *tableEntry, *jsonserver.Error) {
 	d, err := s.of(in.CatalogID, in.DatabaseName)
 	if err != nil {
 		return nil, nil, err
@@ -164,10 +166,10 @@ func (s *Server) find(in at) (*database, *tableEntry, *apiError) {
 	if t := d.tables[strings.ToLower(in.Name)]; t != nil {
 		return d, t, nil
 	}
-	return nil, nil, refuse("EntityNotFoundException", "Entity Not Found: "+in.Name)
+	return nil, nil, jsonserver.Refuse("EntityNotFoundException", "Entity Not Found: "+in.Name)
 }
 
-func (s *Server) getDatabase(in at) (any, *apiError) {
+func (s *Server) getDatabase(in at) (any, *jsonserver.Error) {
 	d, err := s.of(in.CatalogID, in.Name)
 	if err != nil {
 		return nil, err
@@ -187,7 +189,7 @@ func (s *Server) getDatabases(struct {
 	CatalogID  string `json:"CatalogId"`
 	MaxResults int
 	NextToken  string
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	all := []any{}
 	for _, name := range slices.Sorted(maps.Keys(s.databases)) {
 		all = append(all, s.databases[name].told())
@@ -198,7 +200,7 @@ func (s *Server) getDatabases(struct {
 func (s *Server) createDatabase(in struct {
 	CatalogID     string `json:"CatalogId"`
 	DatabaseInput databaseInput
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	d := in.DatabaseInput
 	d.Name = strings.ToLower(d.Name)
 	if err := checkName(d.Name); err != nil {
@@ -208,13 +210,13 @@ func (s *Server) createDatabase(in struct {
 		return nil, err
 	}
 	if s.databases[d.Name] != nil {
-		return nil, refuse("AlreadyExistsException", "Database already exists.")
+		return nil, jsonserver.Refuse("AlreadyExistsException", "Database already exists.")
 	}
 	s.databases[d.Name] = &database{input: d, made: now(), tables: map[string]*tableEntry{}}
 	return struct{}{}, nil
 }
 
-func (s *Server) getTable(in at) (any, *apiError) {
+func (s *Server) getTable(in at) (any, *jsonserver.Error) {
 	d, t, err := s.find(in)
 	if err != nil {
 		return nil, err
@@ -228,7 +230,7 @@ func (s *Server) getTables(in struct {
 	Expression   string
 	MaxResults   int
 	NextToken    string
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	d, err := s.of(in.CatalogID, in.DatabaseName)
 	if err != nil {
 		return nil, err
@@ -244,7 +246,7 @@ func (s *Server) createTable(in struct {
 	CatalogID    string `json:"CatalogId"`
 	DatabaseName string
 	TableInput   TableInput
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	d, err := s.of(in.CatalogID, in.DatabaseName)
 	if err != nil {
 		return nil, err
@@ -255,7 +257,7 @@ func (s *Server) createTable(in struct {
 		return nil, err
 	}
 	if d.tables[t.Name] != nil {
-		return nil, refuse("AlreadyExistsException", "Table already exists.")
+		return nil, jsonserver.Refuse("AlreadyExistsException", "Table already exists.")
 	}
 	d.tables[t.Name] = &tableEntry{input: t, made: now(), changed: now()}
 	return struct{}{}, nil
@@ -268,7 +270,7 @@ func (s *Server) updateTable(in struct {
 	VersionID    *string `json:"VersionId"`
 	SkipArchive  bool
 	Force        bool
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	t := in.TableInput
 	_, e, err := s.find(at{in.CatalogID, in.DatabaseName, t.Name})
 	if err != nil {
@@ -278,7 +280,7 @@ func (s *Server) updateTable(in struct {
 		return nil, err
 	}
 	if in.VersionID != nil && *in.VersionID != strconv.Itoa(e.version) {
-		return nil, refuse("ConcurrentModificationException", "Update table failed due to concurrent modifications.")
+		return nil, jsonserver.Refuse("ConcurrentModificationException", "Update table failed due to concurrent modifications.")
 	}
 	t.Name, e.changed = strings.ToLower(t.Name), now()
 	e.input = t
@@ -292,7 +294,7 @@ func (s *Server) updateTable(in struct {
 func (s *Server) deleteTable(in struct {
 	at
 	VersionID *string `json:"VersionId"`
-}) (any, *apiError) {
+}) (any, *jsonserver.Error) {
 	d, e, err := s.find(in.at)
 	if err != nil {
 		return nil, err
@@ -304,23 +306,23 @@ func (s *Server) deleteTable(in struct {
 // printable is what names are of.
 var printable = regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`)
 
-func checkName(name string) *apiError {
+func checkName(name string) *jsonserver.Error {
 	if !printable.MatchString(name) || len(name) > maxName {
-		return refuse("InvalidInputException", fmt.Sprintf("the name %q is none: 1 to %d characters", name, maxName))
+		return jsonserver.Refuse("InvalidInputException", fmt.Sprintf("the name %q is none: 1 to %d characters", name, maxName))
 	}
 	return nil
 }
 
-func checkParameters(p map[string]string) *apiError {
+func checkParameters(p map[string]string) *jsonserver.Error {
 	for k, v := range p {
 		if k == "" || len(k) > maxParamKey || len(v) > maxParameter {
-			return refuse("InvalidInputException", fmt.Sprintf("the parameter %q is too long: %d of %d characters", k, len(v), maxParameter))
+			return jsonserver.Refuse("InvalidInputException", fmt.Sprintf("the parameter %q is too long: %d of %d characters", k, len(v), maxParameter))
 		}
 	}
 	return nil
 }
 
-func (t TableInput) check() *apiError {
+func (t TableInput) check() *jsonserver.Error {
 	if err := checkName(t.Name); err != nil {
 		return err
 	}
@@ -337,7 +339,7 @@ func (t TableInput) check() *apiError {
 		}
 		name := strings.ToLower(c.Name)
 		if seen[name] || len([]rune(c.Comment)) > maxComment {
-			return refuse("InvalidInputException", "the column "+c.Name+" is there twice, or its comment is too long")
+			return jsonserver.Refuse("InvalidInputException", "the column "+c.Name+" is there twice, or its comment is too long")
 		}
 		seen[name] = true
 	}
