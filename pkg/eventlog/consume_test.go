@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,6 +148,33 @@ func TestAPermanentErrorEndsTheConsumer(t *testing.T) {
 	}
 	if err := l.Consume(t.Context(), ConsumerConfig{Service: "a.b", Partitions: []int{99}}, nil); !IsPermanent(err) {
 		t.Errorf("a consumer that cannot be: got %v", err)
+	}
+}
+
+// Whoever removes a consumer ends its service, at once: AckWait is far longer than the
+// test.
+func TestARemovedConsumerEndsAtOnce(t *testing.T) {
+	cfg := testConfig()
+	cfg.AckWait = time.Hour
+	l := openLog(t, startServer(t), cfg)
+	ready := make(chan struct{})
+	consumer := fromIngest
+	consumer.Ready = func() { close(ready) }
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.Consume(t.Context(), consumer, func(context.Context, Record) error { return nil })
+	}()
+	<-ready
+	if err := l.stream.DeleteConsumer(t.Context(), ConsumerName("classifier", 0)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !IsPermanent(err) || !strings.Contains(err.Error(), "the server has ended it") {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it goes on without its consumer")
 	}
 }
 
