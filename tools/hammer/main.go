@@ -102,25 +102,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitHolds
 }
 
-// play plays all seeds, some at once.
+// play plays all seeds, some at once. One that could not be played does not end the
+// others: its error comes with those of all.
 func (o options) play(ctx context.Context) (sum hammer.Report, err error) {
 	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
+	var errs []error
+	var group errgroup.Group
 	group.SetLimit(o.parallel)
-	for seed := o.from; seed < o.from+o.seeds; seed++ {
+	for seed := o.from; seed < o.from+o.seeds && ctx.Err() == nil; seed++ {
 		group.Go(func() error {
 			report, err := o.seed(ctx, seed)
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Add(report) // what broke off a history stands in it, too
 			if err != nil {
-				return fmt.Errorf("seed %d: %w", seed, err)
+				errs = append(errs, fmt.Errorf("seed %d: %w", seed, err))
+				fmt.Fprintln(o.stdout, errs[len(errs)-1])
+				return nil
 			}
 			fmt.Fprintln(o.stdout, report.Line())
 			return nil
 		})
 	}
-	return sum, group.Wait()
+	_ = group.Wait() // its functions keep their errors
+	return sum, errors.Join(errs...)
 }
 
 func (o options) seed(ctx context.Context, seed uint64) (report hammer.Report, err error) {

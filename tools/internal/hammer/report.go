@@ -13,6 +13,7 @@ import (
 // Report is what a run did and found.
 type Report struct {
 	Seed       uint64
+	Histories  int // those that were played, in a sum of reports
 	Replicas   int
 	Tables     int
 	Files      int // raw objects, each version
@@ -85,7 +86,7 @@ func (r *Report) Add(o Report) {
 		to   *int
 		from int
 	}{
-		{&r.Tables, o.Tables}, {&r.Files, o.Files}, {&r.Deliveries, o.Deliveries}, {&r.Restarts, o.Restarts}, {&r.Exits, o.Exits}, {&r.Kills, o.Kills},
+		{&r.Histories, max(1, o.Histories)}, {&r.Tables, o.Tables}, {&r.Files, o.Files}, {&r.Deliveries, o.Deliveries}, {&r.Restarts, o.Restarts}, {&r.Exits, o.Exits}, {&r.Kills, o.Kills},
 		{&r.Events, o.Events}, {&r.Spans, o.Spans}, {&r.Commits, o.Commits}, {&r.Late, o.Late}, {&r.Snapshots, o.Snapshots},
 	} {
 		*n.to += n.from
@@ -127,8 +128,8 @@ func (r Report) Line() string {
 
 // Write tells of all that was done and found.
 func (r Report) Write(w io.Writer) {
-	fmt.Fprintf(w, "%d tables, %d files, %d deliveries, %d events, %d commits, %d snapshots read back\n",
-		r.Tables, r.Files, r.Deliveries, r.Events, r.Commits, r.Snapshots)
+	fmt.Fprintf(w, "%d histories: %d tables, %d files, %d deliveries, %d events, %d commits, %d snapshots read back\n",
+		r.Histories, r.Tables, r.Files, r.Deliveries, r.Events, r.Commits, r.Snapshots)
 	fmt.Fprintf(w, "done to it:  %s; %d kills; %d restarts of NATS servers; %d processes gave up after a fault\n",
 		counted(r.Faults), r.Kills, r.Restarts, r.Exits)
 	fmt.Fprintf(w, "came second: %s\n", counted(r.Conflicts))
