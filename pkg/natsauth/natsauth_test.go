@@ -82,10 +82,14 @@ func TestSeedIsKept(t *testing.T) {
 	}
 }
 
-// TestExchangedSeed: a seed is exchanged without a moment at which the user is unknown.
+// TestExchangedSeed: a seed is exchanged without a moment at which the user is unknown,
+// in a folder whose name a pattern would read as one.
 func TestExchangedSeed(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "keys [2026*")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(dir, "users.conf")
 	old, _ := seed(t, dir, "curator")
 	write(t, file, old...)

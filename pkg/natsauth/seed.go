@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nkeys"
 )
@@ -16,6 +17,28 @@ const seedEnd = ".nk"
 
 // SeedFile is where the seed of a user lies.
 func SeedFile(dir, user string) string { return filepath.Join(dir, user+seedEnd) }
+
+// UserOf is the user whose seed a file holds: the first word of its name.
+func UserOf(file string) string {
+	user, _, _ := strings.Cut(filepath.Base(file), ".")
+	return user
+}
+
+// SeedFiles are the files with seeds in a folder, in the order of their names. The folder
+// is read, not matched: its own name may have any letters.
+func SeedFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for seeds: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), seedEnd) && UserOf(e.Name()) != "" {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, nil
+}
 
 // Seed makes the seed of a user in its file, for the owner alone, unless it is there; it
 // never writes over one. It gives the public keys of the user: that of the file and those
@@ -29,10 +52,11 @@ func Seed(dir, user string) (public []string, made bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("make the seed of %s: %w", user, err)
 	}
-	others, err := filepath.Glob(filepath.Join(dir, user+".*"+seedEnd))
+	seeds, err := SeedFiles(dir)
 	if err != nil {
-		return nil, made, fmt.Errorf("look for seeds of %s: %w", user, err)
+		return nil, made, err
 	}
+	others := slices.DeleteFunc(seeds, func(f string) bool { return UserOf(f) != user || f == file })
 	for _, f := range append([]string{file}, others...) {
 		key, err := publicOf(f)
 		if err != nil {

@@ -139,13 +139,12 @@ func writeUsers(dir string, more []string, out io.Writer) error {
 
 // tellForgotten names seeds that no user has any more.
 func tellForgotten(dir string, keys map[string][]string, out io.Writer) error {
-	seeds, err := filepath.Glob(natsauth.SeedFile(dir, "*"))
+	seeds, err := natsauth.SeedFiles(dir)
 	if err != nil {
-		return fmt.Errorf("look for seeds: %w", err)
+		return err
 	}
 	for _, file := range seeds {
-		name, _, _ := strings.Cut(filepath.Base(file), ".")
-		if keys[name] == nil {
+		if keys[natsauth.UserOf(file)] == nil {
 			fmt.Fprintf(out, "%s is the seed of no user now: name the user with --user, or remove the file\n", file)
 		}
 	}
