@@ -20,14 +20,18 @@ import (
 const benchTables = 1000
 
 // manyEvents decides what n change files of one table bring about, each taken,
-// staged and published by itself.
-func manyEvents(b *testing.B, n int) []*blotterv1.Envelope {
+// staged and published by itself, and the maintenance that falls due between them.
+func manyEvents(b testing.TB, n int) []*blotterv1.Envelope {
 	b.Helper()
 	r := newRecorder(b)
 	resume := lockmanager.Resume{Order: lockmanager.Order{ID: "go"}}
 	r.step(lockmanager.Input{Command: resume})
 	for i := 0; len(r.log.records) < n; i++ {
 		g := r.state.Grant
+		if g.Maintenance {
+			r.step(lockmanager.Input{Event: &blotterv1.TableMaintained{Token: g.Token, Step: "none"}})
+			continue
+		}
 		for _, id := range g.Files {
 			r.step(lockmanager.Input{Event: &blotterv1.FileTransformed{Staged: &blotterv1.StagedFile{
 				FileId: string(id), Token: g.Token, ManifestKey: "rms/reports/" + string(id) + "/manifest.json", Counts: &blotterv1.RowCounts{RowsRead: 100, Inserts: 100},
@@ -51,6 +55,21 @@ func (r *recorder) change(i int) *blotterv1.FileClassified {
 			Bucket: "raw", Key: "dms/rms/reports/20240304-" + id + ".csv", Size: 1000, Etag: id + id, LastModified: timestamppb.New(time.Unix(2, 0)),
 		},
 	}}
+}
+
+// TestBenchmarkedLog: the state machine takes what the benchmarks have it decide.
+func TestBenchmarkedLog(t *testing.T) {
+	t.Parallel()
+	events := manyEvents(t, 1000)
+	names := map[string]bool{}
+	for _, e := range events {
+		names[eventlog.EventName(e)] = true
+	}
+	for _, want := range []string{"LockGranted", "PublishRequested", "LockReleased", "MaintenanceGranted"} {
+		if !names[want] {
+			t.Errorf("1,000 events without one %s", want)
+		}
+	}
 }
 
 // benchLog holds b.N events of lock-manager, the tables' interleaved.
