@@ -9,13 +9,15 @@ type Guard struct {
 	File, Old, New string
 	// Test of Package shows it; Says is a part of what it says when it fails.
 	Package, Test, Says string
+	// AWS: the test needs AWS, or a stand-in for it, where the usual environment says.
+	AWS bool
 }
 
 // List gives all guards: those of the control store and of lock-manager, of the log and
-// its archive, of the lake, and of the ways in and out.
+// its archive, of the lake, of the ways in and out, and of the control store in DynamoDB.
 func List() []Guard {
 	var all []Guard
-	for _, some := range [][]Guard{control(), deciding(), generations(), logging(), archiving(), lake(), edges()} {
+	for _, some := range [][]Guard{control(), deciding(), generations(), logging(), archiving(), lake(), edges(), onAWS()} {
 		all = append(all, some...)
 	}
 	return all
