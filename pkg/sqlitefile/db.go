@@ -30,15 +30,16 @@ type Config struct {
 	// that is behind is brought to the end of the list when it is opened.
 	Migrations []string
 	// ReadOnly opens a file that exists, never changes it, and refuses one whose
-	// schema is behind.
+	// schema is behind. It waits for one that is being made, for BusyTimeout at most.
 	ReadOnly bool
 }
 
 // DB is an open file.
 type DB struct {
-	cfg    Config
-	reads  *sql.DB
-	writes *writer // nil if read only
+	cfg      Config
+	patience time.Duration // with a file that another process is making
+	reads    *sql.DB
+	writes   *writer // nil if read only
 }
 
 // Open opens the file, creates it unless cfg.ReadOnly, and brings its schema up
@@ -49,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open %s %s: %w", cfg.What, cfg.Path, err)
 	}
 	cfg.Path = abs
-	d := &DB{cfg: cfg}
+	d := &DB{cfg: cfg, patience: BusyTimeout}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(d.explain("open", err), d.Close())
 	}

@@ -66,6 +66,34 @@ func TestMigrations(t *testing.T) {
 	mustOpen(t, path, newer, readOnly)
 }
 
+// TestReadWhileItIsMade: a file is there a moment before its schema is.
+func TestReadWhileItIsMade(t *testing.T) {
+	path := temp(t)
+	must(t, os.WriteFile(path, nil, 0o600))
+	cfg := testConfig
+	cfg.Path, cfg.ReadOnly = path, true
+	empty := &DB{cfg: cfg, patience: 2 * lookEvery}
+	err := empty.explain("open", empty.open(t.Context()))
+	must(t, empty.Close())
+	wantAdvice(t, "a file that stays empty", err, "nothing is in it", "start Blotter once")
+	if !errors.Is(err, ErrSchema) {
+		t.Errorf("got %v", err)
+	}
+
+	opened := make(chan error, 1)
+	go func() {
+		d, err := Open(t.Context(), cfg)
+		if err == nil {
+			err = d.Close()
+		}
+		opened <- err
+	}()
+	mustOpen(t, path)
+	if err := <-opened; err != nil {
+		t.Errorf("opened while another makes it: %v", err)
+	}
+}
+
 func TestReadOnly(t *testing.T) {
 	path := temp(t)
 	_, err := open(t, path, readOnly)

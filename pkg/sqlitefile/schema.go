@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrSchema: the file is not ours, or a newer program wrote it, or it is too
@@ -32,11 +33,12 @@ func readHeader(ctx context.Context, q queryer) (header, error) {
 	return h, err
 }
 
-// check refuses a file that this program must not touch. A fresh file has
-// neither id nor content.
+// fresh: the file has neither id nor content; whoever made it has not come further yet.
+func (h header) fresh() bool { return h == header{} }
+
+// check refuses a file that this program must not touch.
 func (d *DB) check(h header) error {
-	fresh := h.application == 0 && h.version == 0 && h.objects == 0
-	if !fresh && h.application != d.cfg.ApplicationID {
+	if !h.fresh() && h.application != d.cfg.ApplicationID {
 		return fmt.Errorf("%w: this is a database of another program, not a %s of Blotter; choose another folder",
 			ErrSchema, d.cfg.What)
 	}
@@ -48,12 +50,15 @@ func (d *DB) check(h header) error {
 }
 
 func (d *DB) checkReadOnly(ctx context.Context) error {
-	h, err := readHeader(ctx, d.reads)
+	h, err := d.madeHeader(ctx)
 	if err != nil {
 		return err
 	}
 	if err := d.check(h); err != nil {
 		return err
+	}
+	if h.fresh() {
+		return fmt.Errorf("%w: nothing is in it: what began to make it has not gone on; start Blotter once to have it made", ErrSchema)
 	}
 	if h.version < len(d.cfg.Migrations) {
 		return fmt.Errorf("%w: an older Blotter wrote it (schema %d, this program needs %d); start this version once to bring it up to date",
@@ -61,6 +66,28 @@ func (d *DB) checkReadOnly(ctx context.Context) error {
 	}
 	return nil
 }
+
+// madeHeader is the header of a file once another process that is making it has done so,
+// which takes it a moment; it waits no longer than d.patience.
+func (d *DB) madeHeader(ctx context.Context) (header, error) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	until := time.Now().Add(d.patience)
+	for {
+		h, err := readHeader(ctx, d.reads)
+		if err != nil || !h.fresh() || time.Now().After(until) {
+			return h, err
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return h, ctx.Err()
+		}
+	}
+}
+
+// lookEvery is how often a file that is being made is looked at.
+const lookEvery = 20 * time.Millisecond
 
 // migrate runs inside the transaction of an immediate lock, so that of two
 // processes that open a new file one creates it and the other finds it done.
