@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -29,7 +30,7 @@ import (
 type Server struct {
 	URL  string // tls://…
 	Dir  string // of the certificates and of the server's configuration
-	conf string
+	Conf string // the configuration
 	ns   *server.Server
 
 	mu       sync.Mutex
@@ -49,6 +50,24 @@ authorization { include %q }
 // Start starts a server for one test, with users that stand in a file.
 func Start(t testing.TB, users string) *Server {
 	t.Helper()
+	s := Prepare(t, users)
+	var err error
+	if s.ns, err = serve(s.Conf, func(text string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refusals = append(s.refusals, text)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.ns.Shutdown(); s.ns.WaitForShutdown() })
+	s.URL = addressOf(s.ns)
+	return s
+}
+
+// Prepare writes the configuration and the certificates of a server for one test, whose
+// users stand in a file. Whoever runs it says what its URL is.
+func Prepare(t testing.TB, users string) *Server {
+	t.Helper()
 	s := &Server{Dir: t.TempDir()}
 	s.certificates(t)
 	// An include is looked for beside the file that has it.
@@ -56,27 +75,51 @@ func Start(t testing.TB, users string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.conf = filepath.Join(s.Dir, "nats.conf")
+	s.Conf = filepath.Join(s.Dir, "nats.conf")
 	text := fmt.Sprintf(settings, t.TempDir(), s.file("server.pem"), s.file("server.key"), s.file("ca.pem"), beside)
-	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(s.Conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	options, err := server.ProcessConfigFile(s.conf)
+	return s
+}
+
+// Serve runs a server of a prepared configuration in a process of its own: it says its
+// address to address once it takes connections, tells each refusal in a line of its own,
+// and ends when until does.
+func Serve(conf string, address, refusals io.Writer, until io.Reader) error {
+	ns, err := serve(conf, func(text string) { fmt.Fprintln(refusals, text) })
 	if err != nil {
-		t.Fatalf("nats-server refuses its configuration: %v", err)
+		return err
+	}
+	defer func() { ns.Shutdown(); ns.WaitForShutdown() }()
+	if _, err := fmt.Fprintln(address, addressOf(ns)); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, until)
+	return err
+}
+
+func serve(conf string, log refusalLogger) (*server.Server, error) {
+	options, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		return nil, fmt.Errorf("nats-server refuses its configuration: %w", err)
 	}
 	options.NoSigs = true
-	if s.ns, err = server.NewServer(options); err != nil {
-		t.Fatal(err)
+	ns, err := server.NewServer(options)
+	if err != nil {
+		return nil, err
 	}
-	s.ns.SetLoggerV2(refusalLogger{s}, false, false, false)
-	s.ns.Start()
-	t.Cleanup(func() { s.ns.Shutdown(); s.ns.WaitForShutdown() })
-	if !s.ns.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server takes no connections")
+	ns.SetLoggerV2(log, false, false, false)
+	ns.Start()
+	if !ns.ReadyForConnections(30 * time.Second) {
+		ns.Shutdown()
+		return nil, errors.New("the server takes no connections")
 	}
-	s.URL = strings.Replace(s.ns.ClientURL(), "nats://", "tls://", 1)
-	return s
+	return ns, nil
+}
+
+func addressOf(ns *server.Server) string {
+	return strings.Replace(ns.ClientURL(), "nats://", "tls://", 1)
 }
 
 // Reload has the server read its configuration again.
@@ -148,18 +191,14 @@ func (s *Server) certificate(t testing.TB, name string, c, authority *x509.Certi
 	return parsed, key
 }
 
-// refusalLogger keeps what the server says of refusals.
-type refusalLogger struct{ s *Server }
+// refusalLogger hears what the server says of refusals.
+type refusalLogger func(text string)
 
-// Errorf keeps refusals.
+// Errorf tells of refusals.
 func (l refusalLogger) Errorf(format string, v ...any) {
-	text := fmt.Sprintf(format, v...)
-	if !strings.Contains(text, "Violation") && !strings.Contains(text, "authentication error") {
-		return
+	if text := fmt.Sprintf(format, v...); strings.Contains(text, "Violation") || strings.Contains(text, "authentication error") {
+		l(text)
 	}
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	l.s.refusals = append(l.s.refusals, text)
 }
 
 // Noticef keeps nothing.

@@ -6,28 +6,30 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
-	"github.com/openblotter/blotter/pkg/natsserver"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/natsauth/natsauthtest"
 )
 
-// natsVariable makes the test program a NATS server that keeps its files in the folder
-// that it names.
+// natsVariable makes the test program a NATS server of the configuration that it names.
 const natsVariable = "BLOTTER_TEST_NATS"
 
 // commandTimeout bounds one command.
 const commandTimeout = 3 * time.Minute
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(natsVariable); dir != "" {
-		if err := serveNATS(dir); err != nil {
+	if conf := os.Getenv(natsVariable); conf != "" {
+		if err := natsauthtest.Serve(conf, os.Stdout, os.Stderr, os.Stdin); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -35,20 +37,6 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	os.Exit(m.Run())
-}
-
-// serveNATS prints its address and serves until its input ends.
-func serveNATS(dir string) error {
-	cfg := natsserver.DefaultConfig()
-	cfg.Dir = dir
-	s, err := natsserver.Start(context.Background(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	fmt.Println(s.URL())
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
 }
 
 // build makes the blotter program, or takes the one that the environment names.
@@ -66,11 +54,15 @@ func build(t *testing.T) string {
 	return path
 }
 
-// startNATS starts a NATS server in a process of its own and gives its address.
-func startNATS(t *testing.T) string {
+// startNATS starts a NATS server in a process of its own, with users that stand in a
+// file. It may refuse them nothing.
+func startNATS(t *testing.T, users string) *natsauthtest.Server {
 	t.Helper()
+	s := natsauthtest.Prepare(t, users)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
-	cmd.Env = append(os.Environ(), natsVariable+"="+t.TempDir())
+	cmd.Env = append(os.Environ(), natsVariable+"="+s.Conf)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +75,8 @@ func startNATS(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
-			t.Error(err)
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil || said.Len() > 0 {
+			t.Errorf("the NATS server ended with %v, and said:\n%s", err, &said)
 		}
 	})
 	line := make([]byte, 256)
@@ -92,7 +84,8 @@ func startNATS(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(bytes.TrimSpace(line[:n]))
+	s.URL = string(bytes.TrimSpace(line[:n]))
+	return s
 }
 
 // program is the blotter binary and the environment of one site.
@@ -100,15 +93,46 @@ type program struct {
 	t    *testing.T
 	path string
 	env  []string
+	nats *natsauthtest.Server
+	// seeds is the folder with those of the users of the NATS server.
+	seeds string
 }
 
-// run runs a command to its end.
+// as is the environment of a user of the NATS server.
+func (p *program) as(user string) []string {
+	c := p.nats.Credentials(p.seeds, user)
+	return append(slices.Clone(p.env), "BLOTTER_NATS="+p.nats.URL, "BLOTTER_NATS_NKEY="+c.Seed,
+		"BLOTTER_NATS_CA="+c.CA, "BLOTTER_NATS_CERT="+c.Cert, "BLOTTER_NATS_KEY="+c.Key)
+}
+
+// connect connects as a user of the NATS server.
+func (p *program) connect(user string) *nats.Conn {
+	p.t.Helper()
+	options, err := p.nats.Credentials(p.seeds, user).Options()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	nc, err := eventlog.Connect(p.nats.URL, "test", slog.New(slog.DiscardHandler), options...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(nc.Close)
+	return nc
+}
+
+// run runs a command of an operator to its end.
 func (p *program) run(args ...string) (string, error) {
+	p.t.Helper()
+	return p.runAs("operator", args...)
+}
+
+// runAs runs a command as a user of the NATS server.
+func (p *program) runAs(user string, args ...string) (string, error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.path, append(args, "--dir", p.t.TempDir())...)
-	cmd.Env = p.env
+	cmd.Env = p.as(user)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -136,7 +160,7 @@ func (p *program) start(role, dir string) *process {
 	p.t.Helper()
 	r := &process{t: p.t, role: role, output: &bytes.Buffer{}}
 	r.cmd = exec.CommandContext(context.WithoutCancel(p.t.Context()), p.path, "run", "--roles", role, "--dir", dir, "--rescan", "200ms")
-	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = p.env, r.output, r.output
+	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = p.as(role), r.output, r.output
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

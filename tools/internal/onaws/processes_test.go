@@ -3,8 +3,8 @@ package onaws
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,14 +37,15 @@ tables:
 // site is a whole system, its roles in processes of their own.
 type site struct {
 	program
-	raw     string
-	s3      *awss3.Client
-	log     *eventlog.Log
-	heard   uint64 // the last event of the log that was awaited
-	dir     string
-	url     string // of the NATS server
-	running map[string]*process
-	alerts  *awstest.Queue // what is told of tables that wait
+	raw   string
+	s3    *awss3.Client
+	log   *eventlog.Log
+	heard uint64 // the last event of the log that was awaited
+	dir   string
+	// databases is how the names of the databases in Glue begin.
+	databases string
+	running   map[string]*process
+	alerts    *awstest.Queue // what is told of tables that wait
 }
 
 // newSite starts everything on places of AWS, and registers the tables.
@@ -65,16 +66,25 @@ func newSiteWithEntrypoint(t *testing.T) (*site, entrypoint) {
 	return s, e
 }
 
-// prepare makes the places of a site.
+// prepare makes the places of a site: everything on AWS but the NATS server, on which each
+// role is a user of its own.
 func prepare(t *testing.T) *site {
 	t.Helper()
-	path := build(t)
-	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}, url: startNATS(t)}
+	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}}
 	other := awstest.Name(t)
-	s.program = program{t: t, path: path, env: append(os.Environ(),
+	short := other[len(other)-20:]
+	s.databases = strings.ReplaceAll(short, "-", "_") + "_"
+	s.program = program{t: t, path: build(t), seeds: t.TempDir(), env: append(os.Environ(),
 		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+other+"/staging", "BLOTTER_FAILED=s3://"+other+"/failed",
-		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+other[len(other)-20:]+"-",
-		"BLOTTER_CATALOG="+filepath.Join(s.dir, "catalog.db"), "BLOTTER_NATS="+s.url, "BLOTTER_LOG_REPLICAS=1")}
+		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+short+"-",
+		"BLOTTER_CATALOG=glue://"+s.databases, "BLOTTER_LOG_REPLICAS=1")}
+	if out, err := exec.CommandContext(t.Context(), s.path, "nats", "users", "--out", s.seeds).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.nats = startNATS(t, filepath.Join(s.seeds, "blotter-users.conf"))
+	if out, err := s.runAs("admin", "nats", "create"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	s.must("places", "--create")
 	s.subscribe()
 	return s
@@ -118,7 +128,7 @@ func (s *site) begin() {
 	for _, role := range roles.Names() {
 		s.startRole(role)
 	}
-	s.openLog(s.url)
+	s.openLog()
 	file := filepath.Join(s.dir, "rms.yaml")
 	registration := strings.Replace(tables, "FUNCTION", createFunction(s.t), 1)
 	if err := os.WriteFile(file, []byte(registration), 0o644); err != nil {
@@ -129,21 +139,12 @@ func (s *site) begin() {
 
 func (s *site) startRole(role string) { s.running[role] = s.start(role, filepath.Join(s.dir, role)) }
 
-// openLog waits until the first role has made the log.
-func (s *site) openLog(url string) {
+// openLog opens the log as whoever may only read it.
+func (s *site) openLog() {
 	s.t.Helper()
-	nc, err := eventlog.Connect(url, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
+	var err error
+	if s.log, err = eventlog.Open(s.t.Context(), s.connect("auditor"), eventlog.DefaultConfig(), eventlog.Existing()); err != nil {
 		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for tries := 0; s.log == nil; tries++ {
-		if s.log, err = eventlog.Open(s.t.Context(), nc, eventlog.DefaultConfig(), eventlog.Existing()); err != nil && tries > 600 {
-			s.t.Fatal(err)
-		}
-		<-tick.C
 	}
 }
 
@@ -190,6 +191,34 @@ func (s *site) check(table string, want ...string) {
 	}
 }
 
+// secondReader is the Python that has the readers of .ci/readers in it.
+const secondReader = "BLOTTER_READERS_PYTHON"
+
+// readThroughGlue has a reader that is not ours find the tables in the catalog of Glue, and
+// compares its rows.
+func (s *site) readThroughGlue(tables ...string) {
+	s.t.Helper()
+	python := os.Getenv(secondReader)
+	if python == "" {
+		s.t.Logf("no second reader through Glue: %s names no Python with .ci/readers/requirements.txt", secondReader)
+		return
+	}
+	expected := s.t.TempDir()
+	for _, table := range tables {
+		rows := s.must("cat", table, "--provenance")
+		if err := os.WriteFile(filepath.Join(expected, table+".csv"), []byte(rows), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), commandTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, python, "../../../.ci/readers/with_glue.py", s.databases, expected).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("the second reader, through Glue: %v\n%s", err, out)
+	}
+	s.t.Logf("the second reader, through Glue:\n%s", out)
+}
+
 // TestRolesAsProcesses: one table's files are transformed by the Lambda function, the
 // other's in the process of lambda-transformer. A load, changes, a crash, a bad file with one behind it, bad
 // rows that are mended; and the commands that look and decide, from elsewhere.
@@ -221,6 +250,7 @@ func TestRolesAsProcesses(t *testing.T) {
 
 	s.badFile()
 	s.check("rms.reports", "1,closed", "3,open", "4,open")
+	s.readThroughGlue("rms.reports", "rms.people")
 	if out := s.must("replay"); strings.Contains(out, "differ") {
 		t.Errorf("the log does not give the control state:\n%s", out)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/openblotter/blotter/pkg/alert"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
-	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -147,11 +145,7 @@ func (s *site) tell(e entrypoint, body string) {
 // hears has Glue tell of a run, and waits for the hint to those who follow runs.
 func (s *site) hears(e entrypoint, run string) {
 	s.t.Helper()
-	nc, err := eventlog.Connect(s.url, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer nc.Close()
+	nc := s.connect("glue-dispatcher")
 	hints, err := nc.SubscribeSync(jobs.RunChangedSubject)
 	if err == nil {
 		err = nc.FlushTimeout(commandTimeout)
