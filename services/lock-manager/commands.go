@@ -364,29 +364,6 @@ func (s *State) goOnWithLoad(reason string) string {
 	return fmt.Sprintf("if that is right, say `blotter load complete %s --confirm`", s.Table)
 }
 
-func (s *State) loadReopen(c LoadReopen) ([]proto.Message, string, error) {
-	late := s.late()
-	if len(late) == 0 {
-		return nil, "", refuse("no load file of %s came late", s.Table)
-	}
-	if s.Grant != nil {
-		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
-	}
-	if s.Load != nil && !s.Load.Sealed {
-		return nil, "", refuse("load file %s is older than the load of %s that is open; first end that with "+
-			"`blotter load complete %s`, or refuse the file with `blotter load ignore %s`",
-			late[0].Object.Key, s.Table, s.Table, s.Table)
-	}
-	generation := max(s.Generation, 1)
-	if s.Load != nil {
-		generation = max(s.Load.Generation, s.Load.Base+1)
-	}
-	events := []proto.Message{&blotterv1.LoadReopened{Generation: generation, Reason: c.Reason}}
-	return append(events, s.liftLate()...),
-		fmt.Sprintf("the load of %s is open again with %d more file(s); end it with `blotter load complete %s`",
-			s.Table, len(late), s.Table), nil
-}
-
 func (s *State) loadIgnore() ([]proto.Message, string, error) {
 	late := s.late()
 	if len(late) == 0 {

@@ -32,7 +32,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileIgnored:
 		s.evolveIgnored(at, e)
 	case *blotterv1.FileSkipped:
-		s.over(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
+		s.evolveSkipped(at, e)
 	case *blotterv1.FileRetried:
 		s.evolveRetried(at, e)
 	case *blotterv1.LockGranted:
@@ -63,7 +63,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FlagChanged:
 		s.Engine = e.GetEngine()
 	case *blotterv1.LoadOpened:
-		s.Load = &Load{Base: s.Generation, Opened: at, LastFile: at}
+		s.Load = &Load{Base: max(e.GetGeneration(), 1) - 1, Opened: at, LastFile: at}
 	case *blotterv1.LoadSealed:
 		s.evolveSealed(e)
 	case *blotterv1.LoadHeld:

@@ -19,12 +19,13 @@ import (
 // After HeldOlder it may go on without some of its files, too; after HeldPart, as a part
 // of the load before.
 const (
-	HeldOlder  = "older"
-	HeldPart   = "part"
-	heldGap    = "gap"
-	heldMixed  = "mixed"
-	heldSame   = "same"
-	heldShrunk = "shrunk"
+	HeldOlder   = "older"
+	HeldPart    = "part"
+	heldDivided = "divided"
+	heldGap     = "gap"
+	heldMixed   = "mixed"
+	heldSame    = "same"
+	heldShrunk  = "shrunk"
 )
 
 // confirm notes that an operator accepts what the load was held for; the empty reason
@@ -179,7 +180,8 @@ func (s *State) seal(how sealing) []proto.Message {
 		generations[len(generations)-1] = final
 		older, changes = nil, nil
 	}
-	for _, d := range openDoubts(s.partOf(generations).doubts(), loadGaps(final), tellLeftBehind(older, changes, begin)) {
+	mended := append(s.divided(generations), s.partOf(generations).doubts()...)
+	for _, d := range openDoubts(mended, loadGaps(final), tellLeftBehind(older, changes, begin)) {
 		if how.accepts(s.Load, d.reason) {
 			continue
 		}

@@ -27,7 +27,7 @@ var modelCounters = []string{
 	"replacement fenced", "merge lands after a load opened",
 	"load opened", "load opened over a generation", "generation above one",
 	"sealed: listing", "sealed: quiet_period", "sealed: operator",
-	"load held: gap", "load held: shrunk", "load held: part", "LoadConfirmed", "LoadAbandoned", "LoadMended",
+	"load held: gap", "load held: shrunk", "load held: part", "load held: divided", "load in force taken in anew", "LoadConfirmed", "LoadAbandoned", "LoadMended",
 	"held: loading", "held: paused", "grant of several files",
 	"paused: failure", "paused: operator", "paused: late_load_file", "paused: deadline",
 	"FileSkipped", "FileRetried", "FlagChanged", "folded change file at fault",

@@ -34,7 +34,7 @@ func (s *State) joinLate(Config, time.Time) []proto.Message {
 }
 
 // openNext opens the load of files that came again while the load before them
-// was being published.
+// was being published, or of those that an abandoned one would have replaced.
 func (s *State) openNext(Config, time.Time) []proto.Message {
 	if s.Load != nil {
 		return nil
@@ -42,7 +42,7 @@ func (s *State) openNext(Config, time.Time) []proto.Message {
 	if len(s.files(func(f *File) bool { return loadCandidate(f) && f.Status != Quarantined })) == 0 {
 		return nil
 	}
-	return []proto.Message{&blotterv1.LoadOpened{Generation: s.Generation + 1, Cause: "load_file"}}
+	return []proto.Message{&blotterv1.LoadOpened{Generation: s.openingBase() + 1, Cause: "load_file"}}
 }
 
 // stopChanges fences a transaction of change files that has not asked to be

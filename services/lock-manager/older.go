@@ -85,8 +85,10 @@ func tellLeftBehind(loads []dms.LoadFile, changes []*File, begin dms.LoadFile) s
 }
 
 func written(key string, at time.Time) string {
-	return fmt.Sprintf("%s (%s)", key, at.UTC().Format("2006-01-02 15:04:05Z"))
+	return fmt.Sprintf("%s (%s)", key, timeOf(at))
 }
+
+func timeOf(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
 
 func filesAre(n int, what string) string {
 	if n == 1 {

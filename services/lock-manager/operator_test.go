@@ -48,7 +48,7 @@ func (w *world) settlePause(c choice) bool {
 	case late && s.Load != nil && !s.Load.Sealed:
 		return w.complete()
 	case late:
-		return w.order(func(o Order) Command { return LoadReopen{o} })
+		return w.order(func(o Order) Command { return LoadReopen{o} }) || w.order(func(o Order) Command { return LoadIgnore{o} })
 	}
 	quarantined := s.files(func(f *File) bool { return f.Status == Quarantined })
 	mode := ResumePlain

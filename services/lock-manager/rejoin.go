@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -221,15 +222,19 @@ func (s *State) rejoined() bool {
 // foresee gives the state after events about its load, and leaves the state as it is.
 func (s *State) foresee(events ...proto.Message) *State {
 	c := *s
-	load := *s.Load
-	c.Load, c.changed = &load, nil
+	c.changed = nil
+	var at time.Time
+	if s.Load != nil {
+		load := *s.Load
+		c.Load, at = &load, load.LastFile
+	}
 	c.Files = make(map[dms.FileID]*File, len(s.Files))
 	for id, f := range s.Files {
 		file := *f
 		c.Files[id] = &file
 	}
 	for _, e := range events {
-		c.Evolve(load.LastFile, e)
+		c.Evolve(at, e)
 	}
 	return &c
 }

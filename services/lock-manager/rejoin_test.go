@@ -130,9 +130,10 @@ func (w *world) noteForgotten(e *blotterv1.FileAccepted) {
 }
 
 // checkSealed: what is replaced in a load is an earlier version of a file of it that an
-// operator said to be mended.
+// operator said to be mended; and nothing that readers see goes without an operator's word.
 func (w *world) checkSealed(e *blotterv1.LoadSealed) {
 	w.saw("sealed: " + e.GetCause())
+	w.checkKeepsRows(e)
 	for _, id := range e.GetReplacedFileIds() {
 		f := w.files[id]
 		if !slices.ContainsFunc(e.GetFileIds(), func(other string) bool {
@@ -141,5 +142,46 @@ func (w *world) checkSealed(e *blotterv1.LoadSealed) {
 		}) {
 			w.problem("file %s is replaced in a load of %s", f.name, w.names(e.GetFileIds()))
 		}
+	}
+}
+
+// checkKeepsRows: a load that takes in files of the generation in force anew takes in all
+// of them, and the changes that were published with them, unless an operator was asked.
+func (w *world) checkKeepsRows(e *blotterv1.LoadSealed) {
+	var before *commit
+	for i := range w.lake.commits {
+		if w.lake.commits[i].replace {
+			before = &w.lake.commits[i]
+		}
+	}
+	if before == nil || w.folded.Load.accepts(heldDivided) {
+		return
+	}
+	var again, gone []string
+	for _, id := range before.files {
+		switch {
+		case !w.files[id].isLoad() || w.status(id) == Skipped:
+		case slices.Contains(e.GetFileIds(), id):
+			again = append(again, id)
+		default:
+			gone = append(gone, id)
+		}
+	}
+	if len(again) == 0 {
+		return
+	}
+	w.saw("load in force taken in anew")
+	for id, f := range w.files {
+		if f.isLoad() || f.mends != nil || w.status(id) != Published {
+			continue
+		}
+		in := w.seals[before.seals-1]
+		now := seal{e.GetGeneration(), e.GetFileIds(), w.first(e.GetGeneration(), slices.Concat(e.GetFileIds(), e.GetReplacedFileIds())), nil}
+		if w.bound(f, in) && !w.bound(f, now) {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) > 0 {
+		w.problem("the load of %s takes rows of %s from the table", w.names(e.GetFileIds()), w.names(gone))
 	}
 }

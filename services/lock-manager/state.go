@@ -153,7 +153,7 @@ type Load struct {
 	// ConfirmedFor names what an operator has accepted, by HeldReason; Confirmed: all.
 	Confirmed    bool     `json:"confirmed,omitempty"`
 	ConfirmedFor []string `json:"confirmed_for,omitempty"`
-	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "older", "part", "mixed", "same" or "shrunk"
+	HeldReason   string   `json:"held_reason,omitempty"` // "gap", "older", "part", "mixed", "divided", "same" or "shrunk"
 	HeldDetail   string   `json:"held_detail,omitempty"`
 	Expired      int      `json:"expired,omitempty"` // replacements that ran out of time
 	// Generation, Files and FirstModified are final once the load is sealed. A

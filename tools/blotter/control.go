@@ -169,7 +169,11 @@ by all of its files, the late ones among them, and the changes.
 That is right for a file which the load lacks. It is wrong for a load of its own whose
 names are new: rows of the load in force that were deleted at the source in between,
 without a change file that says so, stay in the table. Refuse its files (blotter load
-ignore), and have DMS load the table again.`,
+ignore), and have DMS load the table again.
+
+It is refused where rows would be gone from the table: older versions of its files came
+since, and show that some of them are of an earlier load than the others; or the late
+file itself came in several versions.`,
 			Example: `  blotter load reopen rms.reports --reason "file 7 was copied late"`,
 			Args:    cobra.ExactArgs(1),
 		}, "load-reopen", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),

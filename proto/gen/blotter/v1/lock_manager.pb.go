@@ -1690,7 +1690,7 @@ func (x *LoadSealed) GetReplacedFileIds() []string {
 type LoadHeld struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// "gap", "older", "part", "mixed", "same" or "shrunk".
+	// "gap", "older", "part", "mixed", "divided", "same" or "shrunk".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
