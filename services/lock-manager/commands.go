@@ -302,6 +302,9 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	l := s.Load
 	switch {
+	case l == nil && c.Mended:
+		return nil, "", refuse("table %s has no open load: no mended file waits for this word. One that was published as a load of its own "+
+			"cannot be put into the load before it any more; have DMS load the table again", s.Table)
 	case l == nil:
 		return nil, "", refuse("table %s has no open load", s.Table)
 	case c.Mended:
@@ -320,6 +323,9 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	}
 	sealed := s.seal(sealing{cause: "operator", confirmed: c.Confirm, withoutOlder: c.WithoutOlder})
 	detail := fmt.Sprintf("the load of %s is complete", s.Table)
+	if c.Confirm && l.HeldReason == HeldPart {
+		detail += ", and takes the place of the load before it: once it is published, only a reload in DMS brings the rows of that one's other files back"
+	}
 	if len(sealed) == 0 { // held as before
 		detail = fmt.Sprintf("the load of %s is held: %s; %s", s.Table, l.HeldDetail, s.goOnWithLoad(l.HeldReason))
 	}

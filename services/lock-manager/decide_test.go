@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 		{"a resume without a pause", Resume{}, "is not paused"},
 		{"an end of no load", LoadComplete{}, "has no open load"},
 		{"an end of no load, confirmed", LoadComplete{Confirm: true}, "has no open load"},
-		{"a mended file of no load", LoadComplete{Mended: true}, "has no open load"},
+		{"a mended file of no load", LoadComplete{Mended: true}, "has no open load: no mended file waits for this word. One that was published as a load of its own cannot be put into the load before it any more; have DMS load the table again"},
 		{"a reopening without a late file", LoadReopen{}, "no load file of rms.reports came late"},
 		{"a refusal without a late file", LoadIgnore{}, "no load file of rms.reports came late"},
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -118,11 +119,17 @@ func (p part) doubts() []doubt {
 	if p.again != "" {
 		return []doubt{{heldMixed, fmt.Sprintf("of the load before, files were written again, such as %s, and others were not, such as %s; "+
 			"the version of %s there was given up. As a load of their own they take the place of all files of that load, and of the "+
-			"change files before them. Reload the table in DMS, or write the other load files again, too (copied over themselves, "+
-			"they come anew), or confirm that this is all", p.again, p.lacks, p.mended)}}
+			"change files before them. Reload the table in DMS, or, "+orCopy("the other load files", "too")+", or confirm that this is all",
+			p.again, p.lacks, p.mended)}}
 	}
 	return []doubt{{HeldPart, fmt.Sprintf("%s was written again after its version in the load before was given up, and load files of that "+
 		"one were not, such as %s: as a load of its own it would take their place, and that of the change files before it", p.mended, p.lacks)}}
+}
+
+// orCopy says how load files come again without DMS, and when that is right: they are a
+// load of their own then, and what was changed before that is not part of it.
+func orCopy(files, how string) string {
+	return fmt.Sprintf("if no change file has come since, copy %s over themselves%s (they come anew)", files, strings.TrimRight(", "+how, ", "))
 }
 
 // loadMended puts the newest load files into the load that they were given up from, and
@@ -155,8 +162,7 @@ func (s *State) loadMended(c LoadComplete) ([]proto.Message, string, error) {
 	loads := after.generations()
 	if !wholeIn(loads[len(loads)-1], p) {
 		return nil, "", refuse("versions of the files of the load that %s was given up from came after it was sealed, and divide it: nobody "+
-			"can tell which of them %s belongs to. Reload the table in DMS, or write the other load files again, too (copied over "+
-			"themselves, they come anew)", p.mended, p.mended)
+			"can tell which of them %s belongs to. Reload the table in DMS, or, "+orCopy("the other load files", "too"), p.mended, p.mended)
 	}
 	mended.Generation = after.Load.Base + uint64(len(loads))
 	sealed := after.seal(sealing{cause: "operator"})

@@ -50,7 +50,7 @@ func (s *State) refusesReopened(after *State, late []*File) error {
 	if apart != nil {
 		return refuse("older versions of load files came after the load of %s was sealed, and divide it: by their times, %s is of another load "+
 			"than the other files in force, and its rows would be gone. Refuse what came late with `blotter load ignore %s`. If the table "+
-			"lacks it, reload the table in DMS, or write all its load files again (copied over themselves, they come anew, as one load)",
+			"lacks it, reload the table in DMS, or, "+orCopy("all its load files", ""),
 			s.Table, apart.Object.Key, s.Table)
 	}
 	if s.Load != nil {
@@ -120,7 +120,7 @@ func (s *State) divided(loads [][]dms.LoadFile) []doubt {
 		return nil
 	}
 	return []doubt{{heldDivided, "older versions of load files came after the load was sealed, and divide it: " + gone +
-		". Reload the table in DMS, or write all its load files again (copied over themselves, they come anew, as one load)"}}
+		". Reload the table in DMS, or, " + orCopy("all its load files", "")}}
 }
 
 // boundAnew counts the changes that were published as of the first generation, which takes

@@ -73,7 +73,8 @@ func (s *State) staysSkipped(f *File) string {
 	case f.Replaced:
 		return "was mended: a later version of it is in the table in its place"
 	case f.Superseded, !s.InForce(f):
-		return fmt.Sprintf("is of a full load that a newer one has replaced: the table, of generation %d, lacks nothing of it", s.Generation)
+		return fmt.Sprintf("is of a full load that a newer one has replaced: the table, of generation %d, lacks nothing of it. If that was no "+
+			"whole load, such as a mended file alone, have DMS load the table again", s.Generation)
 	case f.Kind != dms.KindLoad:
 		return ""
 	}

@@ -45,7 +45,7 @@ func TestUnskipRefuses(t *testing.T) {
 		{"a load file while its load is published", State{Load: &Load{Sealed: true, Files: []dms.FileID{"f", "g"}}, Grant: &Grant{Token: 7, Replace: true}},
 			file(dms.KindLoad, nil), "transaction 7; try again"},
 		{"a load file of the generation in force", State{Generation: 1}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "published without it"},
-		{"a load file of a replaced load", State{Generation: 2}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "lacks nothing"},
+		{"a load file of a replaced load", State{Generation: 2}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "lacks nothing of it. If that was no whole load, such as a mended file alone, have DMS load the table again"},
 		{"a load file of an abandoned load", State{}, file(dms.KindLoad, func(f *File) { f.Superseded, f.Abandoned = true, true }), "given up"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
