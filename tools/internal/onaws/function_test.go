@@ -17,8 +17,8 @@ import (
 )
 
 // createFunction builds the Lambda function and has Lambda take it, under a name that no
-// other test uses.
-func createFunction(t *testing.T) string {
+// other test uses; it finds AWS at an address.
+func createFunction(t *testing.T, endpoint string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bootstrap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path,
@@ -51,7 +51,7 @@ func createFunction(t *testing.T) string {
 		FunctionName: &name, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), PackageType: types.PackageTypeZip,
 		Role: aws.String("arn:aws:iam::000000000000:role/blotter-transform"), Code: &types.FunctionCode{ZipFile: archive.Bytes()},
 		MemorySize: aws.Int32(1024), Timeout: aws.Int32(60),
-		Environment: &types.Environment{Variables: map[string]string{"AWS_ENDPOINT_URL": os.Getenv("AWS_ENDPOINT_URL")}},
+		Environment: &types.Environment{Variables: map[string]string{"AWS_ENDPOINT_URL": endpoint}},
 	})
 	if err != nil {
 		t.Fatal(err)

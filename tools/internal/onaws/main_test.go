@@ -96,12 +96,17 @@ type program struct {
 	nats *natsauthtest.Server
 	// seeds is the folder with those of the users of the NATS server.
 	seeds string
+	doors map[string]door
 }
 
-// as is the environment of a user of the NATS server.
+// as is the environment of a user of the NATS server, who finds AWS behind a door.
 func (p *program) as(user string) []string {
 	c := p.nats.Credentials(p.seeds, user)
-	return append(slices.Clone(p.env), "BLOTTER_NATS="+p.nats.URL, "BLOTTER_NATS_NKEY="+c.Seed,
+	env := slices.Clone(p.env)
+	if d, has := p.doors[user]; has {
+		env = append(env, "AWS_ENDPOINT_URL="+d.url)
+	}
+	return append(env, "BLOTTER_NATS="+p.nats.URL, "BLOTTER_NATS_NKEY="+c.Seed,
 		"BLOTTER_NATS_CA="+c.CA, "BLOTTER_NATS_CERT="+c.Cert, "BLOTTER_NATS_KEY="+c.Key)
 }
 
@@ -129,10 +134,15 @@ func (p *program) run(args ...string) (string, error) {
 // runAs runs a command as a user of the NATS server.
 func (p *program) runAs(user string, args ...string) (string, error) {
 	p.t.Helper()
+	return p.runWith(p.as(user), args...)
+}
+
+func (p *program) runWith(env []string, args ...string) (string, error) {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.path, append(args, "--dir", p.t.TempDir())...)
-	cmd.Env = p.as(user)
+	cmd.Env = env
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

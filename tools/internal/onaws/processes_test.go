@@ -37,11 +37,15 @@ tables:
 // site is a whole system, its roles in processes of their own.
 type site struct {
 	program
-	raw   string
-	s3    *awss3.Client
-	log   *eventlog.Log
-	heard uint64 // the last event of the log that was awaited
-	dir   string
+	name string // how everything on AWS is named
+	//nolint:containedctx // of what is awaited: it ends when a role is refused something
+	ctx     context.Context
+	refused refusals
+	raw     string
+	s3      *awss3.Client
+	log     *eventlog.Log
+	heard   uint64 // the last event of the log that was awaited
+	dir     string
 	// databases is how the names of the databases in Glue begin.
 	databases string
 	running   map[string]*process
@@ -60,8 +64,8 @@ func newSite(t *testing.T) *site {
 func newSiteWithEntrypoint(t *testing.T) (*site, entrypoint) {
 	t.Helper()
 	s := prepare(t)
-	e := deployEntrypoint(t, s.raw)
-	s.env = append(s.env, "BLOTTER_INGRESS=sqs://"+e.name+"-ingress")
+	e := s.deployEntrypoint()
+	s.env = append(s.env, "BLOTTER_INGRESS=sqs://"+s.name+"-ingress")
 	s.begin()
 	return s, e
 }
@@ -70,14 +74,28 @@ func newSiteWithEntrypoint(t *testing.T) (*site, entrypoint) {
 // role is a user of its own.
 func prepare(t *testing.T) *site {
 	t.Helper()
-	s := &site{raw: awstest.Name(t), s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}}
-	other := awstest.Name(t)
-	short := other[len(other)-20:]
-	s.databases = strings.ReplaceAll(short, "-", "_") + "_"
+	name := awstest.Name(t)
+	name = "b" + strings.ReplaceAll(name[len(name)-20:], "blotter-", "")
+	s := &site{name: name, raw: name + "-raw", s3: s3.NewClient(awstest.Config(t)), dir: t.TempDir(), running: map[string]*process{}}
+	s.databases = strings.ReplaceAll(name, "-", "_") + "_"
 	s.program = program{t: t, path: build(t), seeds: t.TempDir(), env: append(os.Environ(),
-		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+other+"/staging", "BLOTTER_FAILED=s3://"+other+"/failed",
-		"BLOTTER_LAKE=s3://"+other+"/lake", "BLOTTER_CONTROL=dynamodb://"+other, "BLOTTER_HOLD=sqs://"+short+"-",
+		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+name+"-staging/of", "BLOTTER_FAILED=s3://"+name+"-failed/failed",
+		"BLOTTER_LAKE=s3://"+name+"-lake/tables", "BLOTTER_CONTROL=dynamodb://"+name, "BLOTTER_HOLD=sqs://"+name+"-hold-",
 		"BLOTTER_CATALOG=glue://"+s.databases, "BLOTTER_LOG_REPLICAS=1")}
+	parameters := map[string]string{
+		"Name": name, "RawBucket": s.raw, "StagingBucket": name + "-staging", "FailedBucket": name + "-failed", "LakeBucket": name + "-lake",
+		"AuditBucket": name + "-audit", "Databases": s.databases, "Alerts": s.subscribe(),
+	}
+	deployRoles(t, parameters)
+	s.ctx, s.refused.stop = context.WithCancel(t.Context())
+	s.refused.all = map[string]int{}
+	s.doors = openDoors(t, parameters, s.refused.add)
+	t.Cleanup(func() {
+		s.refused.stop()
+		for _, why := range s.refused.take() {
+			t.Errorf("refused: %s", why)
+		}
+	})
 	if out, err := exec.CommandContext(t.Context(), s.path, "nats", "users", "--out", s.seeds).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -85,13 +103,14 @@ func prepare(t *testing.T) *site {
 	if out, err := s.runAs("admin", "nats", "create"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s.must("places", "--create")
-	s.subscribe()
+	if out, err := s.runAs("admin", "places", "--create"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	return s
 }
 
-// subscribe has alerts go to a topic, and hears them.
-func (s *site) subscribe() {
+// subscribe has alerts go to a topic, hears them, and gives the topic.
+func (s *site) subscribe() string {
 	s.t.Helper()
 	cfg := awstest.Config(s.t)
 	client := sns.NewFromConfig(cfg)
@@ -106,6 +125,7 @@ func (s *site) subscribe() {
 		s.t.Fatal(err)
 	}
 	s.env = append(s.env, "BLOTTER_ALERTS="+aws.ToString(topic.TopicArn))
+	return aws.ToString(topic.TopicArn)
 }
 
 // alerted waits for the next alert.
@@ -130,7 +150,7 @@ func (s *site) begin() {
 	}
 	s.openLog()
 	file := filepath.Join(s.dir, "rms.yaml")
-	registration := strings.Replace(tables, "FUNCTION", createFunction(s.t), 1)
+	registration := strings.Replace(tables, "FUNCTION", createFunction(s.t, s.doors["function"].url), 1)
 	if err := os.WriteFile(file, []byte(registration), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
@@ -151,7 +171,7 @@ func (s *site) openLog() {
 // await waits for the next event of a table that is meant, and gives it.
 func await[E proto.Message](s *site, table string, meant func(E) bool) E {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), commandTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, commandTimeout)
 	defer cancel()
 	asked := time.Now()
 	for r, err := range s.log.Read(ctx, eventlog.Filter{FromSeq: s.heard + 1, Follow: true}) {

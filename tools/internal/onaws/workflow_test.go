@@ -29,28 +29,27 @@ const taskARN = "arn:aws:dms:us-east-1:123456789012:task:RMS"
 
 // entrypoint is what deploy/aws/entrypoint.yaml has made.
 type entrypoint struct {
-	name    string
 	queue   string // the URL
 	machine string
 }
 
 // deployEntrypoint has CloudFormation make the entrypoint of a raw bucket, and the
 // bucket tell EventBridge what happens in it.
-func deployEntrypoint(t *testing.T, raw string) entrypoint {
-	t.Helper()
+func (s *site) deployEntrypoint() (e entrypoint) {
+	s.t.Helper()
+	t, raw := s.t, s.raw
 	template, err := os.ReadFile("../../../deploy/aws/entrypoint.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := awstest.Name(t)
-	e := entrypoint{name: name[len(name)-30:]}
 	client := cloudformation.NewFromConfig(awstest.Config(t))
 	parameter := func(key, value string) cfntypes.Parameter {
 		return cfntypes.Parameter{ParameterKey: &key, ParameterValue: &value}
 	}
 	_, err = client.CreateStack(t.Context(), &cloudformation.CreateStackInput{
 		StackName: &name, TemplateBody: aws.String(string(template)), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityIam},
-		Parameters: []cfntypes.Parameter{parameter("RawBucket", raw), parameter("RawPrefix", "dms/"), parameter("Name", e.name)},
+		Parameters: []cfntypes.Parameter{parameter("RawBucket", raw), parameter("RawPrefix", "dms/"), parameter("Name", s.name)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,102 @@
+package iam
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// maxBody bounds the requests whose body says what they need: DynamoDB takes 4 MiB.
+const maxBody = 16 << 20
+
+// Door stands between a role and a stand-in for AWS, which looks at no permission: it
+// lets through what the role may call, refuses the rest as AWS does, and remembers what it let through.
+// Safe for concurrent use.
+type Door struct {
+	role    Role
+	account Account
+	proxy   *httputil.ReverseProxy
+	refused func(why string)
+
+	mu   sync.Mutex
+	used map[Call]bool
+}
+
+// NewDoor makes the door of a role to what listens at an address. refused is told of each
+// call that is refused.
+func NewDoor(role Role, account Account, to *url.URL, refused func(why string)) *Door {
+	return &Door{role: role, account: account, refused: refused, used: map[Call]bool{}, proxy: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		// The role hears that there is no answer; one that has given up hears nothing.
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}}
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body []byte
+	if !isS3(r) {
+		var err error
+		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	operation, calls, err := d.account.Needs(r, body)
+	if err != nil {
+		d.deny(w, r, err.Error())
+		return
+	}
+	for _, c := range calls {
+		if !d.role.Allows(c) {
+			d.deny(w, r, fmt.Sprintf("%s is not authorized to perform: %s on resource: %s (%s)", d.role.Name, c.Action, c.Resource, operation))
+			return
+		}
+	}
+	d.mu.Lock()
+	for _, c := range calls {
+		d.used[c] = true
+	}
+	d.mu.Unlock()
+	d.proxy.ServeHTTP(w, r)
+}
+
+func isS3(r *http.Request) bool {
+	m := scope.FindStringSubmatch(r.Header.Get("Authorization"))
+	return m != nil && m[1] == "s3"
+}
+
+// deny answers as AWS does, each of its protocols in its own way.
+func (d *Door) deny(w http.ResponseWriter, r *http.Request, why string) {
+	d.refused(why)
+	switch {
+	case isS3(r):
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>%s</Message></Error>", why)
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>%s</Message></Error></ErrorResponse>", why)
+	default:
+		w.Header().Set("X-Amzn-ErrorType", "AccessDeniedException")
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"__type":"AccessDeniedException","message":%q}`, why)
+	}
+}
+
+// Used gives what was let through.
+func (d *Door) Used() map[Call]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	used := make(map[Call]bool, len(d.used))
+	for c := range d.used {
+		used[c] = true
+	}
+	return used
+}

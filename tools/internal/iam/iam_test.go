@@ -1,0 +1,399 @@
+package iam
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const root = "../../.."
+
+// actions says what each operation that the code calls needs, by its name in the SDK:
+// from the Service Authorization Reference.
+var actions = map[string][]string{
+	"dynamodb.BatchGetItem":  {"dynamodb:BatchGetItem"},
+	"dynamodb.CreateTable":   {"dynamodb:CreateTable"},
+	"dynamodb.DeleteItem":    {"dynamodb:DeleteItem"},
+	"dynamodb.DescribeTable": {"dynamodb:DescribeTable"},
+	"dynamodb.GetItem":       {"dynamodb:GetItem"},
+	"dynamodb.PutItem":       {"dynamodb:PutItem"},
+	"dynamodb.Query":         {"dynamodb:Query"},
+	"dynamodb.TransactWriteItems": {
+		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
+	},
+	"eventbridge.PutEvents":            {"events:PutEvents"},
+	"glue.BatchStopJobRun":             {"glue:BatchStopJobRun"},
+	"glue.CreateDatabase":              {"glue:CreateDatabase"},
+	"glue.CreateTable":                 {"glue:CreateTable"},
+	"glue.GetDatabase":                 {"glue:GetDatabase"},
+	"glue.GetJobRun":                   {"glue:GetJobRun"},
+	"glue.GetJobRuns":                  {"glue:GetJobRuns"},
+	"glue.GetTable":                    {"glue:GetTable"},
+	"glue.StartJobRun":                 {"glue:StartJobRun"},
+	"glue.UpdateTable":                 {"glue:UpdateTable"},
+	"lambda.Invoke":                    {"lambda:InvokeFunction"},
+	"s3.AbortMultipartUpload":          {"s3:AbortMultipartUpload"},
+	"s3.CompleteMultipartUpload":       {"s3:PutObject"},
+	"s3.CopyObject":                    {"s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"},
+	"s3.CreateBucket":                  {"s3:CreateBucket"},
+	"s3.CreateMultipartUpload":         {"s3:PutObject"},
+	"s3.DeleteObject":                  {"s3:DeleteObject"},
+	"s3.GetBucketVersioning":           {"s3:GetBucketVersioning"},
+	"s3.GetObject":                     {"s3:GetObject", "s3:GetObjectVersion"},
+	"s3.HeadBucket":                    {"s3:ListBucket"},
+	"s3.HeadObject":                    {"s3:GetObject", "s3:GetObjectVersion"},
+	"s3.ListObjectVersions":            {"s3:ListBucketVersions"},
+	"s3.ListObjectsV2":                 {"s3:ListBucket"},
+	"s3.PutBucketVersioning":           {"s3:PutBucketVersioning"},
+	"s3.PutObject":                     {"s3:PutObject"},
+	"s3.UploadPart":                    {"s3:PutObject"},
+	"s3.UploadPartCopy":                {"s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"},
+	"sfn.SendTaskFailure":              {"states:SendTaskFailure"},
+	"sfn.SendTaskHeartbeat":            {"states:SendTaskHeartbeat"},
+	"sfn.SendTaskSuccess":              {"states:SendTaskSuccess"},
+	"sns.Publish":                      {"sns:Publish"},
+	"sqs.ChangeMessageVisibility":      {"sqs:ChangeMessageVisibility"},
+	"sqs.ChangeMessageVisibilityBatch": {"sqs:ChangeMessageVisibility"},
+	"sqs.CreateQueue":                  {"sqs:CreateQueue", "sqs:TagQueue"},
+	"sqs.DeleteMessage":                {"sqs:DeleteMessage"},
+	"sqs.GetQueueUrl":                  {"sqs:GetQueueUrl"},
+	"sqs.ReceiveMessage":               {"sqs:ReceiveMessage"},
+	"sqs.SendMessage":                  {"sqs:SendMessage"},
+}
+
+// setup is what only `blotter places --create` calls, as whoever sets an account up.
+var setup = []string{"dynamodb:CreateTable", "s3:CreateBucket", "s3:PutBucketVersioning"}
+
+// uses says which adapters each role is wired with (tools/internal/roles).
+var uses = map[string][]string{
+	"IngestRouter":      {"pkg/objects/s3", "pkg/control/dynamo", "pkg/ingress/sqs", "pkg/callback/stepfunctions"},
+	"Classifier":        {"pkg/control/dynamo"},
+	"LockManager":       {"pkg/control/dynamo", "pkg/holdqueue/sqs"},
+	"LambdaTransformer": {"pkg/objects/s3", "pkg/control/dynamo", "pkg/jobs/lambda"},
+	"GlueDispatcher":    {"pkg/objects/s3", "pkg/control/dynamo", "pkg/jobs/glue", "pkg/lake/glue"},
+	"Curator":           {"pkg/objects/s3", "pkg/control/dynamo", "pkg/lake/glue", "pkg/alert/sns", "pkg/alert/eventbridge"},
+	"Function":          {"pkg/objects/s3"},
+	"Operators":         {"pkg/objects/s3", "pkg/control/dynamo", "pkg/holdqueue/sqs", "pkg/lake/glue"},
+	"Auditors":          {"pkg/objects/s3", "pkg/control/dynamo", "pkg/holdqueue/sqs", "pkg/lake/glue"},
+}
+
+// notCode are folders of tests' own stand-ins, which call nothing of a system.
+var notCode = []string{"pkg/awsconfig/awstest", "pkg/jobs/glue/gluetest", "pkg/lake/glue/gluetest", "tools/bench", "tools/conformance", ".ci"}
+
+// operations finds what is called of AWS, by package: whoever calls an operation makes
+// its input.
+func operations(t *testing.T) map[string]map[string]bool {
+	t.Helper()
+	const sdk = "github.com/aws/aws-sdk-go-v2/service/"
+	found := map[string]map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		rel, relErr := filepath.Rel(root, path)
+		switch {
+		case err != nil || relErr != nil:
+			return err
+		case e.IsDir() && (slices.Contains(notCode, filepath.ToSlash(rel)) || strings.HasPrefix(e.Name(), ".") && rel != "."):
+			return filepath.SkipDir
+		case e.IsDir(), !strings.HasSuffix(rel, ".go"), strings.HasSuffix(rel, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		services := map[string]string{} // by the name in the file
+		for _, i := range file.Imports {
+			path, err := strconv.Unquote(i.Path.Value)
+			service, is := strings.CutPrefix(path, sdk)
+			if err != nil || !is || strings.Contains(service, "/") {
+				continue
+			}
+			name := service
+			if i.Name != nil {
+				name = i.Name.Name
+			}
+			services[name] = service
+		}
+		pkg := filepath.ToSlash(filepath.Dir(rel))
+		ast.Inspect(file, func(n ast.Node) bool {
+			made, is := n.(*ast.CompositeLit)
+			if !is {
+				return true
+			}
+			of, is := made.Type.(*ast.SelectorExpr)
+			if !is {
+				return true
+			}
+			name, is := of.X.(*ast.Ident)
+			operation, input := strings.CutSuffix(of.Sel.Name, "Input")
+			if is && input && services[name.Name] != "" {
+				if found[pkg] == nil {
+					found[pkg] = map[string]bool{}
+				}
+				found[pkg][services[name.Name]+"."+operation] = true
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+var testAccount = Account{"aws", "eu-west-1", "123456789012"}
+
+func testRoles(t *testing.T) map[string]Role {
+	t.Helper()
+	roles, err := Read(root+"/deploy/aws/roles.yaml", map[string]string{
+		"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit",
+		"AWS::Partition": testAccount.Partition, "AWS::Region": testAccount.Region, "AWS::AccountId": testAccount.ID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return roles
+}
+
+// granted gives all actions of a role.
+func (r Role) granted() map[string]bool {
+	all := map[string]bool{}
+	for _, s := range r.Statements {
+		for _, a := range s.Actions {
+			all[a] = true
+		}
+	}
+	return all
+}
+
+// TestEveryCallIsGranted: each operation that stands in the code is known here, and some
+// role may call it, or nobody but whoever sets the account up.
+func TestEveryCallIsGranted(t *testing.T) {
+	t.Parallel()
+	all := map[string]bool{}
+	for _, r := range testRoles(t) {
+		maps.Copy(all, r.granted())
+	}
+	called := map[string]bool{}
+	for pkg, operations := range operations(t) {
+		for o := range operations {
+			called[o] = true
+			if len(actions[o]) == 0 {
+				t.Errorf("%s calls %s: what does it need? say so in actions, and grant it in deploy/aws/roles.yaml", pkg, o)
+			}
+			for _, a := range actions[o] {
+				if all[a] == slices.Contains(setup, a) {
+					t.Errorf("%s calls %s, which needs %s: it must be granted to a role, or be for setting up, and not both", pkg, o, a)
+				}
+			}
+		}
+	}
+	// A listing is asked by a paginator of the SDK, which makes the input as well.
+	for o := range actions {
+		if !called[o] {
+			t.Errorf("nobody calls %s: leave it out", o)
+		}
+	}
+}
+
+// TestNothingMoreIsGranted: a role may do nothing that no adapter does which it is wired
+// with, and the policies name no wildcard of actions.
+func TestNothingMoreIsGranted(t *testing.T) {
+	t.Parallel()
+	called := operations(t)
+	roles := testRoles(t)
+	if got, want := slices.Sorted(maps.Keys(roles)), slices.Sorted(maps.Keys(uses)); !slices.Equal(got, want) {
+		t.Fatalf("the template has the roles %v, expected %v", got, want)
+	}
+	for name, r := range roles {
+		needed := map[string]bool{}
+		for _, pkg := range uses[name] {
+			if len(called[pkg]) == 0 {
+				t.Errorf("%s calls nothing of AWS: is it a package still?", pkg)
+			}
+			for o := range called[pkg] {
+				for _, a := range actions[o] {
+					needed[a] = true
+				}
+			}
+		}
+		for a := range r.granted() {
+			if !needed[a] || strings.ContainsAny(a, "*?") {
+				t.Errorf("%s may %s, which none of %v calls", name, a, uses[name])
+			}
+		}
+		for _, s := range r.Statements {
+			for _, on := range s.Resources {
+				if on == "*" || on == "" {
+					t.Errorf("%s may %v on everything", name, s.Actions)
+				}
+			}
+		}
+	}
+}
+
+// TestWhoMayWrite: what the design promises of buckets and state holds by rights, too.
+func TestWhoMayWrite(t *testing.T) {
+	t.Parallel()
+	object := func(bucket string) string { return "arn:aws:s3:::" + bucket + "/any/object" }
+	table := testAccount.arn("dynamodb", "table/blotter")
+	for _, c := range []struct {
+		Call
+		who []string
+	}{
+		{Call{"s3:PutObject", object("raw")}, nil},
+		{Call{"s3:DeleteObject", object("raw")}, nil},
+		{Call{"s3:DeleteObjectVersion", object("raw")}, nil},
+		{Call{"s3:PutObject", object("staging")}, []string{"Function", "GlueDispatcher", "LambdaTransformer"}},
+		{Call{"s3:DeleteObject", object("staging")}, nil},
+		{Call{"s3:PutObject", object("failed")}, []string{"Curator", "Operators"}},
+		{Call{"s3:DeleteObject", object("failed")}, nil},
+		{Call{"s3:PutObject", object("lake")}, []string{"Curator"}},
+		{Call{"s3:DeleteObject", object("lake")}, []string{"Curator"}},
+		{Call{"s3:PutObject", object("audit")}, []string{"Curator"}},
+		{Call{"s3:DeleteObject", object("audit")}, nil},
+		{Call{"dynamodb:PutItem", table}, []string{"IngestRouter", "LockManager", "Operators"}},
+		{Call{"dynamodb:PutItem", testAccount.arn("dynamodb", "table/another")}, nil},
+		{Call{"glue:UpdateTable", testAccount.arn("glue", "table/rms/reports")}, []string{"Curator"}},
+		{Call{"states:SendTaskSuccess", testAccount.arn("states", "stateMachine:blotter")}, []string{"IngestRouter"}},
+		{Call{"sqs:ReceiveMessage", testAccount.arn("sqs", "blotter-ingress")}, []string{"IngestRouter"}},
+		{Call{"s3:GetObject", object("another")}, nil},
+	} {
+		var who []string
+		for name, r := range testRoles(t) {
+			if r.Allows(c.Call) {
+				who = append(who, name)
+			}
+		}
+		slices.Sort(who)
+		if !slices.Equal(who, c.who) {
+			t.Errorf("%s on %s: %v may, expected %v", c.Action, c.Resource, who, c.who)
+		}
+	}
+}
+
+// TestNeeds reads requests as the SDK sends them.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		service, method, path, target, body, source string
+		operation                                   string
+		want                                        []Call
+	}{
+		{service: "s3", method: "GET", path: "/raw/dms/a%20b.csv?versionId=7", operation: "s3.GetObject", want: []Call{{"s3:GetObjectVersion", "arn:aws:s3:::raw/dms/a b.csv"}}},
+		{service: "s3", method: "GET", path: "/raw?versions=&prefix=dms", operation: "s3.ListObjectVersions", want: []Call{{"s3:ListBucketVersions", "arn:aws:s3:::raw"}}},
+		{service: "s3", method: "PUT", path: "/failed/x?partNumber=1&uploadId=u", source: "raw/a%20b?versionId=7", operation: "s3.UploadPartCopy",
+			want: []Call{{"s3:PutObject", "arn:aws:s3:::failed/x"}, {"s3:GetObjectVersion", "arn:aws:s3:::raw/a b"}}},
+		{service: "s3", method: "DELETE", path: "/lake/x?uploadId=u", operation: "s3.AbortMultipartUpload", want: []Call{{"s3:AbortMultipartUpload", "arn:aws:s3:::lake/x"}}},
+		{service: "s3", method: "DELETE", path: "/lake/x?versionId=u", operation: "s3.DeleteObject", want: []Call{{"s3:DeleteObjectVersion", "arn:aws:s3:::lake/x"}}},
+		{service: "dynamodb", method: "POST", path: "/", target: "DynamoDB_20120810.TransactWriteItems",
+			body: `{"TransactItems":[{"Put":{"TableName":"b"}},{"ConditionCheck":{"TableName":"b"}}]}`, operation: "dynamodb.TransactWriteItems",
+			want: []Call{{"dynamodb:PutItem", testAccount.arn("dynamodb", "table/b")}, {"dynamodb:ConditionCheckItem", testAccount.arn("dynamodb", "table/b")}}},
+		{service: "dynamodb", method: "POST", path: "/", target: "DynamoDB_20120810.Query", body: `{"TableName":"b","IndexName":"i"}`, operation: "dynamodb.Query",
+			want: []Call{{"dynamodb:Query", testAccount.arn("dynamodb", "table/b/index/i")}}},
+		{service: "sqs", method: "POST", path: "/", target: "AmazonSQS.ChangeMessageVisibilityBatch", body: `{"QueueUrl":"https://sqs/1/q"}`, operation: "sqs.ChangeMessageVisibilityBatch",
+			want: []Call{{"sqs:ChangeMessageVisibility", testAccount.arn("sqs", "q")}}},
+		{service: "sqs", method: "POST", path: "/", target: "AmazonSQS.CreateQueue", body: `{"QueueName":"q","tags":{"a":"b"}}`, operation: "sqs.CreateQueue",
+			want: []Call{{"sqs:CreateQueue", testAccount.arn("sqs", "q")}, {"sqs:TagQueue", testAccount.arn("sqs", "q")}}},
+		{service: "glue", method: "POST", path: "/", target: "AWSGlue.UpdateTable", body: `{"DatabaseName":"d","TableInput":{"Name":"t"}}`, operation: "glue.UpdateTable",
+			want: []Call{{"glue:UpdateTable", testAccount.arn("glue", "catalog")}, {"glue:UpdateTable", testAccount.arn("glue", "database/d")}, {"glue:UpdateTable", testAccount.arn("glue", "table/d/t")}}},
+		{service: "glue", method: "POST", path: "/", target: "AWSGlue.StartJobRun", body: `{"JobName":"j"}`, operation: "glue.StartJobRun", want: []Call{{"glue:StartJobRun", testAccount.arn("glue", "job/j")}}},
+		{service: "lambda", method: "POST", path: "/2015-03-31/functions/f/invocations", operation: "lambda.Invoke", want: []Call{{"lambda:InvokeFunction", testAccount.arn("lambda", "function:f")}}},
+		{service: "states", method: "POST", path: "/", target: "AWSStepFunctions.SendTaskSuccess", body: `{}`, operation: "sfn.SendTaskSuccess", want: []Call{{"states:SendTaskSuccess", ""}}},
+		{service: "sns", method: "POST", path: "/", body: "Action=Publish&TopicArn=arn%3Aa", operation: "sns.Publish", want: []Call{{"sns:Publish", "arn:a"}}},
+		{service: "events", method: "POST", path: "/", target: "AWSEvents.PutEvents", body: `{"Entries":[{"EventBusName":"b"},{"EventBusName":"b"}]}`, operation: "eventbridge.PutEvents",
+			want: []Call{{"events:PutEvents", testAccount.arn("events", "event-bus/b")}}},
+	} {
+		r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=K/20240101/eu-west-1/"+tt.service+"/aws4_request, SignedHeaders=host, Signature=0")
+		r.Header.Set("X-Amz-Target", tt.target)
+		r.Header.Set("X-Amz-Copy-Source", tt.source)
+		operation, got, err := testAccount.Needs(r, []byte(tt.body))
+		if err != nil || operation != tt.operation || !slices.Equal(got, tt.want) {
+			t.Errorf("%s %s %s: got %s %v, %v; want %s %v", tt.method, tt.path, tt.target, operation, got, err, tt.operation, tt.want)
+		}
+		if len(actions[operation]) == 0 {
+			t.Errorf("%s is not among the operations", operation)
+		}
+	}
+	for _, r := range []*http.Request{httptest.NewRequest("GET", "/raw/x", nil)} {
+		if _, _, err := testAccount.Needs(r, nil); err == nil {
+			t.Errorf("%s %s is not signed, and taken", r.Method, r.URL)
+		}
+	}
+}
+
+// TestDoor: what is allowed goes on with its body, what is not is told and answered in
+// the protocol of the service.
+func TestDoor(t *testing.T) {
+	t.Parallel()
+	var came []string
+	behind := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var b bytes.Buffer
+		_, _ = b.ReadFrom(r.Body)
+		came = append(came, r.Method+" "+r.URL.String()+" "+b.String())
+	}))
+	defer behind.Close()
+	to, err := url.Parse(behind.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused []string
+	d := NewDoor(Role{"Test", []Statement{{[]string{"s3:PutObject"}, []string{"arn:aws:s3:::b/in/*"}}}}, testAccount, to, func(why string) { refused = append(refused, why) })
+	send := func(service, method, path, target, body string) (int, string) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=K/20240101/eu-west-1/"+service+"/aws4_request")
+		r.Header.Set("X-Amz-Target", target)
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	if code, _ := send("s3", "PUT", "/b/in/a%2Fb", "", "content"); code != http.StatusOK || !slices.Equal(came, []string{"PUT /b/in/a%2Fb content"}) {
+		t.Errorf("%d, %q came", code, came)
+	}
+	if code, body := send("s3", "PUT", "/b/out", "", "content"); code != http.StatusForbidden || !strings.Contains(body, "<Code>AccessDenied</Code>") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body := send("glue", "POST", "/", "AWSGlue.GetTable", `{"DatabaseName":"d","Name":"t"}`); code != http.StatusBadRequest || !strings.Contains(body, "AccessDeniedException") {
+		t.Errorf("%d %s", code, body)
+	}
+	if len(came) != 1 || len(refused) != 2 || !strings.Contains(refused[0], "s3:PutObject on resource: arn:aws:s3:::b/out") {
+		t.Errorf("came %q, refused %q", came, refused)
+	}
+	if used := d.Used(); len(used) != 1 || !used[Call{"s3:PutObject", "arn:aws:s3:::b/in/a/b"}] {
+		t.Errorf("used %v", used)
+	}
+}
+
+// TestRead: what cannot be read is told.
+func TestRead(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "roles.yaml")
+	for content, says := range map[string]string{
+		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Deny, Action: a, Resource: b}]}}]}}}":         `the effect "Deny"`,
+		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Allow, Action: a, Resource: \"${X}\"}]}}]}}}": "parameter X has no value",
+		"Resources: [": "roles.yaml",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(file, nil); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", content, err)
+		}
+	}
+	if _, err := Read(root+"/deploy/aws/roles.yaml", map[string]string{"Unknown": "x"}); err == nil || !strings.Contains(err.Error(), "no parameter Unknown") {
+		t.Errorf("an unknown parameter: %v", err)
+	}
+}
