@@ -42,6 +42,9 @@ type parquetGuard struct {
 	head   []byte // of a page
 	packed []byte // a page as it stands in the file
 	unpack unpacker
+	// booleans, by column, are those of the row group that was looked at last which the
+	// library would decode wrongly; nil: none.
+	booleans []*booleans
 }
 
 // footer checks what opening the file decodes.
@@ -95,12 +98,20 @@ func (g *parquetGuard) group(rg *format.RowGroup, fields []parquet.Field) (row i
 		return 0, false, fmt.Errorf("a row group has %d columns, the schema %d", len(rg.Columns), len(fields))
 	}
 	var memory int64
+	g.booleans = make([]*booleans, len(fields))
 	for i := range rg.Columns {
 		c := chunkGuard{parquetGuard: g, meta: &rg.Columns[i].MetaData, field: fields[i]}
 		if err := c.walk(); err != nil {
 			return 0, false, fmt.Errorf("column %s: %w", fields[i].Name(), err)
 		}
 		need := c.dictionary + c.page
+		if c.booleans.runs {
+			if c.booleans.other {
+				return 0, false, &unreadError{what: fmt.Sprintf("column %s: pages of booleans in several encodings", fields[i].Name()), expected: "booleans in one encoding"}
+			}
+			g.booleans[i] = &c.booleans
+			need += c.booleans.held
+		}
 		if need > g.limit {
 			// The file may be whole: a page of very many or very long values is not damage.
 			return 0, false, &unreadError{what: fmt.Sprintf("column %s: a page of it needs more than %d MiB", fields[i].Name(), g.limit>>20), expected: "smaller pages"}
@@ -119,6 +130,7 @@ type chunkGuard struct {
 	dictionary int64 // memory of the dictionary
 	page       int64 // memory of the largest page
 	value      int64 // bytes of a value, on average of the page where it is longest
+	booleans   booleans
 }
 
 func (c *chunkGuard) walk() error {
@@ -206,7 +218,7 @@ func (c *chunkGuard) check(h *format.PageHeader, data []byte) error {
 }
 
 func (c *chunkGuard) dataV1(h *format.PageHeader, data, plain []byte, d *format.DataPageHeader) error {
-	values := plain
+	values, present := plain, int64(d.NumValues)
 	if c.field.Optional() {
 		if len(plain) < 4 {
 			return errors.New("a page ends in its levels")
@@ -219,21 +231,38 @@ func (c *chunkGuard) dataV1(h *format.PageHeader, data, plain []byte, d *format.
 			if err := checkRuns(plain[4:4+n], 1, int64(d.NumValues)); err != nil {
 				return err
 			}
+		} else if c.isBoolean() {
+			return &unreadError{what: "levels in encoding " + d.DefinitionLevelEncoding.String(), expected: "levels in run-length encoding"}
 		}
-		values = plain[4+n:]
+		if values = plain[4+n:]; c.isBoolean() {
+			var err error
+			if present, err = ones(plain[4:4+n], present); err != nil {
+				return err
+			}
+		}
 	}
 	c.note(h, data, plain, int64(d.NumValues))
-	return c.values(d.Encoding, values, int64(d.NumValues))
+	return c.values(d.Encoding, values, int64(d.NumValues), present)
 }
+
+func (c *chunkGuard) isBoolean() bool { return c.field.Type().Kind() == parquet.Boolean }
 
 func (c *chunkGuard) dataV2(h *format.PageHeader, data []byte, d *format.DataPageHeaderV2) error {
 	repetition, definition := int64(d.RepetitionLevelsByteLength), int64(d.DefinitionLevelsByteLength)
 	if repetition < 0 || definition < 0 || repetition+definition > int64(len(data)) {
 		return errors.New("a page ends in its levels")
 	}
+	present := int64(d.NumValues)
 	if c.field.Optional() {
-		if err := checkRuns(data[repetition:repetition+definition], 1, int64(d.NumValues)); err != nil {
+		levels := data[repetition : repetition+definition]
+		if err := checkRuns(levels, 1, present); err != nil {
 			return err
+		}
+		if c.isBoolean() {
+			var err error
+			if present, err = ones(levels, present); err != nil {
+				return err
+			}
 		}
 	}
 	plain := data[repetition+definition:]
@@ -244,7 +273,7 @@ func (c *chunkGuard) dataV2(h *format.PageHeader, data []byte, d *format.DataPag
 		}
 	}
 	c.note(h, data, plain, int64(d.NumValues))
-	return c.values(d.Encoding, plain, int64(d.NumValues))
+	return c.values(d.Encoding, plain, int64(d.NumValues), present)
 }
 
 // note keeps in mind what a data page needs.
@@ -267,8 +296,14 @@ func (c *chunkGuard) cost(h *format.PageHeader, packed, plain []byte, values int
 	return int64(len(packed)) + max(int64(len(plain)), int64(h.UncompressedPageSize)) + values*(width+5)
 }
 
-// values checks the encoded values of a data page.
-func (c *chunkGuard) values(encoding format.Encoding, b []byte, n int64) error {
+// values checks the encoded values of a data page of n values, of which so many are
+// present: not null.
+func (c *chunkGuard) values(encoding format.Encoding, b []byte, n, present int64) error {
+	if c.isBoolean() {
+		if err := c.booleans.add(encoding, b, present); err != nil {
+			return err
+		}
+	}
 	switch encoding {
 	case format.Plain, format.ByteStreamSplit:
 		return nil // as many as there are bytes for

@@ -198,6 +198,9 @@ func (s *parquetSource) group(ctx context.Context, group parquet.RowGroup, atOnc
 			if row.values = values; len(values) != len(s.fields) {
 				return s.damage(fmt.Errorf("row %d has %d values", row.row, len(values)))
 			}
+			if err := s.guard.setBooleans(values); err != nil {
+				return s.damage(fmt.Errorf("row %d: %w", row.row, err))
+			}
 			if err := do(row); err != nil {
 				return err
 			}
@@ -226,7 +229,10 @@ func (s *parquetSource) wide(ctx context.Context, group parquet.RowGroup, row *v
 		if n%rowsAtOnce == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if row.values, err = w.next(); err != nil {
+		if row.values, err = w.next(); err == nil {
+			err = s.guard.setBooleans(row.values)
+		}
+		if err != nil {
 			return s.damage(fmt.Errorf("row %d: %w", row.row+1, err))
 		}
 		row.row++
