@@ -78,8 +78,8 @@ type Resume struct {
 
 // LoadComplete seals the open load; one without any file is given up. With Confirm it accepts what the load is held
 // for; what is found later is asked about by itself. A load that is not held yet is
-// accepted whatever is found. With WithoutOlder it leaves out the load files that are
-// older than one with a lower number, and from then on all change files that are older
+// accepted whatever is found. With WithoutOlder it leaves out the load files that an
+// earlier load left behind (olderLoads), and from then on all change files that are older
 // than the load. With Mended it puts load files that came again into the load from which
 // their versions before were given up, also if that is sealed or published, and seals it.
 type LoadComplete struct {
@@ -359,32 +359,66 @@ func (s *State) tellAbandoned() string {
 
 // goOnWithLoad says how a load goes on that is held for a reason.
 func (s *State) goOnWithLoad(reason string) string {
+	refused := fmt.Sprintf("; or refuse the load with `blotter load ignore %s`: the table stays as it is", s.Table)
 	switch reason {
 	case HeldOlder:
 		return fmt.Sprintf("leave them out with `blotter load complete %s --without-older`, or, if they belong to this load, "+
-			"take them in with --confirm", s.Table)
+			"take them in with --confirm", s.Table) + refused
 	case HeldPart:
 		return fmt.Sprintf("put it into the load that it was given up from with `blotter load complete %s --mended`, or, "+
-			"if it is the whole of a load, take it for that with --confirm", s.Table)
+			"if it is the whole of a load, take it for that with --confirm", s.Table) + refused
 	}
-	return fmt.Sprintf("if that is right, say `blotter load complete %s --confirm`", s.Table)
+	return fmt.Sprintf("if that is right, say `blotter load complete %s --confirm`", s.Table) + refused
 }
 
+// loadIgnore refuses the load files that came late; without any, the load that is held.
 func (s *State) loadIgnore() ([]proto.Message, string, error) {
 	late := s.late()
-	if len(late) == 0 {
-		return nil, "", refuse("no load file of %s came late", s.Table)
+	switch {
+	case len(late) > 0:
+		return append(refuseFiles(late, "an operator refused the late load file"), s.liftLate()...),
+			fmt.Sprintf("%s of %s refused", counted(len(late), "late load file"), s.Table), nil
+	case s.Load != nil && s.Load.HeldReason != "":
+		return s.refuseLoad()
 	}
-	var events []proto.Message
-	for _, f := range late {
+	return nil, "", refuse("no load file of %s came late, and no load of it is held: there is nothing to refuse", s.Table)
+}
+
+// refuseLoad gives up the load that is held, with all its files: the table stays as it is.
+func (s *State) refuseLoad() ([]proto.Message, string, error) {
+	files, generation := s.files(loadCandidate), s.Load.Base+1
+	if s.Load.Sealed {
+		files, generation = s.sealedFiles(), s.Load.Generation
+	}
+	switch {
+	case s.Grant != nil:
+		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
+	case slices.ContainsFunc(files, s.again):
+		return nil, "", refuse("the load of %s is the one in force, which was opened again: its rows are in the table, and cannot be refused. "+
+			"Once it is published, have DMS load the table again if they are wrong", s.Table)
+	}
+	events := append(refuseFiles(files, "an operator refused the load that was held: "+s.Load.HeldReason),
+		&blotterv1.LoadAbandoned{Generation: generation, Cause: reasonRefused})
+	return events, fmt.Sprintf("the load of %s is refused with its %s: the table stays as it is, and change files go on",
+		s.Table, counted(len(files), "file")), nil
+}
+
+func refuseFiles(files []*File, why string) (events []proto.Message) {
+	for _, f := range files {
 		if f.Held {
 			events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
 		}
-		events = append(events, &blotterv1.FileIgnored{
-			FileId: string(f.ID), Reason: reasonRefused, Detail: "an operator refused the late load file",
-		})
+		events = append(events, &blotterv1.FileIgnored{FileId: string(f.ID), Reason: reasonRefused, Detail: why})
 	}
-	return append(events, s.liftLate()...), fmt.Sprintf("%d late load file(s) of %s refused", len(late), s.Table), nil
+	return events
+}
+
+// counted is a number of things: "1 file", "2 files".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // liftLate resumes a table that was paused for its late load files only.

@@ -178,10 +178,15 @@ file itself came in several versions.`,
 			Args:    cobra.ExactArgs(1),
 		}, "load-reopen", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
 		orderTable(&cobra.Command{
-			Use:     "ignore TABLE",
-			Short:   "Refuse load files that came after the seal",
-			Example: `  blotter load ignore rms.reports --reason "left over from a test"`,
-			Args:    cobra.ExactArgs(1),
+			Use:   "ignore TABLE",
+			Short: "Refuse load files that came after the seal, or a load that is held",
+			Long: `Refuse load files that came after the seal; or, if there are none, the load that is
+held, with all its files: the answer "no" to what it is held for. The table stays as it
+is, its change files go on, and the refused files end as ignored. What comes again later,
+of this or another load, is decided anew.`,
+			Example: `  blotter load ignore rms.reports --reason "left over from a test"
+  blotter load ignore rms.reports --reason "restored from a backup, changes are newer"`,
+			Args: cobra.ExactArgs(1),
 		}, "load-ignore", func([]string) lockmanager.CommandRequest { return lockmanager.CommandRequest{} }),
 	)
 	return load

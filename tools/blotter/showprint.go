@@ -113,13 +113,14 @@ func goOnWithLoad(l *lockmanager.Load, id dms.TableID, flags string) []string {
 	way := func(when, flag string) string {
 		return fmt.Sprintf("%s: blotter load complete '%s' %s%s", when, id, flag, flags)
 	}
+	no := fmt.Sprintf("to refuse the load, and keep the table as it is: blotter load ignore '%s'%s", id, flags)
 	switch l.HeldReason {
 	case lockmanager.HeldOlder:
-		return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm")}
+		return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm"), no}
 	case lockmanager.HeldPart:
-		return []string{way("to put it into the load that it was given up from", "--mended"), way("if it is the whole of a load", "--confirm")}
+		return []string{way("to put it into the load that it was given up from", "--mended"), way("if it is the whole of a load", "--confirm"), no}
 	}
-	return []string{way("if that is right", "--confirm")}
+	return []string{way("if that is right", "--confirm"), no}
 }
 
 func (v *tableView) printQuarantined(out io.Writer) {

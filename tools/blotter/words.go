@@ -331,6 +331,8 @@ func abandonedFor(cause string) string {
 		return "all its files were skipped or refused"
 	case "no_file":
 		return "no load file came for too long"
+	case "refused":
+		return "an operator refused it"
 	}
 	return "without a load file, by " + cause
 }

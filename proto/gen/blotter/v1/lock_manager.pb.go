@@ -1811,8 +1811,8 @@ type LoadAbandoned struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// What ended it: "skipped" where a sealed load lost its last file; "no_file" where
-	// none had come for as long as a load may wait; else what sealed it, as in
-	// LoadSealed. Empty in events of older versions.
+	// none had come for as long as a load may wait; "refused" where an operator refused
+	// what it was held for; else what sealed it, as in LoadSealed. Empty in events of older versions.
 	Cause         string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
