@@ -343,7 +343,7 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 // tellAbandoned says what it means that the open load is given up.
 func (s *State) tellAbandoned() string {
 	why := "no load file has come"
-	if len(s.files(ofLoad)) > 0 {
+	if len(s.files(s.ofLoad)) > 0 {
 		why = "all its load files were skipped or refused"
 	}
 	detail := fmt.Sprintf("the load of %s is given up: %s; the table stays as it is", s.Table, why)

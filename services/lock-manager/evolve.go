@@ -32,7 +32,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FileIgnored:
 		s.evolveIgnored(at, e)
 	case *blotterv1.FileSkipped:
-		s.evolveSkipped(at, e)
+		s.over(e.GetFileId(), func(f *File) { f.end(Skipped, at) })
 	case *blotterv1.FileRetried:
 		s.evolveRetried(at, e)
 	case *blotterv1.LockGranted:
@@ -330,15 +330,18 @@ func (s *State) evolveAbandoned() {
 }
 
 // closeLoad ends the open load. What it went on without belongs to its
-// generation, or to none.
+// generation, or to none. What the generation in force went on without stays its own,
+// unless a load was made of it.
 func (s *State) closeLoad(published bool) {
+	l := s.Load
 	for _, f := range s.Files {
+		of, replaced := slices.Contains(l.Files, f.ID), slices.Contains(l.Replaced, f.ID)
 		switch {
 		case !givenUp(f):
-		case published && f.Generation == 0 && (slices.Contains(s.Load.Files, f.ID) || slices.Contains(s.Load.Replaced, f.ID)):
+		case published && (of || replaced):
 			f = s.touch(f)
-			f.Generation, f.Replaced = s.Generation, slices.Contains(s.Load.Replaced, f.ID)
-		case f.Generation == 0, !published && s.Load.Sealed && f.Generation == s.Load.Generation:
+			f.Generation, f.Replaced = s.Generation, replaced
+		case f.Generation == 0, !published && l.Generation != s.Generation && (of || l.Sealed && f.Generation == l.Generation):
 			f = s.touch(f)
 			f.Superseded, f.Abandoned = true, !published
 		}
@@ -398,7 +401,7 @@ func (s *State) evolveReopened(at time.Time) {
 		case f.Kind != dms.KindLoad || f.Generation != generation:
 		case f.Status == Published:
 			s.touch(f).Status = Staged
-		case givenUp(f):
+		case givenUp(f) && f.Generation != s.Generation:
 			s.touch(f).Generation = 0
 		}
 	}
@@ -419,9 +422,10 @@ func (s *State) answered(a Answer) {
 }
 
 // ofLoad reports whether a load file counts for the generations that a seal
-// computes. One that was given up counts until its load is published.
-func ofLoad(f *File) bool {
-	return loadCandidate(f) || givenUp(f) && f.Generation == 0
+// computes. One that was given up counts until its load is published, and while that
+// is open again.
+func (s *State) ofLoad(f *File) bool {
+	return loadCandidate(f) || givenUp(f) && (f.Generation == 0 || s.openAgain() && f.Generation == s.Generation)
 }
 
 // givenUp reports whether a load file ended without its rows, yet tells where a

@@ -108,7 +108,7 @@ func (s *State) inForce() map[string]*File {
 // all files of the open load, while the generation before it is known: then it
 // belongs to that generation, which is sealed.
 func (s *State) beforeOpenLoad(f *File) bool {
-	candidates := s.files(ofLoad)
+	candidates := s.files(s.ofLoad)
 	if s.Load.Base == 0 || s.Load.Base != s.Generation || len(candidates) == 0 {
 		return false
 	}
@@ -155,7 +155,7 @@ func (how sealing) accepts(l *Load, reason string) bool {
 
 // generations divides what counts for the open load.
 func (s *State) generations() [][]dms.LoadFile {
-	candidates := s.files(ofLoad)
+	candidates := s.files(s.ofLoad)
 	loads := make([]dms.LoadFile, len(candidates))
 	for i, f := range candidates {
 		loads[i] = dms.LoadFile{

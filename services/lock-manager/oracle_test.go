@@ -131,6 +131,9 @@ func (w *world) checkEnd() {
 				effective = append(effective, f)
 			}
 		case st == Skipped: // an operator said so
+			if f.isLoad() && counts && !s.InForce(s.Files[f.id()]) {
+				w.problem("file %s was skipped, and is not told as a gap", f.name)
+			}
 		case w.table.IsTransactions() && st == Split && w.splits[id] == 1 && f.fault != unreadable:
 		case counts && st == Published && f.fault != unreadable && f.fault != unmergeable:
 			effective = append(effective, f)

@@ -76,7 +76,10 @@ func (s *State) partOf(loads [][]dms.LoadFile) part {
 // loadBefore gives the files of the load before the newest of these, by key, and its
 // index; that of the load in force is -1.
 func (s *State) loadBefore(loads [][]dms.LoadFile) (files map[string]*File, index int) {
-	files = s.inForce()
+	files = map[string]*File{}
+	if !s.openAgain() { // else it is among these
+		files = s.inForce()
+	}
 	index = -1
 	for i := len(loads) - 2; i >= 0; i-- {
 		if slices.ContainsFunc(loads[i], func(f dms.LoadFile) bool { return loadCandidate(s.Files[f.FileID]) && !wasGivenUp(s.Files[f.FileID]) }) {
@@ -222,7 +225,7 @@ func (s *State) refusesMendedLoad(after *State, p part) error {
 
 // rejoined reports whether mended files were put into the open load.
 func (s *State) rejoined() bool {
-	return len(s.files(func(f *File) bool { return f.Rejoins && f.Generation == 0 && ofLoad(f) })) > 0
+	return len(s.files(func(f *File) bool { return f.Rejoins && f.Generation == 0 && s.ofLoad(f) })) > 0
 }
 
 // foresee gives the state after events about its load, and leaves the state as it is.
@@ -257,7 +260,7 @@ func (s *State) evolveMended(e *blotterv1.LoadMended) {
 // for those that were published since: with it, they may be a load of their own.
 func (s *State) forgetRejoining() {
 	for _, f := range s.Files {
-		if f.Rejoins && f.Generation == 0 && ofLoad(f) {
+		if f.Rejoins && f.Generation == 0 && s.ofLoad(f) {
 			s.touch(f).Rejoins = false
 		}
 	}

@@ -115,7 +115,7 @@ func (w *world) checkMendedLoad(e *blotterv1.LoadMended) {
 // counts reports whether a load file counts for the load that is open.
 func (w *world) counts(f *rawFile) bool {
 	known := w.folded.Files[f.id()]
-	return known != nil && known.Status != Ignored && ofLoad(known)
+	return known != nil && known.Status != Ignored && w.folded.ofLoad(known)
 }
 
 // noteForgotten counts files that are mended no more, since another one comes.
@@ -124,7 +124,7 @@ func (w *world) noteForgotten(e *blotterv1.FileAccepted) {
 	if !w.files[e.GetFile().GetFileId()].isLoad() || e.GetLate() || l == nil || l.Sealed {
 		return
 	}
-	if len(w.folded.files(func(f *File) bool { return f.Rejoins && f.Generation == 0 && ofLoad(f) })) > 0 {
+	if len(w.folded.files(func(f *File) bool { return f.Rejoins && f.Generation == 0 && w.folded.ofLoad(f) })) > 0 {
 		w.saw("mended file forgotten")
 	}
 }

@@ -70,6 +70,10 @@ func (s *State) refusesReopened(after *State, late []*File) error {
 	return nil
 }
 
+// openAgain reports whether the load in force is open again. The files that it was
+// published without stay its own.
+func (s *State) openAgain() bool { return s.Load != nil && s.Load.Base < s.Generation }
+
 // again reports whether a load file is one of the generation in force, which is open
 // again: its rows are in the table.
 func (s *State) again(f *File) bool {
@@ -77,10 +81,13 @@ func (s *State) again(f *File) bool {
 }
 
 // ownIn gives the index of the newest load that holds files of the generation in force,
-// which is open again, and a file of it that is in another one; -1 and nil if none is.
+// which is open again, those among them that it lacks, too, and a file of it that is in
+// another one; -1 and nil if none is.
 func (s *State) ownIn(loads [][]dms.LoadFile) (own int, apart *File) {
 	own = -1
-	files := s.files(s.again)
+	files := s.files(func(f *File) bool {
+		return s.again(f) || f.Kind == dms.KindLoad && f.Status == Skipped && f.Generation == s.Generation && s.ofLoad(f)
+	})
 	for _, f := range files {
 		own = max(own, loadOf(loads, f.ID))
 	}
@@ -107,9 +114,10 @@ func (s *State) divided(loads [][]dms.LoadFile) []doubt {
 	if own < 0 || own != len(loads)-1 {
 		return nil // a newer load takes the place of all of it
 	}
-	begin := s.beginning(s.Load.Base+uint64(len(loads)), loads[own][0].LastModified)
+	generation := s.Load.Base + uint64(len(loads))
+	begin := s.beginning(generation, loads[own][0].LastModified)
 	gone := ""
-	switch changes := s.boundAnew(own, begin); {
+	switch changes := s.boundAnew(generation, begin); {
 	case apart != nil:
 		gone = fmt.Sprintf("by their times, %s, and the changes before %s, are of a load before the others, and would be gone from the table",
 			written(apart.Object.Key, apart.Object.LastModified), timeOf(begin))
@@ -123,14 +131,14 @@ func (s *State) divided(loads [][]dms.LoadFile) []doubt {
 		". Reload the table in DMS, or, " + orCopy("all its load files", "")}}
 }
 
-// boundAnew counts the changes that were published as of the first generation, which takes
-// all, and are bound to one before it now: the load in force is the one with this index.
-func (s *State) boundAnew(own int, begin time.Time) int {
-	if !takesAll(s.Generation) || s.LeavesOlder || own == 0 {
+// boundAnew counts the published changes that are bound to the generation in force, and
+// to one before it once that is the generation of this number, and begins then.
+func (s *State) boundAnew(generation uint64, begin time.Time) int {
+	if generation == s.Generation {
 		return 0
 	}
 	return len(s.files(func(f *File) bool {
-		return f.Kind == dms.KindChange && f.Status == Published && f.Mending.IsZero() && f.bound().Before(begin)
+		return f.Kind == dms.KindChange && f.Status == Published && f.Mending.IsZero() && !s.replaced(f) && f.bound().Before(begin)
 	}))
 }
 
@@ -141,15 +149,4 @@ func (s *State) openingBase() uint64 {
 		return s.Generation - 1
 	}
 	return s.Generation
-}
-
-// evolveSkipped ends a file that an operator goes on without. Of the generation in force,
-// which is open again, a load file is as one that was skipped before.
-func (s *State) evolveSkipped(at time.Time, e *blotterv1.FileSkipped) {
-	s.over(e.GetFileId(), func(f *File) {
-		if s.Load != nil && s.again(f) {
-			f.Generation = 0
-		}
-		f.end(Skipped, at)
-	})
 }

@@ -264,7 +264,7 @@ func (s *State) foldsSince(in Input) (time.Time, bool) {
 		need = true
 		bound(e.GetFile().GetObject().GetLastModified().AsTime())
 	}
-	if s.Load != nil && s.Load.Base < s.Generation { // the one in force is open again
+	if s.openAgain() {
 		bound(s.FirstModified)
 	}
 	if reopens(in.Command) {

@@ -78,18 +78,18 @@ func (s *State) staysSkipped(f *File) string {
 	case f.Kind != dms.KindLoad:
 		return ""
 	}
+	for _, other := range s.Files {
+		if s.ofLoad(f) && s.ofLoad(other) && other.Object.Key == f.Object.Key && laterVersion(other, f) {
+			return "is a load file that came again since, as a later version of it: that one counts"
+		}
+	}
 	l := s.Load
 	switch {
-	case l == nil, f.Generation != 0, l.Sealed && !slices.Contains(l.Files, f.ID):
+	case l == nil, !s.ofLoad(f), l.Sealed && !slices.Contains(l.Files, f.ID):
 		return "is a load file, and its load is published without it. Have it written again (copied over itself, it comes anew), " +
 			"and see `blotter load complete --help` for how it joins the others"
 	case s.Grant != nil && s.Grant.Replace:
 		return fmt.Sprintf("is a load file, and its load is being published without it by transaction %d; try again when that has ended", s.Grant.Token)
-	}
-	for _, other := range s.Files {
-		if ofLoad(other) && other.Object.Key == f.Object.Key && laterVersion(other, f) {
-			return "is a load file that came again since, as a later version of it: that one counts"
-		}
 	}
 	return ""
 }

@@ -45,6 +45,8 @@ func TestUnskipRefuses(t *testing.T) {
 		{"a load file while its load is published", State{Load: &Load{Sealed: true, Files: []dms.FileID{"f", "g"}}, Grant: &Grant{Token: 7, Replace: true}},
 			file(dms.KindLoad, nil), "transaction 7; try again"},
 		{"a load file of the generation in force", State{Generation: 1}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "published without it"},
+		{"a load file of the generation in force, which is open again", State{Generation: 1, Load: &Load{}}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), ""},
+		{"a load file of the generation in force, with a newer load open", State{Generation: 1, Load: &Load{Base: 1}}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "published without it"},
 		{"a load file of a replaced load", State{Generation: 2}, file(dms.KindLoad, func(f *File) { f.Generation = 1 }), "lacks nothing of it. If that was no whole load, such as a mended file alone, have DMS load the table again"},
 		{"a load file of an abandoned load", State{}, file(dms.KindLoad, func(f *File) { f.Superseded, f.Abandoned = true, true }), "given up"},
 	} {
@@ -78,6 +80,11 @@ func TestUnskipRefuses(t *testing.T) {
 		if got := err != nil && strings.Contains(err.Error(), "came again since"); got != refused {
 			t.Errorf("beside a later version that is %s: %v", status, err)
 		}
+	}
+	mended := State{Table: testTable, SpecVersion: 1, Load: &Load{Sealed: true, Files: []dms.FileID{"g"}, Replaced: []dms.FileID{"f"}}}
+	mended.Files = map[dms.FileID]*File{"f": file(dms.KindLoad, nil), "g": {ID: "g", Kind: dms.KindLoad, Status: Staged, Object: dms.Object{Key: "k", LastModified: at(6)}, Order: "6"}}
+	if _, err := mended.decideCommand(modelConfig(), Unskip{Files: []dms.FileID{"f"}}); err == nil || !strings.Contains(err.Error(), "came again since") {
+		t.Errorf("in whose place one came in a sealed load: %v", err)
 	}
 	s := State{Table: testTable, SpecVersion: 1}
 	for _, n := range []int{0, maxUnskipped + 1} {
