@@ -323,7 +323,7 @@ func (s *State) loadComplete(c LoadComplete) ([]proto.Message, string, error) {
 	}
 	sealed := s.seal(sealing{cause: "operator", confirmed: c.Confirm, withoutOlder: c.WithoutOlder})
 	detail := fmt.Sprintf("the load of %s is complete", s.Table)
-	if c.Confirm && l.HeldReason == HeldPart {
+	if c.Confirm && slices.ContainsFunc(s.partOf(s.generations()).doubts(), func(d doubt) bool { return d.reason == HeldPart }) {
 		detail += ", and takes the place of the load before it: once it is published, only a reload in DMS brings the rows of that one's other files back"
 	}
 	if len(sealed) == 0 { // held as before
@@ -360,6 +360,9 @@ func (s *State) tellAbandoned() string {
 // goOnWithLoad says how a load goes on that is held for a reason.
 func (s *State) goOnWithLoad(reason string) string {
 	refused := fmt.Sprintf("; or refuse the load with `blotter load ignore %s`: the table stays as it is", s.Table)
+	if slices.ContainsFunc(s.files(loadCandidate), s.again) { // its rows are in the table
+		refused = ""
+	}
 	switch reason {
 	case HeldOlder:
 		return fmt.Sprintf("leave them out with `blotter load complete %s --without-older`, or, if they belong to this load, "+

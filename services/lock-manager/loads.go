@@ -17,11 +17,11 @@ import (
 // The reasons for which a load waits for `load complete --confirm`.
 //
 // After HeldOlder it may go on without some of its files, too; after HeldPart, as a part
-// of the load before.
+// of the load before. After HeldDivided it cannot be refused: it is the load in force.
 const (
 	HeldOlder   = "older"
 	HeldPart    = "part"
-	heldDivided = "divided"
+	HeldDivided = "divided"
 	heldGap     = "gap"
 	heldMixed   = "mixed"
 	heldSame    = "same"

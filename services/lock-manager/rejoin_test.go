@@ -154,7 +154,7 @@ func (w *world) checkKeepsRows(e *blotterv1.LoadSealed) {
 			before = &w.lake.commits[i]
 		}
 	}
-	if before == nil || w.folded.Load.accepts(heldDivided) {
+	if before == nil || w.folded.Load.accepts(HeldDivided) {
 		return
 	}
 	var again, gone []string

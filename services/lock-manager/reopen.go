@@ -127,7 +127,7 @@ func (s *State) divided(loads [][]dms.LoadFile) []doubt {
 	default:
 		return nil
 	}
-	return []doubt{{heldDivided, "older versions of load files came after the load was sealed, and divide it: " + gone +
+	return []doubt{{HeldDivided, "older versions of load files came after the load was sealed, and divide it: " + gone +
 		". Reload the table in DMS, or, " + orCopy("all its load files", "")}}
 }
 

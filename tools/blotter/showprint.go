@@ -115,6 +115,8 @@ func goOnWithLoad(l *lockmanager.Load, id dms.TableID, flags string) []string {
 	}
 	no := fmt.Sprintf("to refuse the load, and keep the table as it is: blotter load ignore '%s'%s", id, flags)
 	switch l.HeldReason {
+	case lockmanager.HeldDivided: // it is the load in force, whose rows are in the table
+		return []string{way("if that is right", "--confirm")}
 	case lockmanager.HeldOlder:
 		return []string{way("to leave them out", "--without-older"), way("if they belong to this load", "--confirm"), no}
 	case lockmanager.HeldPart:

@@ -124,8 +124,18 @@ func generations() []Guard {
 		},
 		{
 			Name: "a word is forgotten", Against: "a file of a reload that is kept in the load before, since it was taken for a mended one",
-			File: lockManager + "/rejoin.go", Old: "if f.Rejoins && f.Generation == 0 && ofLoad(f) {\n\t\t\ts.touch(f)", New: "if false {\n\t\t\ts.touch(f)",
+			File: lockManager + "/rejoin.go", Old: "if f.Rejoins && f.Generation == 0 && s.ofLoad(f) {\n\t\t\ts.touch(f)", New: "if false {\n\t\t\ts.touch(f)",
 			Package: lockManager, Test: "TestScenarios/mended_gap", Says: "LOAD00000003.csv@b, token 4\nLockReleased      4, staged\nrefused: load file dms/rms/reports/LOAD00000003.csv",
+		},
+		{
+			Name: "no rows go unasked", Against: "rows that readers see, gone once their load is open again and older versions of its files came",
+			File: lockManager + "/reopen.go", Old: "if apart != nil {\n\t\treturn refuse(", New: "if false {\n\t\treturn refuse(",
+			Package: lockManager, Test: "TestScenarios/reopen_divided", Says: "refused: no load file of rms.reports came late",
+		},
+		{
+			Name: "a gap stays told", Against: "a file that the table lacks, told no more since a newer load was abandoned",
+			File: lockManager + "/evolve.go", Old: "case f.Generation == 0, !published && l.Generation != s.Generation &&", New: "case f.Generation == 0, !published ||",
+			Package: lockManager, Test: "TestScenarios/reopened_gaps", Says: "LOAD00000001.csv@a skipped superseded",
 		},
 		{
 			Name: "generations in order of time", Against: "generations that hang on the order of arrival",
