@@ -1,12 +1,15 @@
 package lockmanager
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -106,5 +109,45 @@ func TestWhatWasDecidedIsSaidFirst(t *testing.T) {
 	}
 	if n := b.counts(); n["TablePaused"] != 1 || n["FileHeld"] != 1 || n["LockGranted"] != 0 {
 		t.Errorf("a table was paused, then a file came; the log says %v", n)
+	}
+}
+
+// tornStore has something happen between the read of a table's state and that of its files.
+type tornStore struct {
+	control.Store
+	between func()
+}
+
+func (s *tornStore) LiveFiles(ctx context.Context, id dms.TableID) ([]control.FileRow, error) {
+	if f := s.between; f != nil {
+		s.between = nil
+		f()
+	}
+	return s.Store.LiveFiles(ctx, id)
+}
+
+// TestAStateAndFilesOfTwoVersions: while a replica reads a table another one publishes the
+// file that is granted. What was read is thrown away: by it the grant would name a file
+// that nobody knows.
+func TestAStateAndFilesOfTwoVersions(t *testing.T) {
+	b := newShellBench(t)
+	first, _, _ := b.process()
+	b.execute(first, "apply", applyRequest(t, "1"))
+	file := b.classified(early)
+	id := file.GetFile().GetFileId()
+	b.hear(first, "a", file)
+	second, _, _ := b.process()
+	happened := false
+	second.deps.Store = &tornStore{Store: b.store, between: func() {
+		happened = true
+		b.hear(first, "b", &blotterv1.FileTransformed{Staged: &blotterv1.StagedFile{FileId: id, Token: 1, ManifestKey: "m"}})
+		b.hear(first, "c", &blotterv1.FilesPublished{Token: 1, Files: []*blotterv1.PublishedFile{{FileId: id}}, TableRows: 1})
+	}}
+	read := second.table(testTable)
+	if err := second.load(t.Context(), read); !errors.Is(err, control.ErrConflict) || !happened || read.state != nil {
+		t.Errorf("the read of two versions ends with %v (it was of two: %t), and is kept: %t", err, happened, read.state != nil)
+	}
+	if err := second.load(t.Context(), read); err != nil || read.state.Grant != nil {
+		t.Errorf("read again: %v, granted %v", err, read.state.Grant)
 	}
 }

@@ -114,12 +114,17 @@ func (s *Service) applyOnce(ctx context.Context, t *table, src source, in Input)
 // write would find out by its condition; an input that changes nothing must ask,
 // since another replica's state may say otherwise.
 func (s *Service) unchanged(ctx context.Context, t *table) error {
-	item, err := s.deps.Store.Table(ctx, t.id)
+	return s.sameVersion(ctx, t.id, t.version)
+}
+
+// sameVersion fails with ErrConflict if a table is of another version by now.
+func (s *Service) sameVersion(ctx context.Context, id dms.TableID, version uint64) error {
+	item, err := s.deps.Store.Table(ctx, id)
 	if err != nil && !errors.Is(err, control.ErrNotFound) {
-		return fmt.Errorf("read the state of %s: %w", t.id, err)
+		return fmt.Errorf("read the state of %s: %w", id, err)
 	}
-	if item.Version != t.version {
-		return fmt.Errorf("table %s: %w", t.id, control.ErrConflict)
+	if item.Version != version {
+		return fmt.Errorf("table %s: %w", id, control.ErrConflict)
 	}
 	return nil
 }
@@ -140,7 +145,9 @@ func (t *table) settle(cutShort bool) {
 }
 
 // load reads the table if it is not in memory, and says what its outbox still
-// has to say.
+// has to say. State and files are two reads: where another replica decided between them
+// they are of two versions, and the grant may name files that are not there any more.
+// That is a conflict, as a write would meet it.
 func (s *Service) load(ctx context.Context, t *table) error {
 	if t.state != nil {
 		return nil
@@ -160,6 +167,9 @@ func (s *Service) load(ctx context.Context, t *table) error {
 	rows, err := s.deps.Store.LiveFiles(ctx, t.id)
 	if err != nil {
 		return fmt.Errorf("read the live files of %s: %w", t.id, err)
+	}
+	if err := s.sameVersion(ctx, t.id, item.Version); err != nil {
+		return err
 	}
 	if err := state.AddRows(rows...); err != nil {
 		return err

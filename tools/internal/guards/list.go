@@ -62,6 +62,11 @@ func control() []Guard {
 			File: lockManager + "/table.go", Old: "if item.Version != t.version {", New: "if item.Version < t.version {",
 			Package: lockManager, Test: "TestACopyThatIsOldIsAskedAgain", Says: "a staged file was forgotten by an old copy",
 		},
+		{
+			Name: "state and files of one version", Against: "a grant of files that nobody knows, read while another replica ends it",
+			File: lockManager + "/table.go", Old: "if err := s.sameVersion(ctx, t.id, item.Version); err != nil {", New: "if err := s.sameVersion(ctx, t.id, item.Version); false {",
+			Package: lockManager, Test: "TestAStateAndFilesOfTwoVersions", Says: "the read of two versions ends with <nil>",
+		},
 	}
 }
 
