@@ -119,17 +119,20 @@ func unknownColumn(v *vocabulary, src source) *Failure {
 		if v.isColumn(name) || v.explains(name) {
 			continue
 		}
-		why := notColumn(v.table, name)
+		why, hint := notColumn(v.table, name)
 		if typed, ok := src.(typedSource); ok && why == "" {
 			if f := typed.unknownType(i, v.table); f != nil {
 				return f
 			}
 		}
 		if why == "" && len(v.table.Columns) >= maxColumns {
-			why = fmt.Sprintf("a table gets no more than %d columns", maxColumns)
+			why, hint = fmt.Sprintf("a table gets no more than %d columns", maxColumns), "have a rule of the task leave columns out, and skip this file"
+		}
+		if why == "" {
+			hint = "add the column to the registration, apply it and retry the file"
 		}
 		f := &Failure{Code: CodeColumnUnknown, Column: v.shown(name), Message: fmt.Sprintf("column %d of %d is not registered", i+1, len(v.names)),
-			Expected: "columns " + registry.ShowColumns(v.table.Columns[:v.registered]), Hint: "add the column to the registration, apply it and retry the file"}
+			Expected: "columns " + registry.ShowColumns(v.table.Columns[:v.registered]), Hint: hint}
 		if why != "" {
 			f.Message += ": " + why
 		}

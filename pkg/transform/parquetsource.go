@@ -155,8 +155,8 @@ func (s *parquetSource) misfit(field int, column string, t registry.Type, table 
 	return &Failure{Code: CodeColumnType, ObjectKey: s.key, Column: column,
 		Message:  fmt.Sprintf("the file's column is %s, the table's is registered as %s; %s", s.fields[field].shown, t, s.showBoth(table)),
 		Expected: "a type that turns into " + t.String() + " without loss",
-		Hint: "register the type that the source has, apply it and retry the file; " +
-			"`blotter table schema` shows the types that earlier files have widened"}
+		Hint: "if the table holds no rows yet, register the type that the source has, apply it and retry the file. Else it keeps its type " +
+			"(`blotter table schema` shows it): have the task convert the column or write it under another name, and skip this file"}
 }
 
 func (s *parquetSource) unknownType(field int, table registry.Table) *Failure {

@@ -30,7 +30,8 @@ func refine(t registry.Table, src source) registry.Table {
 	for field, name := range v.names {
 		folded := registry.FoldName(name)
 		own, known := src.typeOf(field)
-		if _, registered := v.columns[folded]; registered || !known || !discover || len(cols) >= maxColumns || v.explains(name) || notColumn(t, name) != "" {
+		why, _ := notColumn(t, name)
+		if _, registered := v.columns[folded]; registered || !known || !discover || len(cols) >= maxColumns || v.explains(name) || why != "" {
 			continue
 		}
 		v.columns[folded] = len(cols)
@@ -198,14 +199,16 @@ const defaultOp = "Op"
 const longestDecimal = 38
 
 // notColumn tells why a name that nobody registered, and that no setting has,
-// becomes no column.
-func notColumn(t registry.Table, name string) string {
+// becomes no column, and what to do about it.
+func notColumn(t registry.Table, name string) (why, hint string) {
 	if sameName(name, defaultOp) {
 		says := "does not name"
 		if t.DMS.OpColumn != nil {
 			says = "says is " + *t.DMS.OpColumn
 		}
-		return "a column " + name + " tells operations, which op_column " + says + ": its deletes would be taken for inserts"
+		return "a column " + name + " tells operations, which op_column " + says + ": its deletes would be taken for inserts",
+			"if it tells operations, set op_column to " + name + ", apply it and retry the file; do not register it as a column. " +
+				"If it is a column of the source, have a rule of the task rename it, and skip this file"
 	}
-	return registry.DiscoveredNameFault(name)
+	return registry.DiscoveredNameFault(name), "no table can have a column of this name: have a rule of the task rename or leave it out, and skip this file"
 }

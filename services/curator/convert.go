@@ -54,8 +54,8 @@ func failureOf(refused *lake.AuditError, e *blotterv1.PublishRequested) *blotter
 	}
 	switch refused.Code {
 	case lake.CodeTypes:
-		failure.Hint = "register the column with the type that the table has (see blotter table schema), apply, and resume with --retry; " +
-			"or give it another name at the source, and skip the file"
+		failure.Hint = "the table keeps the type that it has (see blotter table schema). Where the file's values are text, register the column with that " +
+			"type, apply, and resume with --retry; else have the task convert the column, or write it under another name, and resume with --skip"
 	case lake.CodePositionDeletes:
 		failure.Hint = "the job named wrong rows of the table, which is a fault of it: give the table flag L, or start the job without --blotter_positions, then resume with --retry"
 	}

@@ -158,7 +158,7 @@ func (s *summary) printOpen(out io.Writer) {
 			fmt.Fprintf(out, "\n%s is paused (%s)%s\n  see: blotter table show '%s'%s\n", id, o.pause.Reason, prefixed(": ", o.pause.Detail), id, dir)
 		}
 		if o.rejected > 0 {
-			fmt.Fprintf(out, "\n%s: %s set aside, the rest of their files is published\n  see them: blotter rejected list '%s'%s\n",
+			fmt.Fprintf(out, "\n%s: %s set aside; what else was in their files is published\n  see them: blotter rejected list '%s'%s\n",
 				id, rowsAre(o.rejected), id, dir)
 		}
 		if o.gaps > 0 {
@@ -166,7 +166,7 @@ func (s *summary) printOpen(out io.Writer) {
 			printGaps(out, id, o.gaps, s.at)
 		}
 		if o.Unnamed > 0 {
-			fmt.Fprintf(out, "\n%s: %s passed over in its folder, not named like a data file of DMS\n  see: blotter log '%s' --event FileRejected%s\n",
+			fmt.Fprintf(out, "\n%s: %s passed over in its folder: by their names no data files of DMS, or of a kind that does not belong there\n  see: blotter log '%s' --event FileRejected%s\n",
 				id, objectsWere(o.Unnamed), id, dir)
 		}
 		if o.load != nil && o.load.HeldReason != "" {
