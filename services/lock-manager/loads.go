@@ -74,8 +74,12 @@ func (s *State) acceptLoad(ref *blotterv1.FileRef, f *File) []proto.Message {
 }
 
 // sealedVersion finds the load file of the newest sealed generation that has
-// this key, its newest version if it has several.
+// this key, its newest version if it has several. One that is open again is not sealed:
+// what comes to it, whenever it was modified, counts.
 func (s *State) sealedVersion(key string) (*File, bool) {
+	if s.openAgain() && !s.Load.Sealed {
+		return nil, false
+	}
 	if s.Load == nil || !s.Load.Sealed {
 		f, ok := s.inForce()[key]
 		return f, ok
