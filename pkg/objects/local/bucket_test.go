@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
@@ -28,4 +29,20 @@ func TestContract(t *testing.T) {
 
 func TestContractImmutable(t *testing.T) {
 	objectstest.Run(t, func(t *testing.T) objects.Bucket { return open(t, t.TempDir(), local.Immutable()) })
+}
+
+func TestScanner(t *testing.T) {
+	objectstest.RunScanner(t, func(t *testing.T) (objects.Bucket, objects.Scanner) {
+		b := open(t, t.TempDir())
+		w, err := b.Watch(t.Context(), local.WatchConfig{StableFor: time.Nanosecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return b, w
+	})
 }

@@ -40,7 +40,7 @@ type visitor struct {
 // what is neither file nor folder is left out.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[objects.Info, error] {
 	return func(yield func(objects.Info, error) bool) {
-		_, err := b.walk(ctx, prefix, visitor{
+		_, err := b.walk(ctx, span{prefix: prefix}, visitor{
 			object: func(key, name string, s stamp) bool {
 				etag := ""
 				if sum, ok := b.etags.get(name, b.identity(s)); ok {
@@ -64,21 +64,32 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[objects.Info
 // errNoObject: there is something, but no object.
 var errNoObject = errors.New("no object")
 
-// walk visits the objects whose key begins with prefix. It reports false if
-// the visitor ended it.
-func (b *Bucket) walk(ctx context.Context, prefix string, v visitor) (bool, error) {
+// span are the keys that begin with prefix and lie behind after; any lie behind "".
+type span struct{ prefix, after string }
+
+// has reports whether an object of this key is among them.
+func (s span) has(key string) bool { return strings.HasPrefix(key, s.prefix) && key > s.after }
+
+// hasBelow reports whether some may lie in a folder, whose key ends in its slash.
+func (s span) hasBelow(folder string) bool {
+	return (strings.HasPrefix(folder, s.prefix) || strings.HasPrefix(s.prefix, folder)) &&
+		(folder > s.after || strings.HasPrefix(s.after, folder))
+}
+
+// walk visits the objects of a span of keys. It reports false if the visitor ended it.
+func (b *Bucket) walk(ctx context.Context, keys span, v visitor) (bool, error) {
 	if err := b.checkFolder(); err != nil {
 		return false, err
 	}
 	dir, base := currentPath, ""
-	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
-		path, err := pathOfParts(prefix[:i])
+	if i := strings.LastIndexByte(keys.prefix, '/'); i >= 0 {
+		path, err := pathOfParts(keys.prefix[:i])
 		if err != nil {
 			return true, nil // no key can begin so
 		}
-		dir, base = path, prefix[:i+1]
+		dir, base = path, keys.prefix[:i+1]
 	}
-	return b.walkFolder(ctx, dir, base, prefix, v)
+	return b.walkFolder(ctx, dir, base, keys, v)
 }
 
 // checkFolder notices that the folder was removed or replaced: what is open
@@ -99,8 +110,8 @@ func (b *Bucket) checkFolder() error {
 }
 
 // walkFolder visits the folder dir, whose keys begin with base.
-func (b *Bucket) walkFolder(ctx context.Context, dir, base, prefix string, v visitor) (bool, error) {
-	entries, err := b.readFolder(ctx, dir, base, prefix, v)
+func (b *Bucket) walkFolder(ctx context.Context, dir, base string, keys span, v visitor) (bool, error) {
+	entries, err := b.readFolder(ctx, dir, base, keys, v)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, err
@@ -118,7 +129,7 @@ func (b *Bucket) walkFolder(ctx context.Context, dir, base, prefix string, v vis
 		var goOn bool
 		switch {
 		case e.isFolder():
-			goOn, err = b.walkFolder(ctx, name, base+e.part, prefix, v)
+			goOn, err = b.walkFolder(ctx, name, base+e.part, keys, v)
 		case e.link:
 			goOn, err = b.visitLink(base+e.part, name, v)
 		default:
@@ -138,9 +149,9 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// readFolder reads the entries of a folder whose keys may begin with prefix,
-// in the order of their keys: a folder sorts with its slash.
-func (b *Bucket) readFolder(ctx context.Context, dir, base, prefix string, v visitor) ([]entry, error) {
+// readFolder reads the entries of a folder that are among the keys, or may hold some, in
+// the order of their keys: a folder sorts with its slash.
+func (b *Bucket) readFolder(ctx context.Context, dir, base string, keys span, v visitor) ([]entry, error) {
 	f, err := b.root.Open(dir)
 	if err != nil {
 		return nil, err
@@ -153,6 +164,10 @@ func (b *Bucket) readFolder(ctx context.Context, dir, base, prefix string, v vis
 		}
 		batch, err := f.ReadDir(readBatch)
 		for _, d := range batch {
+			part, named := partOf(d.Name())
+			if named && !(d.IsDir() && keys.hasBelow(base+part+"/") || !d.IsDir() && keys.has(base+part)) {
+				continue // before anything is asked of it: a scan may go on at the end of a big folder
+			}
 			e, reason := entryOf(d)
 			if reason != nil {
 				if isMissing(reason) || dir == currentPath && d.Name() == tempFolder {
@@ -163,9 +178,7 @@ func (b *Bucket) readFolder(ctx context.Context, dir, base, prefix string, v vis
 				}
 				continue
 			}
-			if key := base + e.part; strings.HasPrefix(key, prefix) || e.isFolder() && strings.HasPrefix(prefix, key) {
-				entries = append(entries, e)
-			}
+			entries = append(entries, e)
 		}
 		if errors.Is(err, io.EOF) {
 			break

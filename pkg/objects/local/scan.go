@@ -69,7 +69,7 @@ func (w *Watcher) Report() Report {
 func (w *Watcher) scan(ctx context.Context, prefix string, fresh bool, want objects.Want) iter.Seq2[objects.Info, error] {
 	return func(yield func(objects.Info, error) bool) {
 		s := scan{watcher: w, bucket: w.bucket, ctx: ctx, fresh: fresh, want: want, yield: yield}
-		whole, err := w.bucket.walk(ctx, prefix, visitor{object: s.object, skip: s.skip})
+		whole, err := w.bucket.walk(ctx, span{prefix: prefix}, visitor{object: s.object, skip: s.skip})
 		if err == nil {
 			err = s.err
 		}

@@ -35,12 +35,13 @@ type Config struct {
 	Limits Limits
 }
 
-// Limits are sizes in bytes. Tests make them small.
+// Limits are sizes in bytes, and a number. Tests make them small.
 type Limits struct {
 	Part     int   // of an upload; 5 MiB at least, 8 MiB by default
 	Copy     int64 // beyond it a copy goes by parts; 5 GiB by default
 	CopyPart int64 // of such a copy; 1 GiB by default
 	Block    int   // fetched by ReadAt; 256 KiB by default
+	Page     int32 // how many objects, or versions, one request lists; 1000 by default, which is the most
 }
 
 func (l Limits) withDefaults() Limits {
@@ -55,6 +56,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Block == 0 {
 		l.Block = 256 << 10
+	}
+	if l.Page == 0 {
+		l.Page = 1000
 	}
 	return l
 }
@@ -90,7 +94,7 @@ func New(client *awss3.Client, cfg Config) (*Bucket, error) {
 	}
 	const minPart = 5 << 20
 	limits := cfg.Limits.withDefaults()
-	if limits.Part < minPart || limits.CopyPart < minPart || limits.Block < 1 || limits.Copy < 1 {
+	if limits.Part < minPart || limits.CopyPart < minPart || limits.Block < 1 || limits.Copy < 1 || limits.Page < 1 {
 		errs = append(errs, fmt.Errorf("limits %+v: parts must have %d bytes at least, the others one", limits, minPart))
 	}
 	if err := errors.Join(errs...); err != nil {

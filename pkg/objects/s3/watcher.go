@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -114,6 +115,43 @@ func (w *Watcher) scan(ctx context.Context, prefix string, want objects.Want) it
 		}
 	}
 }
+
+// ScanAfter implements objects.Scanner. It asks S3 for pages of 1000 objects, or of
+// versions of them, from the key on.
+func (w *Watcher) ScanAfter(ctx context.Context, prefix, after string, want objects.Want) iter.Seq2[objects.Sighting, error] {
+	if want == nil {
+		want = func(string, bool) bool { return true }
+	}
+	return func(yield func(objects.Sighting, error) bool) {
+		switch {
+		case strings.HasPrefix(w.below, prefix):
+			prefix = w.below
+		case !strings.HasPrefix(prefix, w.below):
+			return // the watcher sees none of these
+		}
+		for p, err := range w.bucket.pages(ctx, prefix, after) {
+			if err != nil {
+				yield(objects.Sighting{}, err)
+				return
+			}
+			at := ""
+			for _, info := range p.infos {
+				s := objects.Sighting{Info: info}
+				if !want(info.Key, true) {
+					s = objects.Sighting{Info: objects.Info{Key: info.Key}, Seen: objects.SeenOther}
+				}
+				if at = info.Key; !yield(s, nil) {
+					return
+				}
+			}
+			if p.upTo > max(at, after) && !yield(objects.Sighting{Info: objects.Info{Key: p.upTo}, Seen: objects.SeenNothing}, nil) {
+				return
+			}
+		}
+	}
+}
+
+var _ objects.Scanner = (*Watcher)(nil)
 
 // nameOf tells one version of one object from any other. A key that is written again
 // with the same content is another version by its time where the bucket keeps none.
