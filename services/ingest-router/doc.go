@@ -22,6 +22,9 @@
 // that still waits and is gone is found out when its turn comes: its transform
 // fails with object.gone, and the table pauses.
 //
+// Reconcile lists the bucket in bounded steps for an operator. Nothing of it is kept
+// between two of them: the answer to one says where the next one goes on.
+//
 // Each version of an object has one row in the control store. The row is
 // written with the event before the event is published, and marked as told
 // after: a crash in between leaves a pending row, which is published at the

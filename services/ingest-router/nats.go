@@ -3,6 +3,7 @@ package ingestrouter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,6 +34,10 @@ const ReplaySubject = "command.ingest-router.replay"
 // the answer is a Dismissed.
 const DismissSubject = "command.ingest-router.dismiss"
 
+// ReconcileSubject is where a step of a reconcile is asked for, with a ReconcileRequest as
+// JSON; the answer is the Place at which it stands then.
+const ReconcileSubject = "command.ingest-router.reconcile"
+
 // Serve answers requests on nc as a NATS micro service, which `nats service ls`
 // and `nats req` show and use. It returns when ctx ends.
 func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
@@ -46,7 +51,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	err = svc.AddEndpoint("list", eventlog.Requests(func(r micro.Request) { s.answer(ctx, r) }),
 		micro.WithEndpointSubject(ListSubject),
 		micro.WithEndpointMetadata(map[string]string{
-			"effect": "lists the raw bucket and tells of what no event told",
+			"effect": "lists the whole raw bucket at once and tells of what no event told; in steps, ask for reconcile",
 			"sample": `{"id":"1","actor":"operator:me","reason":"after the outage"}`,
 		}))
 	if err != nil {
@@ -71,7 +76,7 @@ func (s *Service) Serve(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return fmt.Errorf("add the endpoint replay: %w", err)
 	}
-	if err := s.serveDismissals(ctx, svc); err != nil {
+	if err := errors.Join(s.serveDismissals(ctx, svc), s.serveReconcile(ctx, svc)); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -89,6 +94,36 @@ func (s *Service) serveDismissals(ctx context.Context, svc micro.Service) error 
 		return fmt.Errorf("add the endpoint dismiss: %w", err)
 	}
 	return nil
+}
+
+func (s *Service) serveReconcile(ctx context.Context, svc micro.Service) error {
+	err := svc.AddEndpoint("reconcile", eventlog.Requests(func(r micro.Request) { s.answerReconcile(ctx, r) }),
+		micro.WithEndpointSubject(ReconcileSubject),
+		micro.WithEndpointMetadata(map[string]string{
+			"effect": `lists a part of the raw bucket and tells of what no event told; ask again with the answer as "at" until its pass is "done"`,
+			"sample": `{"id":"1","actor":"operator:me","reason":"after the outage","prefix":"dms/rms/","at":{}}`,
+		}))
+	if err != nil {
+		return fmt.Errorf("add the endpoint reconcile: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) answerReconcile(ctx context.Context, r micro.Request) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	var req ReconcileRequest
+	if err := json.Unmarshal(r.Data(), &req); err != nil || req.ID == "" || req.Actor == "" {
+		_ = r.Error("400", "the request is not the JSON of a step of a reconcile with an id and an actor", nil)
+		return
+	}
+	at, err := s.Reconcile(ctx, req)
+	if err != nil {
+		s.deps.Logger.ErrorContext(ctx, "reconcile the raw bucket", "prefix", req.Prefix, "behind", req.At.Key, "error", err)
+		_ = r.Error("500", err.Error(), nil)
+		return
+	}
+	_ = r.RespondJSON(at)
 }
 
 func (s *Service) answerDismissal(ctx context.Context, r micro.Request) {

@@ -49,6 +49,9 @@ type Raw interface {
 	// Fresh is Scan of what want asks for, without most of what an earlier Fresh has
 	// handed over.
 	Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error]
+	// ScanAfter looks at what lies behind a key, as Scan does, and tells of what it
+	// passes over.
+	ScanAfter(ctx context.Context, prefix, after string, want objects.Want) iter.Seq2[objects.Sighting, error]
 	// Missed tells what the last scan passed over although it may be data:
 	// objects that are still being written, or cannot be read; nil if nothing.
 	Missed() error

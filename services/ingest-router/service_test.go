@@ -170,6 +170,17 @@ func (r rawList) Scan(context.Context, string) iter.Seq2[objects.Info, error] {
 
 func (r rawList) Missed() error { return nil }
 
+// keysBehind gives the keys of a prefix that come behind one, in order.
+func keysBehind(keys []string, prefix, after string) []string {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !strings.HasPrefix(key, prefix) || key <= after })
+	slices.Sort(keys)
+	return keys
+}
+
+func (r rawList) ScanAfter(ctx context.Context, prefix, after string, want objects.Want) iter.Seq2[objects.Sighting, error] {
+	return (&shelf{rawList: r}).ScanAfter(ctx, prefix, after, want)
+}
+
 func (r rawList) Stat(_ context.Context, key string) (objects.Info, error) {
 	if !slices.Contains(r, key) {
 		return objects.Info{}, objects.ErrNotFound

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
@@ -265,32 +263,4 @@ lost, or emptied by hand); the control store decides what runs, and is not chang
 		},
 	})
 	return queue
-}
-
-func newReconcile() *cobra.Command {
-	var reason string
-	cmd := &cobra.Command{
-		Use:   "reconcile",
-		Short: "List the raw folder and tell of what no event told",
-		Example: `  blotter reconcile --reason "events were lost last night"
-  blotter reconcile --dir /var/lib/blotter`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			c, err := connect(cmd.Context(), siteOf(cmd), false, ingestrouter.ServiceName)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, c.close()) }()
-			var listed ingestrouter.Listed
-			err = c.request(cmd.Context(), ingestrouter.ListSubject, ingestrouter.ListRequest{
-				ID: nuid.Next(), Actor: operator(), Reason: reason,
-			}, &listed)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s, %d of them had not been told\n", count(int(listed.Objects), "object"), listed.Told)
-			}
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
-	return cmd
 }

@@ -203,7 +203,7 @@ func (g *guardedSite) refuse() {
 		args       []string
 	}{
 		{"auditor", "publish to command.lock-manager.pause: commands are the user operator's", []string{"pause", "rms.reports", "--reason", "test"}},
-		{"admin", "publish to command.ingest-router.list: commands are the user operator's", []string{"reconcile", "--reason", "test"}},
+		{"admin", "publish to command.ingest-router.reconcile: commands are the user operator's", []string{"reconcile", "--reason", "test"}},
 		{"classifier", "a consumer is its own service's", []string{"run", "--roles", "curator", "--log-replicas", "1"}},
 	} {
 		began := time.Now()

@@ -80,13 +80,13 @@ func TestAWatcherScansBelow(t *testing.T) {
 	}
 }
 
-// versionsAsAWS answers a listing of versions as AWS does: keys and markers encoded, a
+// versionsAsAWS has a wire answer a listing of versions as AWS does: keys and markers encoded, a
 // key marker without a version meaning behind the key. Each key has two versions.
-func versionsAsAWS(t *testing.T, keys []string, asked *[]string) func(*http.Request) (*http.Response, error) {
+func versionsAsAWS(t *testing.T, wire *awstest.Wire, keys []string, asked *[]string) {
 	encoded := func(s string) string {
 		return strings.NewReplacer("%", "%25", " ", "+", "=", "%3D", "é", "%C3%A9").Replace(s)
 	}
-	return func(r *http.Request) (*http.Response, error) {
+	wire.Set(func(r *http.Request) (*http.Response, error) {
 		q := r.URL.Query()
 		if !q.Has("versions") {
 			return nil, nil
@@ -112,7 +112,7 @@ func versionsAsAWS(t *testing.T, keys []string, asked *[]string) func(*http.Requ
 		}
 		return awstest.Answer(r, http.StatusOK, "application/xml", fmt.Sprintf(
 			"<ListVersionsResult><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>%s%s</ListVersionsResult>", n > 3, next, body.String())), nil
-	}
+	}, nil)
 }
 
 // TestMarkersOfVersions: AWS encodes the markers of a listing as it does the keys, and
@@ -129,7 +129,7 @@ func TestMarkersOfVersions(t *testing.T) {
 	keys := []string{"a b", "a!c", "dt=1/é", "dt=2/é", "é", "é2"}
 	slices.Sort(keys)
 	var asked []string
-	wire.Set(versionsAsAWS(t, keys, &asked), nil)
+	versionsAsAWS(t, wire, keys, &asked)
 	var listed []string
 	for info, err := range b.List(t.Context(), "") {
 		if err != nil {

@@ -299,6 +299,24 @@ func (r listedRaw) Scan(ctx context.Context, prefix string) iter.Seq2[objects.In
 	}
 }
 
+// ScanAfter yields what lies behind a key.
+func (r listedRaw) ScanAfter(ctx context.Context, prefix, after string, want objects.Want) iter.Seq2[objects.Sighting, error] {
+	return func(yield func(objects.Sighting, error) bool) {
+		for info, err := range r.Scan(ctx, prefix) {
+			s := objects.Sighting{Info: info}
+			switch {
+			case err == nil && info.Key <= after:
+				continue
+			case err == nil && want != nil && !want(info.Key, true):
+				s = objects.Sighting{Info: objects.Info{Key: info.Key}, Seen: objects.SeenOther}
+			}
+			if !yield(s, err) {
+				return
+			}
+		}
+	}
+}
+
 // Missed is nothing: a listing of the bucket passes over no file.
 func (r listedRaw) Missed() error { return nil }
 

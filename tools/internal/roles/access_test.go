@@ -23,6 +23,7 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	"github.com/openblotter/blotter/services/classifier"
 	"github.com/openblotter/blotter/services/curator"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
@@ -291,6 +292,9 @@ func TestDenied(t *testing.T) {
 		{"a command of the auditor", auditorAccess, "command.lock-manager.pause", raw("command.lock-manager.pause", `{}`), "operator's"},
 		{"a command of a service", classifier.ServiceName, "command.lock-manager.pause", raw("command.lock-manager.pause", `{}`), "operator's"},
 		{"a command of the admin", adminAccess, "command.ingest-router.list", raw("command.ingest-router.list", `{}`), "operator's"},
+		{"a reconcile of the auditor", auditorAccess, ingestrouter.ReconcileSubject, raw(ingestrouter.ReconcileSubject, `{}`), "operator's"},
+		{"a reconcile of a service", classifier.ServiceName, ingestrouter.ReconcileSubject, raw(ingestrouter.ReconcileSubject, `{}`), "operator's"},
+		{"answering a reconcile", lockmanager.ServiceName, ingestrouter.ReconcileSubject, hear(ingestrouter.ReconcileSubject), ""},
 		{"answering commands", classifier.ServiceName, "command.lock-manager.pause", hear("command.lock-manager.pause"), ""},
 		{"listening to commands", operatorAccess, "command.lock-manager.pause", hear("command.lock-manager.pause"), ""},
 		{"another's answers", classifier.ServiceName, theirs.Opts.InboxPrefix + ".>", hear(theirs.Opts.InboxPrefix + ".>"), ""},

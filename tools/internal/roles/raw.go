@@ -15,7 +15,8 @@ import (
 // Raw is the raw bucket and the watch over it.
 type Raw interface {
 	objects.Bucket
-	// Scan, Fresh and Missed are what ingest-router finds objects by.
+	// ScanAfter, Scan, Fresh and Missed are what ingest-router finds objects by.
+	objects.Scanner
 	Scan(ctx context.Context, prefix string) iter.Seq2[objects.Info, error]
 	Fresh(ctx context.Context, prefix string, want objects.Want) iter.Seq2[objects.Info, error]
 	Missed() error
