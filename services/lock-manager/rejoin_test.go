@@ -18,7 +18,7 @@ func TestModelOfMendedLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
-	for range 4 {
+	for range 8 {
 		t.Run("", rapid.MakeCheck(func(t *rapid.T) {
 			w := newWorld(eagerConfig(2), seen, drawMendedFiles(t)...)
 			w.playWith(t, choice{skipFirst: even(t, 0, 3, "skipFirst") > 0, mended: even(t, 0, 4, "mended") > 0})
@@ -28,7 +28,7 @@ func TestModelOfMendedLoads(t *testing.T) {
 		return
 	}
 	for _, counter := range []string{
-		"load held: part", "load held: mixed", "LoadMended", "mended file put into a load that was published",
+		"load held: part", "load held: mixed", "load held: divided", "LoadMended", "mended file put into a load that was published",
 		"change file folded into a replacement", "superseded load file", "late load file", "FileSkipped",
 		"restart", "crash between commit and publication", "command twice", "redelivery", "generation above one",
 		"pure function of the load files", "seal before its files",
