@@ -1,0 +1,143 @@
+package guide
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/openblotter/blotter/tools/internal/iam"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// TestAccountPage holds the page about an account against what it is about: commands and
+// variables that there are, parameters of the templates, names that the policies allow.
+func TestAccountPage(t *testing.T) {
+	t.Parallel()
+	blocks, prose := readPage(t, "../../../deploy/guide/account.md")
+	checkCommands(t, prose)
+	known := map[string]bool{"AWS_REGION": true, "BLOTTER_NATS_CA": true, "BLOTTER_NATS_NKEY": true}
+	for _, p := range roles.PlaceList() {
+		known[p.Variable()] = true
+	}
+	environment := map[string]string{}
+	var aws strings.Builder
+	for _, b := range blocks {
+		switch {
+		case b.is("sh", "only"):
+			for line := range strings.Lines(b.text) {
+				checkCommands(t, "`"+strings.TrimSpace(line)+"`")
+			}
+		case b.is("text", "environment"):
+			for line := range strings.Lines(b.text) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+				if !known[name] {
+					t.Errorf("%s: nothing reads %s", b, name)
+				}
+				environment[name] = value
+			}
+		case b.is("sh", "aws"):
+			aws.WriteString(b.text)
+		case b.is("text", "names"), b.lang == "sql":
+		default:
+			t.Errorf("%s: no rule tries this block", b)
+		}
+	}
+	for name := range known {
+		if environment[name] == "" {
+			t.Errorf("the environment of the services lacks %s", name)
+		}
+	}
+	checkParameters(t, aws.String())
+	checkRoles(t, prose, environment)
+}
+
+var deployed = regexp.MustCompile(`(?s)--template-file (deploy/aws/[a-z]+\.yaml).*?--parameter-overrides ((?:[A-Za-z]+=\S+\s+(?:\\\n\s*)?)+)`)
+
+// checkParameters: each template is given parameters that it has, and all that it asks for.
+func checkParameters(t *testing.T, commands string) {
+	t.Helper()
+	found := deployed.FindAllStringSubmatch(commands, -1)
+	if len(found) != 2 {
+		t.Fatalf("%d templates are deployed: %q", len(found), found)
+	}
+	for _, m := range found {
+		content, err := os.ReadFile("../../../" + m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of entrypoint.yaml only the parameters are YAML that every parser takes.
+		head, _, _ := strings.Cut(string(content), "\nConditions:")
+		head, _, _ = strings.Cut(head, "\nResources:")
+		var template struct {
+			Parameters map[string]struct {
+				Default *string `yaml:"Default"`
+			} `yaml:"Parameters"`
+		}
+		if err := yaml.Unmarshal([]byte(head), &template); err != nil {
+			t.Fatal(err)
+		}
+		given := map[string]bool{}
+		for word := range strings.FieldsSeq(m[2]) {
+			if name, _, is := strings.Cut(word, "="); is {
+				given[name] = true
+				if _, has := template.Parameters[name]; !has {
+					t.Errorf("%s has no parameter %s", m[1], name)
+				}
+			}
+		}
+		for name, p := range template.Parameters {
+			if p.Default == nil && !given[name] {
+				t.Errorf("%s is not given its parameter %s", m[1], name)
+			}
+		}
+	}
+}
+
+// checkRoles: with the environment of the page, the roles may use what it names.
+func checkRoles(t *testing.T, prose string, environment map[string]string) {
+	t.Helper()
+	account := iam.Account{Partition: "aws", Region: "eu-west-1", ID: "123456789012"}
+	bucket := func(variable string) string {
+		name, _, _ := strings.Cut(strings.TrimPrefix(environment[variable], "s3://"), "/")
+		return name
+	}
+	read, err := iam.Read("../../../deploy/aws/roles.yaml", map[string]string{
+		"RawBucket": bucket("BLOTTER_RAW"), "StagingBucket": bucket("BLOTTER_STAGING"), "FailedBucket": bucket("BLOTTER_FAILED"),
+		"LakeBucket": bucket("BLOTTER_LAKE"), "AuditBucket": bucket("BLOTTER_AUDIT"), "Databases": "rms",
+		"AWS::Partition": account.Partition, "AWS::Region": account.Region, "AWS::AccountId": account.ID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arn := func(service, resource string) string {
+		return "arn:aws:" + service + ":eu-west-1:123456789012:" + resource
+	}
+	for _, may := range []struct{ role, action, on string }{
+		{"IngestRouter", "sqs:ReceiveMessage", arn("sqs", strings.TrimPrefix(environment["BLOTTER_INGRESS"], "sqs://"))},
+		{"LockManager", "sqs:CreateQueue", arn("sqs", strings.TrimPrefix(environment["BLOTTER_HOLD"], "sqs://")+"rms-reports.fifo")},
+		{"Classifier", "dynamodb:GetItem", arn("dynamodb", "table/"+strings.TrimPrefix(environment["BLOTTER_CONTROL"], "dynamodb://"))},
+		{"LambdaTransformer", "lambda:InvokeFunction", arn("lambda", "function:blotter-transform")},
+		{"Curator", "sns:Publish", environment["BLOTTER_ALERTS"]},
+		{"Curator", "glue:UpdateTable", arn("glue", "table/rms/reports")},
+	} {
+		if !read[may.role].Allows(iam.Call{Action: may.action, Resource: may.on}) {
+			t.Errorf("%s may not %s on %s", may.role, may.action, may.on)
+		}
+	}
+	var names []string
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[a-z-]+`(?:, `[a-z-]+`)*) \\| [0-9.]+ vCPU").FindAllStringSubmatch(prose, -1) {
+		for name := range strings.SplitSeq(m[1], ", ") {
+			names = append(names, strings.Trim(name, "`"))
+		}
+	}
+	want := roles.Names()
+	slices.Sort(names)
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("the page has services %v, there are the roles %v", names, want)
+	}
+}
