@@ -21,9 +21,12 @@ const (
 	// stepTimeout bounds the work on one step of a reconcile; the step that is asked
 	// for ends long before, unless one object takes that long.
 	stepTimeout = 50 * time.Second
-	// A step ends after stepObjects objects, or with the first one behind stepFor.
+	// A step ends after stepObjects objects, or with the first one behind stepFor. What
+	// is only passed, as all but load files in the first pass, counts as passedPer
+	// times less: each step on a folder reads its names anew.
 	stepObjects = 10_000
 	stepFor     = 10 * time.Second
+	passedPer   = 10
 	// reconcileBatch objects are looked up at once.
 	reconcileBatch = 256
 )
@@ -131,7 +134,7 @@ type step struct {
 
 // scan lists on; end tells that it came to the end of the pass.
 func (st *step) scan(ctx context.Context) (end bool, err error) {
-	seen := 0
+	left := stepObjects * passedPer
 	for sight, err := range st.deps.Raw.ScanAfter(ctx, st.r.Prefix, max(st.at.Key, st.r.After), st.want) {
 		if err != nil {
 			return false, fmt.Errorf("list the raw bucket: %w", err)
@@ -147,7 +150,11 @@ func (st *step) scan(ctx context.Context) (end bool, err error) {
 			continue // it would come to the same again
 		}
 		st.at.Key = sight.Key
-		if seen++; seen >= stepObjects || late {
+		left--
+		if sight.Seen == objects.SeenObject {
+			left -= passedPer - 1
+		}
+		if left <= 0 || late {
 			return false, st.flush(ctx)
 		}
 	}

@@ -295,29 +295,45 @@ func TestAReconcileThatBreaksOff(t *testing.T) {
 	}
 }
 
-// TestAStepIsBounded: by the number of objects, and of those that are looked up at once.
+// TestAStepIsBounded by the number of objects, of which those that are only passed count less.
 func TestAStepIsBounded(t *testing.T) {
-	b := newBench(t)
-	b.register()
+	const passed = stepObjects * passedPer
 	var keys rawList
-	for i := range stepObjects + 3 {
+	for i := range passed + 3 {
 		keys = append(keys, fmt.Sprintf("dms/rms/reports/20240304-%09d.csv", i))
 	}
-	s := b.service()
-	s.deps.Raw, s.deps.Now = keys, func() time.Time { return time.Unix(0, 0) }
-	r := ReconcileRequest{ID: "1", Actor: "operator:test", DryRun: true}
-	var err error
-	for _, want := range []Place{
-		{Pass: PassAll, Key: keys[stepObjects-1], Listed: stepObjects, New: stepObjects},
-		{Pass: PassDone, Listed: stepObjects + 3, New: stepObjects + 3},
-		{Pass: PassDone, Listed: stepObjects + 3, New: stepObjects + 3},
+	few := keys[:stepObjects+3]
+	for name, tt := range map[string]struct {
+		raw    rawList
+		dryRun bool
+		steps  []Place
+	}{
+		"of what is asked for": {few, true, []Place{
+			{Pass: PassAll, Key: few[stepObjects-1], Listed: stepObjects, New: stepObjects},
+			{Pass: PassDone, Listed: stepObjects + 3, New: stepObjects + 3},
+			{Pass: PassDone, Listed: stepObjects + 3, New: stepObjects + 3},
+		}},
+		"of what is passed": {keys, false, []Place{
+			{Key: keys[passed-1], Looked: passed},
+			{Pass: PassAll, Looked: passed + 3},
+		}},
 	} {
-		if r.At, err = s.Reconcile(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-		got := r.At
-		if got.Tables = nil; fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("it stands at %+v, expected %+v", got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.register()
+			s := b.service()
+			s.deps.Raw, s.deps.Now = tt.raw, func() time.Time { return time.Unix(0, 0) }
+			r := ReconcileRequest{ID: "1", Actor: "operator:test", DryRun: tt.dryRun}
+			for _, want := range tt.steps {
+				var err error
+				if r.At, err = s.Reconcile(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+				got := r.At
+				if got.Tables = nil; fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("it stands at %+v, expected %+v", got, want)
+				}
+			}
+		})
 	}
 }

@@ -28,7 +28,8 @@ likes, and while files arrive. Nothing is said of objects that are not there any
 
 It goes in steps, load files first, and shows how far it is. If it breaks off, what it told
 stays told, and it says with which --after to go on. --dry-run tells what it would tell of,
-by table, and changes nothing; on a stopped system all files of a folder are read for it.
+by table, and changes nothing. On a stopped system all files of a folder are read for it,
+and what a crash left decided but unsaid is said first, as by any command there.
 
 Run it after EventBridge, or whatever else tells of objects, was down or wrongly set up;
 for what lay in the bucket before that was set up; and by a schedule, to be sure.`,
