@@ -46,6 +46,7 @@ func Changes(prev *Table, next Table) []string {
 		{"task", prev.Task != next.Task},
 		{"job", prev.Job != next.Job},
 		{"flag", prev.Flag != next.Flag},
+		{"route", prev.Route != next.Route},
 		{"primary key", !slices.Equal(prev.PrimaryKey, next.PrimaryKey)},
 		{"dms settings", !reflect.DeepEqual(prev.DMS, next.DMS)},
 		{"layouts", !slices.EqualFunc(prev.Layouts, next.Layouts, func(a, b Layout) bool { return reflect.DeepEqual(a, b) })},

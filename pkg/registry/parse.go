@@ -121,6 +121,7 @@ func (p *parsed) document(s *source, doc ast.Node, root string) {
 		"dms":        s.settingsInto(&d.table.DMS),
 		"load":       s.loadInto(&d.table.Load),
 		"on_bad_row": s.textInto(&d.table.OnBadRow),
+		"route":      s.routeInto(&d.table.Route),
 		"reports":    s.reportsInto(&d.table.Reports),
 		"tables":     func(n ast.Node, _ string) { d.tables = n },
 	})
@@ -155,6 +156,7 @@ func (s *source) table(n ast.Node, path string, d shared) Table {
 	s.fields(n, path, map[string]func(ast.Node, string){
 		"name":        s.textInto(&t.ID.Table),
 		"path":        s.optionalInto(&folder),
+		"route":       s.routeInto(&t.Route),
 		"flag":        func(n ast.Node, path string) { v, _ := s.text(n, path); t.Flag = Flag(v) },
 		"dms":         s.settingsInto(&t.DMS),
 		"load":        s.loadInto(&t.Load),
@@ -221,6 +223,17 @@ func (s *source) settingsInto(dst *Settings) func(ast.Node, string) {
 				}
 			},
 		})
+	}
+}
+
+// routeInto reads "auto" or "flag", which is the default and stands as empty.
+func (s *source) routeInto(dst *string) func(ast.Node, string) {
+	return func(n ast.Node, path string) {
+		if v, ok := s.text(n, path); ok {
+			if *dst = v; v == "flag" {
+				*dst = ""
+			}
+		}
 	}
 }
 

@@ -54,6 +54,14 @@ func (c *checker) table(t Table) {
 	if !slices.Contains([]Flag{FlagLambda, FlagGlue, FlagPaused}, t.Flag) {
 		c.fault("flag", "%q is no flag: expected L (Lambda), G (Glue) or P (paused)", t.Flag)
 	}
+	switch {
+	case t.Route != "" && t.Route != RouteAuto:
+		c.fault("route", "%q is not known: expected auto or flag", t.Route)
+	case t.Route == RouteAuto && t.Job.Glue == "":
+		c.fault("route", "auto chooses between Lambda and Glue, and the table names no job of Glue: add job.glue, or leave route out")
+	case t.Route == RouteAuto && t.Flag == FlagGlue:
+		c.fault("route", "auto and flag G say two things: leave one of them out")
+	}
 	if t.OnBadRow != OnBadRowFail && t.OnBadRow != OnBadRowQuarantine {
 		c.fault("on_bad_row", "%q is not known: expected fail or quarantine", t.OnBadRow)
 	}

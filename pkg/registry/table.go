@@ -17,6 +17,9 @@ const (
 	FlagPaused Flag = "P"
 )
 
+// RouteAuto has each transaction's engine be chosen by the size of its files.
+const RouteAuto = "auto"
+
 // Format is the encoding of a table's files.
 type Format = dms.Format
 
@@ -36,9 +39,11 @@ type Table struct {
 	Prefix string `json:"prefix"`
 	Path   string `json:"path"`
 	// Schema is the schema in the source, as transaction files name it.
-	Schema     string     `json:"schema,omitempty"`
-	Task       string     `json:"task,omitempty"` // ARN of the DMS task
-	Flag       Flag       `json:"flag"`
+	Schema string `json:"schema,omitempty"`
+	Task   string `json:"task,omitempty"` // ARN of the DMS task
+	Flag   Flag   `json:"flag"`
+	// Route is RouteAuto, or empty: then the flag alone says which engine it is.
+	Route      string     `json:"route,omitempty"`
 	Job        Job        `json:"job"`
 	DMS        Settings   `json:"dms"`
 	Load       LoadRule   `json:"load"`

@@ -48,10 +48,12 @@ type Register struct {
 // restages reports whether what was staged under the registration before is of no use.
 func (c Register) restages() bool { return c.Rekeys != "" || c.Reorders != "" || c.Misfit != nil }
 
-// SetFlag chooses the engine of a table; it leaves a pause as it is.
+// SetFlag chooses the engine of a table, or with Auto has each transaction's be chosen by
+// the size of its files; it leaves a pause as it is.
 type SetFlag struct {
 	Order
 	Engine blotterv1.Engine
+	Auto   bool
 }
 
 // Pause stops grants. With Force the running grant is fenced, too.
@@ -230,12 +232,29 @@ func (s *State) hasChanges() bool {
 	})) > 0
 }
 
+// setAuto has engines be chosen by the size of files.
+func (s *State) setAuto(c SetFlag, paused string) ([]proto.Message, string, error) {
+	switch {
+	case !s.GlueJob:
+		return nil, "", refuse("auto chooses between Lambda and Glue, and the registration of %s names no job of Glue: add job.glue and apply it", s.Table)
+	case s.Table.IsTransactions():
+		return nil, "", refuse("%s holds transaction files, which are split by Lambda alone", s.Table)
+	case s.Auto:
+		return nil, s.Table.String() + " has this flag already" + paused, nil
+	}
+	return []proto.Message{&blotterv1.FlagChanged{Engine: blotterv1.Engine_ENGINE_LAMBDA, Auto: true, Reason: c.Reason}},
+		fmt.Sprintf("files of %s are transformed by Lambda or Glue, as their size says, from the next transaction on%s", s.Table, paused), nil
+}
+
 func (s *State) setFlag(c SetFlag) ([]proto.Message, string, error) {
 	paused := ""
 	if s.Pause != nil {
 		paused = "; it stays paused, see `blotter resume`"
 	}
-	if s.Engine == c.Engine {
+	if c.Auto {
+		return s.setAuto(c, paused)
+	}
+	if s.Engine == c.Engine && !s.Auto {
 		return nil, s.Table.String() + " has this flag already" + paused, nil
 	}
 	return []proto.Message{&blotterv1.FlagChanged{Engine: c.Engine, Reason: c.Reason}},

@@ -381,8 +381,12 @@ func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transfo
 	if s.Load != nil {
 		generation = s.Load.Generation // 0 while it is not sealed
 	}
+	engine, route := s.Engine, (*blotterv1.Route)(nil)
+	if transform {
+		engine, route = s.route(files)
+	}
 	return append(events, &blotterv1.LockGranted{
-		Token: s.Token + 1, Engine: s.Engine, Files: refs(files),
+		Token: s.Token + 1, Engine: engine, Route: route, Files: refs(files),
 		Deadline: timestamppb.New(now.Add(cfg.GrantTimeout)), SpecVersion: s.SpecVersion,
 		Publish: publish, Generation: generation, Transform: transform,
 	})

@@ -61,7 +61,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.TableResumed:
 		s.evolveResumed()
 	case *blotterv1.FlagChanged:
-		s.Engine = e.GetEngine()
+		s.Engine, s.Auto = e.GetEngine(), e.GetAuto()
 	case *blotterv1.LoadOpened:
 		s.Load = &Load{Base: max(e.GetGeneration(), 1) - 1, Opened: at, LastFile: at}
 	case *blotterv1.LoadSealed:
@@ -98,6 +98,10 @@ func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
 	// The decision parsed the registration before it was said.
 	if spec, err := registry.ParseTable(e.GetSpecJson()); err == nil {
 		s.QuietPeriod, s.GlueJob = spec.Load.QuietPeriod, spec.Job.Glue != ""
+		s.Auto, s.RowBytes = spec.Route == registry.RouteAuto, 0
+		if s.GlueJob {
+			s.RowBytes = rowBytes(spec)
+		}
 	}
 	if !e.GetRestage() {
 		return

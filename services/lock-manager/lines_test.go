@@ -39,8 +39,12 @@ func (w *world) words(s said) string {
 		for _, f := range e.GetFiles() {
 			names = append(names, w.name(f.GetFileId()))
 		}
-		return fmt.Sprintf("%d: %s; generation %d, until %s, transform %v, publish %v", e.GetToken(), strings.Join(names, " "),
-			e.GetGeneration(), e.GetDeadline().AsTime().Format("15:04"), e.GetTransform(), e.GetPublish())
+		route := ""
+		if r := e.GetRoute(); r != nil {
+			route = fmt.Sprintf("; %s, %s: %d bytes, %d rows, %d s, all %d", e.GetEngine(), r.GetReason(), r.GetBytes(), r.GetRows(), r.GetSeconds(), r.GetAllBytes())
+		}
+		return fmt.Sprintf("%d: %s; generation %d, until %s, transform %v, publish %v%s", e.GetToken(), strings.Join(names, " "),
+			e.GetGeneration(), e.GetDeadline().AsTime().Format("15:04"), e.GetTransform(), e.GetPublish(), route)
 	case *blotterv1.FileStaged:
 		return fmt.Sprintf("%s, token %d", w.name(e.GetStaged().GetFileId()), e.GetStaged().GetToken())
 	case *blotterv1.TransactionSplit:
@@ -78,6 +82,9 @@ func (w *world) tableWords(s said) string {
 	case *blotterv1.TablePaused:
 		return strings.TrimSuffix(e.GetReason()+": "+w.name(e.GetFile().GetFileId()), ": ")
 	case *blotterv1.FlagChanged:
+		if e.GetAuto() {
+			return "auto"
+		}
 		return e.GetEngine().String()
 	case *blotterv1.LoadOpened:
 		return fmt.Sprintf("generation %d, %s", e.GetGeneration(), e.GetCause())

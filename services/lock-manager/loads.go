@@ -260,7 +260,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 	})
 	if len(waiting) > 0 {
 		most := cfg.LoadFiles
-		if s.Engine == blotterv1.Engine_ENGINE_GLUE && s.GlueJob {
+		if engine, _ := s.route(waiting); engine == blotterv1.Engine_ENGINE_GLUE && s.GlueJob {
 			most = cfg.GlueLoadFiles
 		}
 		return s.grant(cfg, now, firstOf(waiting, most, math.MaxInt64), false, true)

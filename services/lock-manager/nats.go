@@ -30,7 +30,7 @@ type CommandRequest struct {
 	Reason string `json:"reason"` // why
 	Table  string `json:"table"`  // <db>.<table>
 
-	Flag    string `json:"flag,omitempty"`    // of "flag": L or G
+	Flag    string `json:"flag,omitempty"`    // of "flag": L, G, auto or P
 	Force   bool   `json:"force,omitempty"`   // of "pause"
 	Mode    string `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
 	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
@@ -92,13 +92,15 @@ func (r CommandRequest) order() Order { return Order{ID: r.ID, Reason: r.Reason}
 func makeFlag(r CommandRequest) (Command, error) {
 	switch r.Flag {
 	case "L":
-		return SetFlag{r.order(), blotterv1.Engine_ENGINE_LAMBDA}, nil
+		return SetFlag{Order: r.order(), Engine: blotterv1.Engine_ENGINE_LAMBDA}, nil
 	case "G":
-		return SetFlag{r.order(), blotterv1.Engine_ENGINE_GLUE}, nil
+		return SetFlag{Order: r.order(), Engine: blotterv1.Engine_ENGINE_GLUE}, nil
+	case registry.RouteAuto:
+		return SetFlag{Order: r.order(), Auto: true}, nil
 	case "P":
 		return Pause{Order: r.order()}, nil
 	}
-	return nil, refuse("flag %q: expected L (Lambda), G (Glue) or P (paused)", r.Flag)
+	return nil, refuse("flag %q: expected L (Lambda), G (Glue), auto (by size) or P (paused)", r.Flag)
 }
 
 func makeResume(r CommandRequest) (Command, error) {

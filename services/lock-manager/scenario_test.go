@@ -37,7 +37,7 @@ var update = flag.Bool("update", false, "write what the scenarios say now into t
 //	published [ROWS] | publish-failed [FILE] | fenced [TOKEN]
 //	deleted FILE... | expired FILE...   ObjectDeleted; /N names another deletion of it
 //	listing | tick DURATION
-//	register L|G|P | flag L|G | pause | force | resume [retry|skip] | unskip FILE...
+//	register L|G|P|auto|job | flag L|G|auto | pause | force | resume [retry|skip] | unskip FILE...
 //	complete [confirm|without-older|mended] | reopen | ignore
 //	maintain | maintained STEP [more | DURATION until the next] | maintenance-failed
 //	state
@@ -250,9 +250,10 @@ func (sc *scenario) command(verb, arg string) {
 	if arg == "G" {
 		engine = blotterv1.Engine_ENGINE_GLUE
 	}
+	auto := arg == registry.RouteAuto
 	commands := map[string]Command{
-		"register": Register{Order: o, Spec: specOf(sc.state.Table, sc.state.SpecVersion+1, registry.Flag(arg))},
-		"flag":     SetFlag{Order: o, Engine: engine},
+		"register": Register{Order: o, Spec: sc.spec(arg)},
+		"flag":     SetFlag{Order: o, Engine: engine, Auto: auto},
 		"pause":    Pause{Order: o},
 		"force":    Pause{Order: o, Force: true},
 		"resume":   Resume{Order: o, Mode: ResumeMode(arg)},
@@ -267,6 +268,19 @@ func (sc *scenario) command(verb, arg string) {
 		sc.t.Fatalf("unknown input %s", verb)
 	}
 	sc.apply(Input{Command: c})
+}
+
+// spec registers a table by its flag; with route auto, and "job" for the job that it needs.
+func (sc *scenario) spec(arg string) registry.Table {
+	if arg != registry.RouteAuto && arg != "job" {
+		return specOf(sc.state.Table, sc.state.SpecVersion+1, registry.Flag(arg))
+	}
+	spec := specOf(sc.state.Table, sc.state.SpecVersion+1, registry.FlagLambda)
+	spec.Job.Glue = "blotter-job"
+	if arg == registry.RouteAuto {
+		spec.Route = arg
+	}
+	return spec
 }
 
 func (sc *scenario) unskip(o Order, verb, names string) Unskip {

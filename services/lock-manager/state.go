@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -38,6 +39,10 @@ type State struct {
 	QuietPeriod time.Duration    `json:"quiet_period"`
 	// GlueJob: the registration names a job of Glue, whose runs take all files of a grant.
 	GlueJob bool `json:"glue_job,omitempty"`
+	// Auto: the engine of a transaction is chosen by the size of its files, of which a row
+	// is taken to have RowBytes.
+	Auto     bool  `json:"auto,omitempty"`
+	RowBytes int64 `json:"row_bytes,omitempty"`
 	// Token is the newest token ever granted.
 	Token uint64 `json:"token"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
@@ -198,11 +203,13 @@ func NewState(table dms.TableID) *State {
 // Registered reports whether a registration is in force.
 func (s *State) Registered() bool { return s.SpecVersion > 0 }
 
-// Flag is what operators see: P while paused, else L or G.
+// Flag is what operators see: P while paused, else L, G or auto.
 func (s *State) Flag() string {
 	switch {
 	case s.Pause != nil:
 		return "P"
+	case s.Auto:
+		return registry.RouteAuto
 	case s.Engine == blotterv1.Engine_ENGINE_GLUE:
 		return "G"
 	}

@@ -86,11 +86,12 @@ folder (--dir) that no system has used one is begun, which is told.`,
 
 func newFlag() *cobra.Command {
 	return orderTable(&cobra.Command{
-		Use:   "flag TABLE L|G|P",
-		Short: "Choose what transforms a table: L (Lambda), G (Glue), P (paused)",
+		Use:   "flag TABLE L|G|auto|P",
+		Short: "Choose what transforms a table: L (Lambda), G (Glue), auto (by size), P (paused)",
 		Long: `Choose the engine that transforms the files of a table from its next transaction
 on: L for AWS Lambda, G for AWS Glue, both in process where the registration
-names no job or the buckets are folders. P pauses the table like ` + "`blotter pause`" + `.`,
+names no job or the buckets are folders. With auto the size of its files says which,
+for each transaction; LockGranted has the reason. P pauses the table like ` + "`blotter pause`" + `.`,
 		Example: `  blotter flag rms.reports G --reason "larger than Lambda takes"`,
 		Args:    cobra.ExactArgs(2),
 	}, "flag", func(args []string) lockmanager.CommandRequest { return lockmanager.CommandRequest{Flag: args[1]} })

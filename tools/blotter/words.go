@@ -234,7 +234,7 @@ func kept(ids []string) string {
 func sayGrant(event proto.Message) string {
 	switch e := event.(type) {
 	case *blotterv1.LockGranted:
-		return parts(token(e.GetToken()), count(len(e.GetFiles()), "file"), "until "+e.GetDeadline().AsTime().Format(time.TimeOnly))
+		return parts(token(e.GetToken()), count(len(e.GetFiles()), "file"), "until "+e.GetDeadline().AsTime().Format(time.TimeOnly), routed(e))
 	case *blotterv1.PublishRequested:
 		mode := "merge"
 		if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
@@ -286,11 +286,27 @@ func sayTable(event proto.Message) string {
 	case *blotterv1.TableResumed:
 		return e.GetReason()
 	case *blotterv1.FlagChanged:
-		return parts(strings.ToLower(strings.TrimPrefix(e.GetEngine().String(), "ENGINE_")), e.GetReason())
+		if e.GetAuto() {
+			return parts("by the size of files", e.GetReason())
+		}
+		return parts(engineName(e.GetEngine()), e.GetReason())
 	case *blotterv1.CommandAnswered:
 		return parts(e.GetCommand(), e.GetReason()) + ": " + e.GetDetail()
 	}
 	return ""
+}
+
+func engineName(e blotterv1.Engine) string {
+	return strings.ToLower(strings.TrimPrefix(e.String(), "ENGINE_"))
+}
+
+// routed says why a transaction's engine was chosen, where the size of its files did.
+func routed(e *blotterv1.LockGranted) string {
+	r := e.GetRoute()
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s: some %d MiB, %d rows, %d s at most)", engineName(e.GetEngine()), r.GetReason(), r.GetBytes()>>20, r.GetRows(), r.GetSeconds())
 }
 
 // sayLoad tells of full loads.

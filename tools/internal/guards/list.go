@@ -59,7 +59,7 @@ func control() []Guard {
 		},
 		{
 			Name: "an old copy is asked again", Against: "a result that a replica drops because its copy of the table is older than the grant",
-			File: lockManager + "/table.go", Old: "if item.Version != t.version {", New: "if item.Version < t.version {",
+			File: lockManager + "/table.go", Old: "return s.sameVersion(ctx, t.id, t.version)", New: "return nil",
 			Package: lockManager, Test: "TestACopyThatIsOldIsAskedAgain", Says: "a staged file was forgotten by an old copy",
 		},
 		{

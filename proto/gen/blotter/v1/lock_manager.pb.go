@@ -541,15 +541,17 @@ func (x *FileRetried) GetFileId() string {
 // the files become visible under this token; without, they stay staged until
 // the load that they belong to is sealed.
 type LockGranted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
-	Engine        Engine                 `protobuf:"varint,2,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
-	Files         []*FileRef             `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	SpecVersion   uint64                 `protobuf:"varint,5,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
-	Publish       bool                   `protobuf:"varint,6,opt,name=publish,proto3" json:"publish,omitempty"`
-	Generation    uint64                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
-	Transform     bool                   `protobuf:"varint,8,opt,name=transform,proto3" json:"transform,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Token       uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Engine      Engine                 `protobuf:"varint,2,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	Files       []*FileRef             `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	Deadline    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	SpecVersion uint64                 `protobuf:"varint,5,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	Publish     bool                   `protobuf:"varint,6,opt,name=publish,proto3" json:"publish,omitempty"`
+	Generation  uint64                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	Transform   bool                   `protobuf:"varint,8,opt,name=transform,proto3" json:"transform,omitempty"`
+	// Why this engine: missing where the flag alone said so.
+	Route         *Route `protobuf:"bytes,9,opt,name=route,proto3" json:"route,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -640,6 +642,96 @@ func (x *LockGranted) GetTransform() bool {
 	return false
 }
 
+func (x *LockGranted) GetRoute() *Route {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+// Route is why a transaction's engine was chosen by the size of its files, and by what
+// estimate. A transform that took other than that changes nothing of it.
+type Route struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "fits" Lambda; or what is beyond it: "bytes" or "rows" of the largest file, or
+	// "together", the bytes of all.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of the largest file: its decoded bytes, its rows, and how long a transform of it takes
+	// at the pace by which Lambda's invocations are chosen.
+	Bytes   int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Rows    int64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	Seconds int64 `protobuf:"varint,4,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	// The decoded bytes of all files.
+	AllBytes      int64 `protobuf:"varint,5,opt,name=all_bytes,json=allBytes,proto3" json:"all_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Route) Reset() {
+	*x = Route{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Route) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Route) ProtoMessage() {}
+
+func (x *Route) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Route.ProtoReflect.Descriptor instead.
+func (*Route) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Route) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Route) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Route) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Route) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Route) GetAllBytes() int64 {
+	if x != nil {
+		return x.AllBytes
+	}
+	return 0
+}
+
 // FileStaged: the transform of one file of the grant is on record.
 type FileStaged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -650,7 +742,7 @@ type FileStaged struct {
 
 func (x *FileStaged) Reset() {
 	*x = FileStaged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[8]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +754,7 @@ func (x *FileStaged) String() string {
 func (*FileStaged) ProtoMessage() {}
 
 func (x *FileStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[8]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +767,7 @@ func (x *FileStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileStaged.ProtoReflect.Descriptor instead.
 func (*FileStaged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{8}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FileStaged) GetStaged() *StagedFile {
@@ -699,7 +791,7 @@ type PublishRequested struct {
 
 func (x *PublishRequested) Reset() {
 	*x = PublishRequested{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[9]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +803,7 @@ func (x *PublishRequested) String() string {
 func (*PublishRequested) ProtoMessage() {}
 
 func (x *PublishRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[9]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +816,7 @@ func (x *PublishRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequested.ProtoReflect.Descriptor instead.
 func (*PublishRequested) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{9}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PublishRequested) GetToken() uint64 {
@@ -773,7 +865,7 @@ type StagedPart struct {
 
 func (x *StagedPart) Reset() {
 	*x = StagedPart{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[10]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +877,7 @@ func (x *StagedPart) String() string {
 func (*StagedPart) ProtoMessage() {}
 
 func (x *StagedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[10]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +890,7 @@ func (x *StagedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StagedPart.ProtoReflect.Descriptor instead.
 func (*StagedPart) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{10}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StagedPart) GetFile() *FileRef {
@@ -827,7 +919,7 @@ type TransactionSplit struct {
 
 func (x *TransactionSplit) Reset() {
 	*x = TransactionSplit{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +931,7 @@ func (x *TransactionSplit) String() string {
 func (*TransactionSplit) ProtoMessage() {}
 
 func (x *TransactionSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[11]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +944,7 @@ func (x *TransactionSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionSplit.ProtoReflect.Descriptor instead.
 func (*TransactionSplit) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{11}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TransactionSplit) GetFile() *FileRef {
@@ -880,7 +972,7 @@ type MaintenanceRequested struct {
 
 func (x *MaintenanceRequested) Reset() {
 	*x = MaintenanceRequested{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +984,7 @@ func (x *MaintenanceRequested) String() string {
 func (*MaintenanceRequested) ProtoMessage() {}
 
 func (x *MaintenanceRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[12]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +997,7 @@ func (x *MaintenanceRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaintenanceRequested.ProtoReflect.Descriptor instead.
 func (*MaintenanceRequested) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{12}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MaintenanceRequested) GetReason() string {
@@ -930,7 +1022,7 @@ type MaintenanceGranted struct {
 
 func (x *MaintenanceGranted) Reset() {
 	*x = MaintenanceGranted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1034,7 @@ func (x *MaintenanceGranted) String() string {
 func (*MaintenanceGranted) ProtoMessage() {}
 
 func (x *MaintenanceGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[13]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1047,7 @@ func (x *MaintenanceGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaintenanceGranted.ProtoReflect.Descriptor instead.
 func (*MaintenanceGranted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{13}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MaintenanceGranted) GetToken() uint64 {
@@ -1007,7 +1099,7 @@ type FenceRequested struct {
 
 func (x *FenceRequested) Reset() {
 	*x = FenceRequested{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1111,7 @@ func (x *FenceRequested) String() string {
 func (*FenceRequested) ProtoMessage() {}
 
 func (x *FenceRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[14]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1124,7 @@ func (x *FenceRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceRequested.ProtoReflect.Descriptor instead.
 func (*FenceRequested) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{14}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FenceRequested) GetToken() uint64 {
@@ -1085,7 +1177,7 @@ type FencedGrant struct {
 
 func (x *FencedGrant) Reset() {
 	*x = FencedGrant{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1189,7 @@ func (x *FencedGrant) String() string {
 func (*FencedGrant) ProtoMessage() {}
 
 func (x *FencedGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[15]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1202,7 @@ func (x *FencedGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FencedGrant.ProtoReflect.Descriptor instead.
 func (*FencedGrant) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{15}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FencedGrant) GetEngine() Engine {
@@ -1159,7 +1251,7 @@ type LockReleased struct {
 
 func (x *LockReleased) Reset() {
 	*x = LockReleased{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1263,7 @@ func (x *LockReleased) String() string {
 func (*LockReleased) ProtoMessage() {}
 
 func (x *LockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[16]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1276,7 @@ func (x *LockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReleased.ProtoReflect.Descriptor instead.
 func (*LockReleased) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{16}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LockReleased) GetToken() uint64 {
@@ -1266,7 +1358,7 @@ type TablePaused struct {
 
 func (x *TablePaused) Reset() {
 	*x = TablePaused{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1370,7 @@ func (x *TablePaused) String() string {
 func (*TablePaused) ProtoMessage() {}
 
 func (x *TablePaused) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[17]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1383,7 @@ func (x *TablePaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TablePaused.ProtoReflect.Descriptor instead.
 func (*TablePaused) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{17}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TablePaused) GetReason() string {
@@ -1337,7 +1429,7 @@ type DeletionNoted struct {
 
 func (x *DeletionNoted) Reset() {
 	*x = DeletionNoted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1441,7 @@ func (x *DeletionNoted) String() string {
 func (*DeletionNoted) ProtoMessage() {}
 
 func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[18]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1454,7 @@ func (x *DeletionNoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionNoted.ProtoReflect.Descriptor instead.
 func (*DeletionNoted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{18}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeletionNoted) GetDeletionId() string {
@@ -1398,7 +1490,7 @@ type SignalNoted struct {
 
 func (x *SignalNoted) Reset() {
 	*x = SignalNoted{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1502,7 @@ func (x *SignalNoted) String() string {
 func (*SignalNoted) ProtoMessage() {}
 
 func (x *SignalNoted) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[19]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1515,7 @@ func (x *SignalNoted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalNoted.ProtoReflect.Descriptor instead.
 func (*SignalNoted) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{19}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignalNoted) GetSignalId() string {
@@ -1450,7 +1542,7 @@ type TableResumed struct {
 
 func (x *TableResumed) Reset() {
 	*x = TableResumed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1554,7 @@ func (x *TableResumed) String() string {
 func (*TableResumed) ProtoMessage() {}
 
 func (x *TableResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[20]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1567,7 @@ func (x *TableResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableResumed.ProtoReflect.Descriptor instead.
 func (*TableResumed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{20}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TableResumed) GetReason() string {
@@ -1487,16 +1579,18 @@ func (x *TableResumed) GetReason() string {
 
 // FlagChanged: an operator chose another engine.
 type FlagChanged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Engine        Engine                 `protobuf:"varint,1,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Engine Engine                 `protobuf:"varint,1,opt,name=engine,proto3,enum=blotter.v1.Engine" json:"engine,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The engine is chosen for each transaction by the size of its files from now on.
+	Auto          bool `protobuf:"varint,3,opt,name=auto,proto3" json:"auto,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1602,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[21]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1615,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{21}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1538,6 +1632,13 @@ func (x *FlagChanged) GetReason() string {
 	return ""
 }
 
+func (x *FlagChanged) GetAuto() bool {
+	if x != nil {
+		return x.Auto
+	}
+	return false
+}
+
 // LoadOpened: change files are held from now on, load files staged as they come.
 type LoadOpened struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1550,7 +1651,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1663,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1676,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1616,7 +1717,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1729,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1742,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1699,7 +1800,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1812,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1825,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1761,7 +1862,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1874,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1887,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1820,7 +1921,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1832,7 +1933,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1845,7 +1946,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -1875,7 +1976,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1988,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2001,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -1933,7 +2034,7 @@ type LoadMended struct {
 
 func (x *LoadMended) Reset() {
 	*x = LoadMended{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2046,7 @@ func (x *LoadMended) String() string {
 func (*LoadMended) ProtoMessage() {}
 
 func (x *LoadMended) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2059,7 @@ func (x *LoadMended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadMended.ProtoReflect.Descriptor instead.
 func (*LoadMended) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LoadMended) GetGeneration() uint64 {
@@ -1999,7 +2100,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2112,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2125,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{29}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -2085,7 +2186,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\vFileSkipped\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\"&\n" +
 	"\vFileRetried\x12\x17\n" +
-	"\afile_id\x18\x01 \x01(\tR\x06fileId\"\xad\x02\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\"\xd6\x02\n" +
 	"\vLockGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12*\n" +
 	"\x06engine\x18\x02 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12)\n" +
@@ -2096,7 +2197,14 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\a \x01(\x04R\n" +
 	"generation\x12\x1c\n" +
-	"\ttransform\x18\b \x01(\bR\ttransform\"<\n" +
+	"\ttransform\x18\b \x01(\bR\ttransform\x12'\n" +
+	"\x05route\x18\t \x01(\v2\x11.blotter.v1.RouteR\x05route\"\x80\x01\n" +
+	"\x05Route\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x18\n" +
+	"\aseconds\x18\x04 \x01(\x03R\aseconds\x12\x1b\n" +
+	"\tall_bytes\x18\x05 \x01(\x03R\ballBytes\"<\n" +
 	"\n" +
 	"FileStaged\x12.\n" +
 	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xc6\x01\n" +
@@ -2160,10 +2268,11 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\"&\n" +
 	"\fTableResumed\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"Q\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"e\n" +
 	"\vFlagChanged\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"B\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04auto\x18\x03 \x01(\bR\x04auto\"B\n" +
 	"\n" +
 	"LoadOpened\x12\x1e\n" +
 	"\n" +
@@ -2236,7 +2345,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -2248,64 +2357,66 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*FileSkipped)(nil),           // 7: blotter.v1.FileSkipped
 	(*FileRetried)(nil),           // 8: blotter.v1.FileRetried
 	(*LockGranted)(nil),           // 9: blotter.v1.LockGranted
-	(*FileStaged)(nil),            // 10: blotter.v1.FileStaged
-	(*PublishRequested)(nil),      // 11: blotter.v1.PublishRequested
-	(*StagedPart)(nil),            // 12: blotter.v1.StagedPart
-	(*TransactionSplit)(nil),      // 13: blotter.v1.TransactionSplit
-	(*MaintenanceRequested)(nil),  // 14: blotter.v1.MaintenanceRequested
-	(*MaintenanceGranted)(nil),    // 15: blotter.v1.MaintenanceGranted
-	(*FenceRequested)(nil),        // 16: blotter.v1.FenceRequested
-	(*FencedGrant)(nil),           // 17: blotter.v1.FencedGrant
-	(*LockReleased)(nil),          // 18: blotter.v1.LockReleased
-	(*TablePaused)(nil),           // 19: blotter.v1.TablePaused
-	(*DeletionNoted)(nil),         // 20: blotter.v1.DeletionNoted
-	(*SignalNoted)(nil),           // 21: blotter.v1.SignalNoted
-	(*TableResumed)(nil),          // 22: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 23: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 24: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 25: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 26: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 27: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 28: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 29: blotter.v1.LoadReopened
-	(*LoadMended)(nil),            // 30: blotter.v1.LoadMended
-	(*CommandAnswered)(nil),       // 31: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 32: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 34: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 35: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 36: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 37: blotter.v1.PublishedFile
+	(*Route)(nil),                 // 10: blotter.v1.Route
+	(*FileStaged)(nil),            // 11: blotter.v1.FileStaged
+	(*PublishRequested)(nil),      // 12: blotter.v1.PublishRequested
+	(*StagedPart)(nil),            // 13: blotter.v1.StagedPart
+	(*TransactionSplit)(nil),      // 14: blotter.v1.TransactionSplit
+	(*MaintenanceRequested)(nil),  // 15: blotter.v1.MaintenanceRequested
+	(*MaintenanceGranted)(nil),    // 16: blotter.v1.MaintenanceGranted
+	(*FenceRequested)(nil),        // 17: blotter.v1.FenceRequested
+	(*FencedGrant)(nil),           // 18: blotter.v1.FencedGrant
+	(*LockReleased)(nil),          // 19: blotter.v1.LockReleased
+	(*TablePaused)(nil),           // 20: blotter.v1.TablePaused
+	(*DeletionNoted)(nil),         // 21: blotter.v1.DeletionNoted
+	(*SignalNoted)(nil),           // 22: blotter.v1.SignalNoted
+	(*TableResumed)(nil),          // 23: blotter.v1.TableResumed
+	(*FlagChanged)(nil),           // 24: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 25: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 26: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 27: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 28: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 29: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 30: blotter.v1.LoadReopened
+	(*LoadMended)(nil),            // 31: blotter.v1.LoadMended
+	(*CommandAnswered)(nil),       // 32: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 33: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 35: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 36: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 37: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 38: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	32, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	33, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	32, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	33, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
-	34, // 5: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
-	1,  // 6: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
-	12, // 7: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	32, // 8: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	34, // 9: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	32, // 10: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	35, // 11: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	33, // 12: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	36, // 13: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
-	17, // 14: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
-	0,  // 15: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
-	33, // 16: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
-	37, // 17: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	33, // 18: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	32, // 19: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	36, // 20: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 21: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	33, // 22: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	33, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	34, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	10, // 5: blotter.v1.LockGranted.route:type_name -> blotter.v1.Route
+	35, // 6: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	1,  // 7: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
+	13, // 8: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
+	33, // 9: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	35, // 10: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	33, // 11: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	36, // 12: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	34, // 13: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	37, // 14: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	18, // 15: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
+	0,  // 16: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
+	34, // 17: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
+	38, // 18: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	34, // 19: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	33, // 20: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	37, // 21: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 22: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	34, // 23: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
@@ -2320,7 +2431,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
