@@ -363,9 +363,23 @@ func (p *partition) disturbed(_ jetstream.ConsumeContext, err error) {
 		p.fail(Permanent(fmt.Errorf("the server has ended it: %w", err)))
 		return
 	}
+	if errors.Is(err, jetstream.ErrNoHeartbeat) && p.removed() {
+		p.fail(Permanent(fmt.Errorf("the server has ended it: %w", jetstream.ErrConsumerDeleted)))
+		return
+	}
 	if p.ctx.Err() == nil {
 		p.log.log.WarnContext(p.ctx, "consumer disturbed", "consumer", p.name, "error", err)
 	}
+}
+
+// removed reports whether the server has no such consumer any more. It tells only those
+// whose request it holds at that moment: whoever was between two, or not connected, hears
+// nothing from then on.
+func (p *partition) removed() bool {
+	ctx, cancel := context.WithTimeout(p.ctx, p.log.cfg.CallTimeout)
+	defer cancel()
+	_, err := p.log.stream.Consumer(ctx, p.name)
+	return errors.Is(err, jetstream.ErrConsumerNotFound)
 }
 
 // beat tells the server, until the partition ends, that all delivered events are still

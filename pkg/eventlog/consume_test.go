@@ -165,6 +165,7 @@ func TestARemovedConsumerEndsAtOnce(t *testing.T) {
 		ended <- l.Consume(t.Context(), consumer, func(context.Context, Record) error { return nil })
 	}()
 	<-ready
+	asked(t, l, ConsumerName("classifier", 0))
 	if err := l.stream.DeleteConsumer(t.Context(), ConsumerName("classifier", 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +176,46 @@ func TestARemovedConsumerEndsAtOnce(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("it goes on without its consumer")
+	}
+}
+
+// asked waits until the server holds a request for events of a consumer.
+func asked(t *testing.T, l *Log, consumer string) {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for range 6000 {
+		c, err := l.stream.Consumer(t.Context(), consumer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.CachedInfo().NumWaiting > 0 {
+			return
+		}
+		<-look.C
+	}
+	t.Fatal("nobody asks for events")
+}
+
+// A consumer that was removed while no request of this process lay on the server, which
+// then tells nobody, is missed with the heartbeats.
+func TestARemovedConsumerIsMissed(t *testing.T) {
+	l := openLog(t, startServer(t), testConfig())
+	p := newPartition(l, fromIngest, 0, make(chan struct{}, 1), nil)
+	p.ctx, p.fail = context.WithCancelCause(t.Context())
+	if _, _, err := p.open(p.ctx); err != nil {
+		t.Fatal(err)
+	}
+	p.disturbed(nil, jetstream.ErrNoHeartbeat)
+	if err := p.ctx.Err(); err != nil {
+		t.Fatalf("with its consumer it ends: %v", context.Cause(p.ctx))
+	}
+	if err := l.stream.DeleteConsumer(t.Context(), p.name); err != nil {
+		t.Fatal(err)
+	}
+	p.disturbed(nil, jetstream.ErrNoHeartbeat)
+	if err := context.Cause(p.ctx); !IsPermanent(err) || !errors.Is(err, jetstream.ErrConsumerDeleted) {
+		t.Errorf("without it: %v", err)
 	}
 }
 
