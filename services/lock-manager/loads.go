@@ -185,7 +185,8 @@ func (s *State) seal(how sealing) []proto.Message {
 		older, changes = nil, nil
 	}
 	mended := append(s.divided(generations), s.partOf(generations).doubts()...)
-	for _, d := range openDoubts(mended, loadGaps(final), tellLeftBehind(older, changes, begin)) {
+	lost := s.ignoredIn(final)
+	for _, d := range openDoubts(mended, append(loadGaps(final), tellIgnored(lost)...), tellLeftBehind(older, changes, begin)) {
 		if how.accepts(s.Load, d.reason) {
 			continue
 		}
@@ -200,13 +201,37 @@ func (s *State) seal(how sealing) []proto.Message {
 	}
 	newest := dms.Newest(final)
 	for _, f := range final {
-		if slices.Contains(newest, f) {
+		switch {
+		case slices.Contains(lost, f):
+		case slices.Contains(newest, f):
 			sealed.FileIds = append(sealed.FileIds, string(f.FileID))
-		} else {
+		default:
 			sealed.ReplacedFileIds = append(sealed.ReplacedFileIds, string(f.FileID))
 		}
 	}
 	return []proto.Message{sealed}
+}
+
+// ignoredIn gives the files of a load that have ended as old versions, though the load
+// counts them: the later version, for which they were, is not in it. That is so where a
+// load was given up after it was sealed, and another than it counts since. A load all of
+// whose files are such has none of them: it is given up like one whose files were skipped.
+func (s *State) ignoredIn(load []dms.LoadFile) []dms.LoadFile {
+	newest := dms.Newest(load)
+	lost := slices.DeleteFunc(slices.Clone(newest), func(f dms.LoadFile) bool { return s.Files[f.FileID].Status != Ignored })
+	if len(lost) == len(newest) {
+		return nil
+	}
+	return lost
+}
+
+// tellIgnored names files of a load that have ended without their rows.
+func tellIgnored(lost []dms.LoadFile) []string {
+	names := make([]string, len(lost))
+	for i, f := range lost {
+		names[i] = f.Key + " (taken for an old version, and ignored: have DMS load the table again)"
+	}
+	return names
 }
 
 // beginning is from when on change files belong to a load that is sealed as a
