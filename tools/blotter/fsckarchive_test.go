@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -99,6 +101,21 @@ func TestFsckOfALogThatWasSetBack(t *testing.T) {
 	kinds, report, err := s.fsck()
 	if !errors.Is(err, errUnsettled) || !slices.Contains(kinds, fsck.LogBehind) || report.Tables != 2 {
 		t.Errorf("found %q in %d tables (%v)", kinds, report.Tables, err)
+	}
+	// What it does not ask for any more is kept: the events that did are only lost.
+	staged := func() (n int) {
+		s.check(filepath.WalkDir(filepath.Join(s.dir, roles.StagingDir), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return err
+		}))
+		return n
+	}
+	before := staged()
+	out, err := s.blotter("fsck", "--repair", "--reason", "test")
+	if after := staged(); err == nil || before == 0 || after != before || !strings.Contains(out, "the log lacks events (log.behind_archive") {
+		t.Errorf("of %d staged objects %d are left (%v):\n%s", before, after, err, out)
 	}
 	// Nor is it archived any more, as if nothing had been.
 	if out, err := s.blotter("audit", "archive"); err == nil {

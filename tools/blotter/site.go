@@ -162,6 +162,10 @@ func (e noSystemError) Error() string { return "there is no Blotter in " + e.dir
 
 // unknown says that no system has used the site.
 func (at site) unknown() error {
+	if _, err := os.Stat(filepath.Join(at.dir, roles.LogDir)); err == nil {
+		return fmt.Errorf("%w that has its control store, but the log of one: if that was lost, write it anew with `blotter replay --rebuild%s`",
+			noSystemError{at.dir}, at.flags())
+	}
 	return fmt.Errorf("%w; name its folder with --dir, or start one with `blotter up --tables FILE`", noSystemError{at.dir})
 }
 

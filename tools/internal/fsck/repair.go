@@ -28,11 +28,28 @@ type Repairer interface {
 	Say(ctx context.Context, table dms.TableID, e *blotterv1.FindingRepaired) error
 }
 
+// lack gives a finding by which events are missing in the log; nil if it seems whole.
+func (r *Report) lack() *Finding {
+	for _, f := range r.Findings {
+		switch f.Kind {
+		case LogBroken, LogEventMissing, LogEventsGone, LogBehind, LogTrimUntold, SnapshotUnknown:
+			return f
+		}
+	}
+	return nil
+}
+
 // Mend repairs what can be repaired, and says so in the log, one by one. What cannot be
-// is told in the finding; an error is one of the log.
+// is told in the finding; an error is one of the log. Nothing is removed where the log
+// lacks events: what no event asks for may be what a lost one did.
 func (r *Report) Mend(ctx context.Context, with Repairer, reason string) error {
+	lack := r.lack()
 	for _, f := range r.Findings {
 		if f.repair == nil {
+			continue
+		}
+		if lack != nil && (f.Kind == StagedUnknown || f.Kind == StagedLeft) {
+			f.Failed = fmt.Sprintf("kept, since the log lacks events (%s of %s): restore the log first, and look again", lack.Kind, lack.Table)
 			continue
 		}
 		done, err := f.repair(ctx)
