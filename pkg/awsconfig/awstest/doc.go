@@ -28,8 +28,9 @@
 //     it was put, whatever it says.
 //   - SNS: whoever publishes may, and a topic's subscriptions need no confirmation;
 //     nothing is sent by mail or SMS.
-//   - It checks no signatures and no permissions: only a real account shows what a
-//     role may do.
+//   - It checks no signatures and no permissions. tools/internal/onaws has a door before
+//     it that knows the policies of the roles; what IAM itself decides only a real
+//     account shows.
 //   - Conflicts that take two writers inside of one request
 //     (ConditionalRequestConflict, TransactionConflict) do not occur; they are
 //     tested on the wire.

@@ -128,7 +128,7 @@ func (r Report) Line() string {
 
 // Write tells of all that was done and found.
 func (r Report) Write(w io.Writer) {
-	fmt.Fprintf(w, "%d histories: %d tables, %d files, %d deliveries, %d events, %d commits, %d snapshots read back\n",
+	fmt.Fprintf(w, "histories:   %d\n%d tables, %d files, %d deliveries, %d events, %d commits, %d snapshots read back\n",
 		r.Histories, r.Tables, r.Files, r.Deliveries, r.Events, r.Commits, r.Snapshots)
 	fmt.Fprintf(w, "done to it:  %s; %d kills; %d restarts of NATS servers; %d processes gave up after a fault\n",
 		counted(r.Faults), r.Kills, r.Restarts, r.Exits)
