@@ -163,9 +163,10 @@ func bothCodes(t *testing.T, urls string, cfg Config) {
 			e := arrived(table, len(logs)*round+i)
 			want[e.ID] = true
 			wg.Go(func() {
-				if _, err := l.PublishOnce(t.Context(), e); err != nil {
-					t.Error(err)
-				}
+				eventually(t, "a publish", func() bool {
+					_, err := l.PublishOnce(t.Context(), e)
+					return err == nil
+				})
 			})
 		}
 		wg.Wait()

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,11 +55,18 @@ func testConfig() Config {
 // openLog opens a log on its own connection: a process of its own.
 func openLog(tb testing.TB, url string, cfg Config, opts ...Option) *Log {
 	tb.Helper()
-	l, closeLog, err := process(tb.Context(), url, cfg, opts...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(closeLog)
+	var l *Log
+	eventually(tb, "the log", func() bool { // a cluster that elects answers nobody meanwhile
+		var closeLog func()
+		var err error
+		switch l, closeLog, err = process(tb.Context(), url, cfg, opts...); {
+		case err == nil:
+			tb.Cleanup(closeLog)
+		case !errors.Is(err, context.DeadlineExceeded):
+			tb.Fatal(err)
+		}
+		return err == nil
+	})
 	return l
 }
 
