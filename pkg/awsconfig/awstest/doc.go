@@ -21,7 +21,12 @@
 //     its memory and time are not bounded. tools/internal/standin/lambda keeps
 //     sandboxes, and ends them at the timeout.
 //   - Step Functions: HeartbeatSeconds is not enforced, so that no execution retries or
-//     fails for a heartbeat that is missing; the status TIMED_OUT is never set.
+//     fails for a heartbeat that is missing; the status TIMED_OUT is never set. The task
+//     of an execution that was stopped may be answered still, and so may one that was
+//     answered, until its execution has gone on; AWS tells TaskTimedOut of both
+//     (pkg/callback/stepfunctions, TestErrors). Tokens of nobody are TaskDoesNotExist,
+//     never InvalidToken. Outputs are written anew, with spaces and escapes. Codes and
+//     causes may have any length.
 //   - EventBridge: nobody but its own services can send events of aws.*: those of DMS are
 //     put into the ingress queue as its rule would (tools/internal/onaws). Retries and
 //     dead letters of a rule are not tried. An event that is put has the time at which
