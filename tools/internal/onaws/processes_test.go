@@ -30,7 +30,7 @@ source: {prefix: dms/, schema: rms, task: 'arn:aws:dms:us-east-1:123456789012:ta
 dms: {header: true, op_column: Op, timestamp_column: null, change_seq_column: null, null: "NULL"}
 load: {quiet_period: 0s}
 tables:
-  - {name: reports, primary_key: [id], columns: {id: bigint not null, status: string}, job: {lambda: FUNCTION}}
+  - {name: reports, primary_key: [id], columns: {id: int not null, status: string}, job: {lambda: FUNCTION}}
   - {name: people, primary_key: [id], columns: {id: bigint not null, born: date}, on_bad_row: quarantine}
 `
 
@@ -48,8 +48,10 @@ type site struct {
 	dir     string
 	// databases is how the names of the databases in Glue begin.
 	databases string
-	running   map[string]*process
-	alerts    *awstest.Queue // what is told of tables that wait
+	// registration is the file of the tables.
+	registration string
+	running      map[string]*process
+	alerts       *awstest.Queue // what is told of tables that wait
 }
 
 // newSite starts everything on places of AWS, and registers the tables.
@@ -149,12 +151,18 @@ func (s *site) begin() {
 		s.startRole(role)
 	}
 	s.openLog()
+	s.registration = strings.Replace(tables, "FUNCTION", createFunction(s.t, s.doors["function"].url), 1)
+	s.apply("new")
+}
+
+// apply registers the tables as registration has them.
+func (s *site) apply(reason string) {
+	s.t.Helper()
 	file := filepath.Join(s.dir, "rms.yaml")
-	registration := strings.Replace(tables, "FUNCTION", createFunction(s.t, s.doors["function"].url), 1)
-	if err := os.WriteFile(file, []byte(registration), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(s.registration), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.must("apply", "-f", file)
+	s.must("apply", "-f", file, "--reason", reason)
 }
 
 func (s *site) startRole(role string) { s.running[role] = s.start(role, filepath.Join(s.dir, role)) }

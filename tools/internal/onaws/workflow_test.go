@@ -3,8 +3,12 @@ package onaws
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,53 +164,143 @@ func (s *site) hears(e entrypoint, run string) {
 }
 
 // TestWorkflow: an object is put, and its execution ends as its file does. A full load
-// between two words of DMS, with a change file held behind it; a run of Glue; a broken file with another
-// behind it; an execution that is stopped.
+// between two words of DMS, with change files held behind it; a run of Glue; a broken file
+// with another behind it, read once more when its registration is mended; an execution that
+// is stopped.
 func TestWorkflow(t *testing.T) {
 	s, e := newSiteWithEntrypoint(t)
+	s.loadWithChanges(e)
+	s.hears(e, "jr_0123456789")
+	s.put("dms/rms/reports/", "")
+	s.succeeded(e, `reports/"`, "Ignored")
+	s.brokenAndMended(e)
+	s.stopped(e)
+	s.check("rms.reports", "1,shut", "4,open", "5,open", "3000000000,open")
+	s.readThroughGlue("rms.reports")
+	for role := range s.running {
+		s.running[role].end()
+	}
+}
+
+// loadWithChanges has change files of a load come before its own, the later one first: they
+// wait, and follow the load in their order.
+func (s *site) loadWithChanges(e entrypoint) {
+	s.t.Helper()
 	s.task(e, "REPLICATION_TASK_STARTED", "Replication task started, with flag = fresh start")
 	await(s, "rms.reports", func(e *blotterv1.LoadOpened) bool { return e.GetCause() == "dms_event" })
-	s.put("dms/rms/reports/20240705-000000000.csv", "Op,id,status\nU,1,closed\n")
+	s.put("dms/rms/reports/20240705-000001000.csv", "Op,id,status\nU,1,shut\nD,2,\n")
+	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	s.put("dms/rms/reports/20240705-000000000.csv", "Op,id,status\nU,1,closed\nU,2,closed\n")
 	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
 	s.execution(e, "20240705-000000000.csv", sfntypes.ExecutionStatusRunning)
+	s.execution(e, "20240705-000001000.csv", sfntypes.ExecutionStatusRunning)
 	s.put("dms/rms/reports/LOAD00000001.csv", "id,status\n1,open\n2,open\n")
 	await(s, "rms.reports", func(e *blotterv1.FileAccepted) bool {
 		return e.GetFile().GetKind() == blotterv1.FileKind_FILE_KIND_LOAD
 	})
 	s.task(e, "REPLICATION_TASK_STOPPED", "Stop Reason FULL_LOAD_ONLY_FINISHED")
 	await(s, "rms.reports", func(e *blotterv1.LoadSealed) bool { return e.GetCause() == "dms_event" })
+	var granted []string
+	for len(granted) < 3 {
+		for _, f := range await(s, "rms.reports", func(e *blotterv1.LockGranted) bool { return e.GetPublish() }).GetFiles() {
+			granted = append(granted, path.Base(f.GetObject().GetKey()))
+		}
+	}
+	if want := []string{"LOAD00000001.csv", "20240705-000000000.csv", "20240705-000001000.csv"}; !slices.Equal(granted, want) {
+		s.t.Errorf("the files of a load and those behind it were granted as %q, expected %q", granted, want)
+	}
+	if ran := await(s, "rms.reports", func(*blotterv1.TransformRunEnded) bool { return true }); ran.GetState() != "SUCCEEDED" {
+		s.t.Errorf("the function's run ended as %v", ran)
+	}
 	s.published("rms.reports")
-	s.succeeded(e, "LOAD00000001.csv", "Published")
-	s.succeeded(e, "20240705-000000000.csv", "Published")
-	s.check("rms.reports", "1,closed", "2,open")
-	s.hears(e, "jr_0123456789")
-	s.put("dms/rms/reports/", "")
-	s.succeeded(e, `reports/"`, "Ignored")
+	for _, file := range granted {
+		s.succeeded(e, file, "Published")
+	}
+	s.check("rms.reports", "1,shut")
+}
 
-	s.put("dms/rms/reports/20240706-000000000.csv", "Op,id,status\nU,one,closed\n")
+// brokenAndMended has a value come that is too large for its column. The file is set aside,
+// and the next one waits, until the registration has a wider type and the file is read again.
+func (s *site) brokenAndMended(e entrypoint) {
+	s.t.Helper()
+	const broken = "Op,id,status\nI,3,open\nI,3000000000,open\n"
+	s.put("dms/rms/reports/20240706-000000000.csv", broken)
 	d := s.execution(e, "20240706-000000000.csv", sfntypes.ExecutionStatusFailed)
-	if aws.ToString(d.Error) != "Blotter.Quarantined" || !strings.Contains(aws.ToString(d.Cause), "row 2; column id") {
-		t.Errorf("the execution of a broken file failed with %s: %s", aws.ToString(d.Error), aws.ToString(d.Cause))
+	if aws.ToString(d.Error) != "Blotter.Quarantined" || !strings.Contains(aws.ToString(d.Cause), "row 3; column id") {
+		s.t.Errorf("the execution of a broken file failed with %s: %s", aws.ToString(d.Error), aws.ToString(d.Cause))
 	}
 	if a := s.alerted(); a.Kind != alert.TablePaused || a.Reason != "failure" || a.File.Key != "dms/rms/reports/20240706-000000000.csv" {
-		t.Errorf("of a broken file it is told: %+v", a)
+		s.t.Errorf("of a broken file it is told: %+v", a)
 	}
-	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
+	q := await(s, "rms.reports", func(*blotterv1.FileQuarantined) bool { return true })
+	if copied := s.failed(q.GetObjectKey()); copied != broken {
+		s.t.Errorf("the failed bucket has the file as %q", copied)
+	}
+	var report struct {
+		FileID string `json:"file_id"`
+		Code   string `json:"code"`
+		Row    int    `json:"row"`
+	}
+	if err := json.Unmarshal([]byte(s.failed(q.GetReportKey())), &report); err != nil ||
+		report.FileID != q.GetFileId() || report.Code != "value.integer" || report.Row != 3 {
+		s.t.Errorf("the report in the failed bucket says %+v, %v", report, err)
+	}
+	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\nD,3,\n")
 	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
-	s.must("resume", "rms.reports", "--retry", "--reason", "is it broken?")
+	if flag := s.flag("rms.reports"); flag != "P" {
+		s.t.Errorf("with a broken file the flag is %s", flag)
+	}
+	s.registration = strings.Replace(s.registration, "id: int not null", "id: bigint not null", 1)
+	s.apply("numbers of 2024 are larger")
+	s.must("resume", "rms.reports", "--retry", "--reason", "the type is wider now")
+	s.succeeded(e, "20240707-000000000.csv", "Published")
+	if flag := s.flag("rms.reports"); flag != "L" {
+		s.t.Errorf("once resumed the flag is %s", flag)
+	}
+	s.check("rms.reports", "1,shut", "4,open", "3000000000,open")
+}
+
+// stopped has somebody stop the execution of a file that waits behind a broken one. Skipped
+// is the broken file alone.
+func (s *site) stopped(e entrypoint) {
+	s.t.Helper()
+	s.put("dms/rms/reports/20240708-000000000.csv", "Op,id,status\nU,one,closed\n")
+	s.execution(e, "20240708-000000000.csv", sfntypes.ExecutionStatusFailed)
 	await(s, "rms.reports", func(*blotterv1.FileQuarantined) bool { return true })
-	stopped := s.execution(e, "20240707-000000000.csv", sfntypes.ExecutionStatusRunning)
-	_, err := sfn.NewFromConfig(awstest.Config(t)).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: stopped.ExecutionArn})
+	s.put("dms/rms/reports/20240709-000000000.csv", "Op,id,status\nI,5,open\n")
+	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	stopped := s.execution(e, "20240709-000000000.csv", sfntypes.ExecutionStatusRunning)
+	_, err := sfn.NewFromConfig(awstest.Config(s.t)).StopExecution(s.t.Context(), &sfn.StopExecutionInput{ExecutionArn: stopped.ExecutionArn})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	await(s, "rms.reports", func(e *blotterv1.ExecutionFailed) bool {
 		return e.GetStatus() == "ABORTED" && e.GetExecution() == aws.ToString(stopped.ExecutionArn)
 	})
 	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
 	s.published("rms.reports")
-	s.check("rms.reports", "1,closed", "2,open", "4,open")
-	for role := range s.running {
-		s.running[role].end()
+}
+
+// failed gives an object below the failed bucket's folder.
+func (s *site) failed(key string) string {
+	s.t.Helper()
+	got, err := s.s3.GetObject(s.t.Context(), &awss3.GetObjectInput{Bucket: aws.String(s.name + "-failed"), Key: aws.String("failed/" + key)})
+	if err != nil {
+		s.t.Fatalf("%s of the failed bucket: %v", key, err)
 	}
+	content, err := io.ReadAll(got.Body)
+	if err := errors.Join(err, got.Body.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// flag is that of a table, as an operator sees it.
+func (s *site) flag(table string) string {
+	s.t.Helper()
+	var shown struct{ Flag string }
+	if err := json.Unmarshal([]byte(s.must("table", "show", table, "--json")), &shown); err != nil {
+		s.t.Fatal(err)
+	}
+	return shown.Flag
 }
