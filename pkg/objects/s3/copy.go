@@ -108,7 +108,9 @@ func (c serverCopy) whole(ctx context.Context) (objects.Info, error) {
 			Bucket: &c.to.cfg.Bucket, Key: c.to.key(c.dstKey),
 			CopySource: c.path(), CopySourceIfMatch: quoted(c.source.info.ETag), IfNoneMatch: &anything,
 			MetadataDirective: types.MetadataDirectiveReplace, Metadata: c.metadata(),
-			ContentType: c.source.contentType, ContentEncoding: c.source.encoding,
+			// Tags of others, such as those of a scanner, would need rights of their own.
+			TaggingDirective: types.TaggingDirectiveReplace,
+			ContentType:      c.source.contentType, ContentEncoding: c.source.encoding,
 		})
 		if err != nil {
 			return objects.Version{}, finalUnlessConflict(err)

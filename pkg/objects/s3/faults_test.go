@@ -138,6 +138,9 @@ func TestConditions(t *testing.T) {
 			if r.Header.Get("X-Amz-Copy-Source-If-Match") == "" {
 				t.Errorf("the copy %s names no version of its source", r.URL)
 			}
+			if !query.Has("partNumber") && r.Header.Get("X-Amz-Tagging-Directive") != "REPLACE" {
+				t.Errorf("the copy %s takes tags, too, for which it needs rights of their own", r.URL)
+			}
 		}
 	}
 	if makes != 4 || copies != 4 || reads != 1 { // 11 MiB are three parts of 5

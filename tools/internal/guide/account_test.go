@@ -1,14 +1,12 @@
 package guide
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/openblotter/blotter/tools/internal/cloudformation"
 	"github.com/openblotter/blotter/tools/internal/iam"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -65,19 +63,8 @@ func checkParameters(t *testing.T, commands string) {
 		t.Fatalf("%d templates are deployed: %q", len(found), found)
 	}
 	for _, m := range found {
-		content, err := os.ReadFile("../../../" + m[1])
+		template, err := cloudformation.Read("../../../" + m[1])
 		if err != nil {
-			t.Fatal(err)
-		}
-		// Of entrypoint.yaml only the parameters are YAML that every parser takes.
-		head, _, _ := strings.Cut(string(content), "\nConditions:")
-		head, _, _ = strings.Cut(head, "\nResources:")
-		var template struct {
-			Parameters map[string]struct {
-				Default *string `yaml:"Default"`
-			} `yaml:"Parameters"`
-		}
-		if err := yaml.Unmarshal([]byte(head), &template); err != nil {
 			t.Fatal(err)
 		}
 		given := map[string]bool{}

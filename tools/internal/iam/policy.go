@@ -2,11 +2,10 @@ package iam
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/openblotter/blotter/tools/internal/cloudformation"
 )
 
 // Statement allows actions on resources; both may have * and ?.
@@ -57,81 +56,33 @@ func matches(pattern, text string) bool {
 	return ok && err == nil
 }
 
-// template is as much of CloudFormation as the roles need. The short form of Fn::Sub is a
-// text; a parameter by itself is written as "${Parameter}", too.
-type template struct {
-	Parameters map[string]struct {
-		Default *string `yaml:"Default"`
-	} `yaml:"Parameters"`
-	Resources map[string]struct {
-		Type       string `yaml:"Type"`
-		Properties struct {
-			Policies []struct {
-				PolicyDocument struct {
-					Statement []struct {
-						Effect   string `yaml:"Effect"`
-						Action   list   `yaml:"Action"`
-						Resource list   `yaml:"Resource"`
-					} `yaml:"Statement"`
-				} `yaml:"PolicyDocument"`
-			} `yaml:"Policies"`
-		} `yaml:"Properties"`
-	} `yaml:"Resources"`
-}
-
-// list is one text or several.
-type list []string
-
-// UnmarshalYAML implements yaml.InterfaceUnmarshaler.
-func (l *list) UnmarshalYAML(read func(any) error) error {
-	var one string
-	if err := read(&one); err == nil {
-		*l = list{one}
-		return nil
-	}
-	return read((*[]string)(l))
-}
-
 // Read reads the roles of a template, by name, with values for its parameters; those that
 // are not given have their defaults. The pseudo parameters AWS::Partition, AWS::Region and
 // AWS::AccountId are parameters, too.
 func Read(file string, parameters map[string]string) (map[string]Role, error) {
-	b, err := os.ReadFile(file)
+	template, err := cloudformation.Read(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the template of the roles: %w", err)
+		return nil, fmt.Errorf("read the roles: %w", err)
 	}
-	var t template
-	if err := yaml.Unmarshal(b, &t); err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	values := map[string]string{}
-	for name, p := range t.Parameters {
-		if p.Default != nil {
-			values[name] = *p.Default
-		}
-	}
-	for name, value := range parameters {
-		if _, known := t.Parameters[name]; !known && !strings.HasPrefix(name, "AWS::") {
-			return nil, fmt.Errorf("%s has no parameter %s", file, name)
-		}
-		values[name] = value
+	resources, err := template.Resolve(parameters)
+	if err != nil {
+		return nil, fmt.Errorf("read the roles: %w", err)
 	}
 	roles := map[string]Role{}
-	for name, r := range t.Resources {
+	for name, r := range resources {
 		if r.Type != "AWS::IAM::Role" {
 			continue
 		}
 		role := Role{Name: name}
-		for _, p := range r.Properties.Policies {
-			for _, s := range p.PolicyDocument.Statement {
-				if s.Effect != "Allow" {
-					return nil, fmt.Errorf("%s: role %s: a statement has the effect %q; only Allow is known here", file, name, s.Effect)
+		for _, p := range list(r.Properties["Policies"]) {
+			for _, s := range list(field(p, "PolicyDocument", "Statement")) {
+				if effect := field(s, "Effect"); effect != "Allow" {
+					return nil, fmt.Errorf("%s: role %s: a statement has the effect %q; only Allow is known here", file, name, effect)
 				}
-				resources, err := substitute(s.Resource, values)
-				if err != nil {
-					return nil, fmt.Errorf("%s: role %s: %w", file, name, err)
+				if c := field(s, "Condition"); c != nil {
+					return nil, fmt.Errorf("%s: role %s: a statement has the condition %v; none are known here", file, name, c)
 				}
-				role.Statements = append(role.Statements, Statement{s.Action, resources})
+				role.Statements = append(role.Statements, Statement{texts(field(s, "Action")), texts(field(s, "Resource"))})
 			}
 		}
 		roles[name] = role
@@ -139,23 +90,30 @@ func Read(file string, parameters map[string]string) (map[string]Role, error) {
 	return roles, nil
 }
 
-var reference = regexp.MustCompile(`\$\{([A-Za-z:]+)\}`)
+// field gives what lies in a map of maps, by the names on the way; nil if nothing does.
+func field(in any, names ...string) any {
+	for _, name := range names {
+		m, _ := in.(map[string]any)
+		in = m[name]
+	}
+	return in
+}
 
-func substitute(texts []string, values map[string]string) ([]string, error) {
-	out := make([]string, len(texts))
-	var missing string
-	for i, text := range texts {
-		out[i] = reference.ReplaceAllStringFunc(text, func(ref string) string {
-			name := reference.FindStringSubmatch(ref)[1]
-			value, known := values[name]
-			if !known {
-				missing = name
-			}
-			return value
-		})
+// list takes one value for a list of one.
+func list(v any) []any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []any:
+		return v
 	}
-	if missing != "" {
-		return nil, fmt.Errorf("parameter %s has no value", missing)
+	return []any{v}
+}
+
+func texts(v any) []string {
+	var all []string
+	for _, e := range list(v) {
+		all = append(all, fmt.Sprint(e))
 	}
-	return out, nil
+	return all
 }

@@ -94,6 +94,28 @@ var table = []role{
 	}},
 }
 
+// opened are the places that a need has a process open.
+var opened = map[string]need{
+	"raw": needRaw, "staging": needStaging, "failed": needFailed, "lake": needLake, "catalog": needLake,
+	"hold": needHold, "audit": needAudit, "ingress": needIngress, "alerts": needAlerts,
+}
+
+// Opens gives the names of the places that a role opens, in the order of PlaceList;
+// none if there is no such role.
+func Opens(name string) []string {
+	r, is := find(name)
+	if !is {
+		return nil
+	}
+	var places []string
+	for _, p := range PlaceList() {
+		if n, some := opened[p.Name]; !some || r.needs&n != 0 {
+			places = append(places, p.Name)
+		}
+	}
+	return places
+}
+
 func find(name string) (role, bool) {
 	for _, r := range table {
 		if r.name == name {
