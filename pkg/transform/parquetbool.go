@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -25,13 +26,24 @@ type booleanPage struct {
 	next func() (bool, error)
 }
 
+// maxBooleans bounds what is kept of a column's booleans in a row group: bits of some 500
+// million values.
+const maxBooleans = 64 << 20
+
 var errBooleansEnd = errors.New("a page ends before its booleans do")
 
 // add takes in a page: its encoded values, of which it keeps a copy, and how many there
 // are.
 func (b *booleans) add(encoding format.Encoding, values []byte, n int64) error {
+	if encoding == format.Plain && n >= 0 {
+		values = values[:min(int64(len(values)), (n+7)/8)]
+	}
+	// Before the copy: a chunk of many pages, each small as it is packed, would need more
+	// memory than there is.
+	if b.held += int64(len(values)); b.held > maxBooleans {
+		return &unreadError{what: fmt.Sprintf("the booleans of a row group have more than %d MiB", maxBooleans>>20), expected: "smaller row groups"}
+	}
 	kept := append([]byte(nil), values...)
-	b.held += int64(len(kept))
 	switch encoding {
 	case format.Plain:
 		b.pages = append(b.pages, booleanPage{left: n, next: (&plainBits{b: kept}).next})

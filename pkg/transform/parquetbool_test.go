@@ -98,6 +98,16 @@ func TestDamagedBooleans(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	var many booleans
+	var unread *unreadError
+	page, pages := make([]byte, maxBooleans/4), 0
+	err := error(nil)
+	for ; err == nil && pages < 8; pages++ {
+		err = many.add(format.RLE, page, 1)
+	}
+	if !errors.As(err, &unread) || pages != 5 {
+		t.Errorf("page %d of a quarter of the bound each: %v", pages, err)
+	}
 	var b booleans
 	if err := errors.Join(b.add(format.Plain, []byte{0b10}, 2), b.add(format.Plain, nil, 1)); err != nil {
 		t.Fatal(err)

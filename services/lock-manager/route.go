@@ -2,7 +2,6 @@ package lockmanager
 
 import (
 	"strings"
-	"time"
 
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
@@ -47,7 +46,7 @@ func (s *State) route(files []*File) (blotterv1.Engine, *blotterv1.Route) {
 		r.Bytes = max(r.Bytes, n)
 	}
 	r.Rows = r.Bytes / max(s.RowBytes, 1)
-	r.Seconds = int64((time.Duration(r.Bytes) * time.Second / routePace).Round(time.Second) / time.Second)
+	r.Seconds = (r.Bytes + routePace/2) / routePace
 	switch {
 	case r.Bytes > routeBytes:
 		r.Reason = routeOfBytes

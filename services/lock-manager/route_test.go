@@ -24,6 +24,7 @@ func TestRoute(t *testing.T) {
 		"small":                    {files{"a.csv": 1000}, 20, lambda, "fits", 0},
 		"as large as may be":       {files{"a.csv": 1 << 30}, 20, lambda, "fits", 256},
 		"too large":                {files{"a.csv": 1<<30 + 1}, 20, glue, "bytes", 256},
+		"far too large":            {files{"a.csv": 10 << 30}, 20, glue, "bytes", 2560},
 		"too large once unpacked":  {files{"A.CSV.GZ": 1<<30/5 + 1}, 20, glue, "bytes", 256},
 		"just not, unpacked":       {files{"a.parquet": 1 << 30 / 5}, 20, lambda, "fits", 256},
 		"many narrow rows":         {files{"a.csv": 80_000_008 * 2}, 2, glue, "rows", 38},
