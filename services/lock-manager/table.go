@@ -145,33 +145,17 @@ func (t *table) settle(cutShort bool) {
 }
 
 // load reads the table if it is not in memory, and says what its outbox still
-// has to say. State and files are two reads: where another replica decided between them
-// they are of two versions, and the grant may name files that are not there any more.
-// That is a conflict, as a write would meet it.
+// has to say.
 func (s *Service) load(ctx context.Context, t *table) error {
 	if t.state != nil {
 		return nil
 	}
-	item, err := s.deps.Store.Table(ctx, t.id)
+	item, state, err := s.read(ctx, t.id)
 	if errors.Is(err, control.ErrNotFound) {
 		t.state, t.version, t.hydrated = NewState(t.id), 0, nil
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the state of %s: %w", t.id, err)
-	}
-	state, err := DecodeState(item.State)
-	if err != nil {
-		return err
-	}
-	rows, err := s.deps.Store.LiveFiles(ctx, t.id)
-	if err != nil {
-		return fmt.Errorf("read the live files of %s: %w", t.id, err)
-	}
-	if err := s.sameVersion(ctx, t.id, item.Version); err != nil {
-		return err
-	}
-	if err := state.AddRows(rows...); err != nil {
 		return err
 	}
 	if len(item.Outbox) > 0 {
@@ -187,6 +171,33 @@ func (s *Service) load(ctx context.Context, t *table) error {
 	}
 	t.state, t.version, t.hydrated = state, item.Version, nil
 	return nil
+}
+
+// read gives a table with its live files, of one version. They are two reads: where
+// another replica decides between them, the grant may name files that are not there any
+// more, and both are read again.
+func (s *Service) read(ctx context.Context, id dms.TableID) (item control.TableItem, state *State, err error) {
+	for range maxConflicts {
+		if item, err = s.deps.Store.Table(ctx, id); err != nil {
+			return item, nil, fmt.Errorf("read the state of %s: %w", id, err)
+		}
+		rows, err := s.deps.Store.LiveFiles(ctx, id)
+		if err != nil {
+			return item, nil, fmt.Errorf("read the live files of %s: %w", id, err)
+		}
+		err = s.sameVersion(ctx, id, item.Version)
+		if errors.Is(err, control.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return item, nil, err
+		}
+		if state, err = DecodeState(item.State); err != nil {
+			return item, nil, err
+		}
+		return item, state, state.AddRows(rows...)
+	}
+	return item, nil, fmt.Errorf("table %s: %w %d times in a row", id, control.ErrConflict, maxConflicts)
 }
 
 // hydrate brings back from history what the input's decision may need: the row
