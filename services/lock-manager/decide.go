@@ -370,7 +370,10 @@ func (s *State) decideTick(cfg Config, now, since time.Time) []proto.Message {
 	return nil
 }
 
-func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transform bool) []proto.Message {
+// grant begins a transaction of these files. Where they are transformed, whole are those
+// by whose size its engine is chosen: they, or all of the load that they are a part of;
+// nil where nothing is.
+func (s *State) grant(cfg Config, now time.Time, files, whole []*File, publish bool) []proto.Message {
 	var events []proto.Message
 	for _, f := range files {
 		if f.Held {
@@ -382,12 +385,12 @@ func (s *State) grant(cfg Config, now time.Time, files []*File, publish, transfo
 		generation = s.Load.Generation // 0 while it is not sealed
 	}
 	engine, route := s.Engine, (*blotterv1.Route)(nil)
-	if transform {
-		engine, route = s.route(files)
+	if whole != nil {
+		engine, route = s.route(whole)
 	}
 	return append(events, &blotterv1.LockGranted{
 		Token: s.Token + 1, Engine: engine, Route: route, Files: refs(files),
 		Deadline: timestamppb.New(now.Add(cfg.GrantTimeout)), SpecVersion: s.SpecVersion,
-		Publish: publish, Generation: generation, Transform: transform,
+		Publish: publish, Generation: generation, Transform: whole != nil,
 	})
 }

@@ -94,12 +94,17 @@ func (f *File) end(status Status, at time.Time) {
 }
 
 func (s *State) evolveRegistered(e *blotterv1.TableRegistered) {
+	before := s.Registered()
 	s.SpecVersion, s.SpecSHA256, s.Engine = e.GetSpecVersion(), e.GetSpecSha256(), e.GetEngine()
 	// The decision parsed the registration before it was said.
 	if spec, err := registry.ParseTable(e.GetSpecJson()); err == nil {
 		s.QuietPeriod, s.GlueJob = spec.Load.QuietPeriod, spec.Job.Glue != ""
-		s.Auto, s.RowBytes = spec.Route == registry.RouteAuto, 0
-		if s.GlueJob {
+		auto := spec.Route == registry.RouteAuto
+		if spec.Flag != registry.FlagPaused || !before { // P keeps what an operator chose
+			s.Auto = auto
+		}
+		s.RowBytes = 0 // as it is of tables that were registered before there was a route
+		if auto {
 			s.RowBytes = rowBytes(spec)
 		}
 	}

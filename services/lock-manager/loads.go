@@ -288,7 +288,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 		if engine, _ := s.route(waiting); engine == blotterv1.Engine_ENGINE_GLUE && s.GlueJob {
 			most = cfg.GlueLoadFiles
 		}
-		return s.grant(cfg, now, firstOf(waiting, most, math.MaxInt64), false, true)
+		return s.grant(cfg, now, firstOf(waiting, most, math.MaxInt64), waiting, false)
 	}
 	if !s.Load.Sealed {
 		return nil
@@ -311,7 +311,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 		return []proto.Message{&blotterv1.LoadHeld{Generation: s.Load.Generation, Reason: d.reason, Detail: d.detail}}
 	}
 	files = append(files, s.foldedChanges()...)
-	events := s.grant(cfg, now, files, true, false)
+	events := s.grant(cfg, now, files, nil, true)
 	parts := make([]*blotterv1.StagedPart, len(files))
 	for i, f := range files {
 		parts[i] = &blotterv1.StagedPart{File: f.ref(), Staged: f.stagedRef()}

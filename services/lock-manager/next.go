@@ -137,7 +137,8 @@ func (s *State) grantNext(cfg Config, now time.Time) []proto.Message {
 	if len(waiting) == 0 {
 		return nil
 	}
-	return s.grant(cfg, now, firstOf(waiting, cfg.BatchFiles, cfg.BatchBytes), true, true)
+	next := firstOf(waiting, cfg.BatchFiles, cfg.BatchBytes)
+	return s.grant(cfg, now, next, next, true)
 }
 
 // firstOf gives the files of the next grant, at least one: the lowest that wait,
@@ -166,5 +167,5 @@ func (s *State) grantTransaction(cfg Config, now time.Time) []proto.Message {
 	if len(waiting) == 0 {
 		return nil
 	}
-	return s.grant(cfg, now, waiting[:1], false, true)
+	return s.grant(cfg, now, waiting[:1], waiting[:1], false)
 }

@@ -34,7 +34,8 @@ const (
 )
 
 // route says which engine transforms these files, and why; nil if the flag alone does.
-// It is a pure function of the files' names and sizes and of the registered columns.
+// It is a pure function of the files' names and sizes and of the registered columns. Of a
+// load those files are asked about that wait, not only those of one grant.
 func (s *State) route(files []*File) (blotterv1.Engine, *blotterv1.Route) {
 	if !s.Auto || !s.GlueJob || s.Table.IsTransactions() {
 		return s.Engine, nil
@@ -45,7 +46,9 @@ func (s *State) route(files []*File) (blotterv1.Engine, *blotterv1.Route) {
 		r.AllBytes += n
 		r.Bytes = max(r.Bytes, n)
 	}
-	r.Rows = r.Bytes / max(s.RowBytes, 1)
+	if s.RowBytes > 0 {
+		r.Rows = r.Bytes / s.RowBytes
+	}
 	r.Seconds = (r.Bytes + routePace/2) / routePace
 	switch {
 	case r.Bytes > routeBytes:

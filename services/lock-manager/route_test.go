@@ -1,7 +1,9 @@
 package lockmanager
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -30,7 +32,7 @@ func TestRoute(t *testing.T) {
 		"many narrow rows":         {files{"a.csv": 80_000_008 * 2}, 2, glue, "rows", 38},
 		"not too many narrow rows": {files{"a.csv": 80_000_000 * 2}, 2, lambda, "fits", 38},
 		"the largest decides":      {files{"a.csv": 1, "b.csv": 2 << 30, "c.csv": 1}, 20, glue, "bytes", 512},
-		"a table of unknown width": {files{"a.csv": 1}, 0, lambda, "fits", 0},
+		"a table of no columns":    {files{"a.csv": 1}, 0, lambda, "fits", 0},
 	} {
 		s := NewState(testTable)
 		s.Auto, s.GlueJob, s.Engine, s.RowBytes = true, true, lambda, rowBytes(registry.Table{Columns: make([]registry.Column, tt.columns)})
@@ -44,7 +46,11 @@ func TestRoute(t *testing.T) {
 		}
 	}
 	s := NewState(testTable)
-	s.Auto, s.GlueJob, s.RowBytes = true, true, 160
+	s.Auto, s.GlueJob = true, true
+	if engine, r := s.route([]*File{{Object: dms.Object{Size: 1 << 30}}}); engine != lambda || r.GetRows() != 0 {
+		t.Errorf("with rows of unknown size: %v, %v", engine, r)
+	}
+	s.RowBytes = 160
 	var many []*File
 	for range 64 {
 		many = append(many, &File{Object: dms.Object{Key: "a.csv", Size: 1 << 30}})
@@ -65,5 +71,57 @@ func TestRoute(t *testing.T) {
 		if engine, r := c.route(many); engine != glue || r != nil {
 			t.Errorf("%s: %v, %v", what, engine, r)
 		}
+	}
+}
+
+// TestRouteOfALoad: all files of a load that wait say which engine a part of it gets, and
+// how large that part is.
+func TestRouteOfALoad(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	for size, want := range map[int64]struct {
+		engine blotterv1.Engine
+		reason string
+		files  int
+	}{
+		1 << 30: {blotterv1.Engine_ENGINE_GLUE, "together", 70},
+		1 << 20: {blotterv1.Engine_ENGINE_LAMBDA, "fits", cfg.LoadFiles},
+	} {
+		s := NewState(testTable)
+		s.SpecVersion, s.Auto, s.GlueJob, s.Load = 1, true, true, &Load{}
+		for i := range 70 {
+			id := dms.FileID(fmt.Sprint(i))
+			s.Files[id] = &File{ID: id, Kind: dms.KindLoad, Status: Waiting, Order: dms.FileOrder(id), Object: dms.Object{Key: string(id) + ".csv", Size: size}}
+		}
+		events := s.grantLoad(cfg, time.Unix(0, 0))
+		g, ok := events[len(events)-1].(*blotterv1.LockGranted)
+		if !ok || g.GetEngine() != want.engine || g.GetRoute().GetReason() != want.reason || len(g.GetFiles()) != min(want.files, cfg.GlueLoadFiles) {
+			t.Errorf("files of %d bytes: %v", size, events)
+		}
+	}
+}
+
+// TestAppliedWithP: a registration that pauses leaves the choice of an operator, as it
+// leaves his engine.
+func TestAppliedWithP(t *testing.T) {
+	t.Parallel()
+	s := NewState(testTable)
+	register := func(version uint64, flag registry.Flag) {
+		spec := testSpec(version, flag)
+		spec.Job.Glue, spec.Route = "job", registry.RouteAuto
+		mustStep(t, s, Register{Order: Order{ID: fmt.Sprint("register", version)}, Spec: spec})
+	}
+	register(1, registry.FlagLambda)
+	if !s.Auto {
+		t.Fatal("registered with route auto, it is not so")
+	}
+	mustStep(t, s, SetFlag{Order: Order{ID: "flag"}, Engine: blotterv1.Engine_ENGINE_GLUE})
+	register(2, registry.FlagPaused)
+	if s.Auto || s.Engine != blotterv1.Engine_ENGINE_GLUE {
+		t.Errorf("auto %t, engine %v: the operator's choice is lost", s.Auto, s.Engine)
+	}
+	register(3, registry.FlagLambda)
+	if !s.Auto {
+		t.Error("the registration does not count again")
 	}
 }

@@ -40,7 +40,7 @@ type State struct {
 	// GlueJob: the registration names a job of Glue, whose runs take all files of a grant.
 	GlueJob bool `json:"glue_job,omitempty"`
 	// Auto: the engine of a transaction is chosen by the size of its files, of which a row
-	// is taken to have RowBytes.
+	// is taken to have RowBytes; 0 where the registration does not say route: auto.
 	Auto     bool  `json:"auto,omitempty"`
 	RowBytes int64 `json:"row_bytes,omitempty"`
 	// Token is the newest token ever granted.
