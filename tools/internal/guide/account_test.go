@@ -17,7 +17,7 @@ func TestAccountPage(t *testing.T) {
 	t.Parallel()
 	blocks, prose := readPage(t, "../../../deploy/guide/account.md")
 	checkCommands(t, prose)
-	known := map[string]bool{"AWS_REGION": true, "BLOTTER_NATS_CA": true, "BLOTTER_NATS_NKEY": true, "BLOTTER_NATS_CERT": true, "BLOTTER_NATS_KEY": true, "BLOTTER_AUDIT_KEY": true}
+	known := map[string]bool{"AWS_REGION": true, "BLOTTER_NATS_CA": true, "BLOTTER_NATS_NKEY": true, "BLOTTER_NATS_CERT": true, "BLOTTER_NATS_KEY": true}
 	for _, p := range roles.PlaceList() {
 		known[p.Variable()] = true
 	}

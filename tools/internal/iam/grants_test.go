@@ -59,7 +59,7 @@ var writingState = []string{"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamo
 // that it opens.
 func uses(t *testing.T) map[string][]string {
 	t.Helper()
-	all := map[string][]string{"Function": {"pkg/objects/s3"}, "Job": {"pkg/objects/s3"}, "Operators": looking, "Auditors": looking}
+	all := map[string][]string{"Function": {"pkg/objects/s3"}, "Job": {"pkg/objects/s3"}, "Operators": slices.Concat(looking, []string{"pkg/alert/sns", "pkg/alert/eventbridge"}), "Auditors": looking}
 	for _, service := range roles.Names() {
 		role, is := services[service]
 		if !is {
@@ -222,7 +222,15 @@ func whoMayWrite(t *testing.T, read map[string]Role, object func(place string) s
 		{Call{"s3:GetObjectVersion", object("raw")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators"}},
 		{Call{"s3:GetObject", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators"}},
 		{Call{"s3:GetObject", object("audit")}, []string{"Auditors", "Curator", "Operators"}},
-		{Call{"sns:Publish", testAccount.arn("sns", "blotter-alerts")}, []string{"Curator"}},
+		// The adapter names the version that S3 has returned, wherever a bucket keeps versions.
+		{Call{"s3:GetObjectVersion", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators"}},
+		{Call{"s3:GetObjectVersion", object("failed")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators"}},
+		{Call{"s3:GetObjectVersion", object("audit")}, []string{"Auditors", "Curator", "Operators"}},
+		{Call{"s3:ListBucket", "arn:aws:s3:::another"}, nil},
+		{Call{"glue:UpdateTable", testAccount.arn("glue", "table/another/reports")}, nil},
+		{Call{"sqs:GetQueueUrl", testAccount.arn("sqs", "blotter-ingress")}, []string{"Auditors", "IngestRouter", "Operators"}},
+		{Call{"sns:Publish", testAccount.arn("sns", "blotter-alerts")}, []string{"Curator", "Operators"}},
+		{Call{"sns:Publish", "arn:aws:sns:eu-west-1:999999999999:blotter-alerts"}, nil},
 		{Call{"sns:Publish", testAccount.arn("sns", "another")}, nil},
 		{Call{"sqs:SendMessage", testAccount.arn("sqs", "blotter-ingress")}, nil},
 		{Call{"lambda:InvokeFunction", testAccount.arn("lambda", "function:blotter-transform")}, []string{"LambdaTransformer"}},

@@ -143,13 +143,13 @@ var testAccount = Account{"aws", "eu-west-1", "123456789012"}
 
 // ownBuckets is a deployment in which each place has a bucket of its own.
 var ownBuckets = map[string]string{
-	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit",
+	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit", "Databases": "rms",
 	"AlertBus": "arn:aws:events:eu-west-1:123456789012:event-bus/alerts",
 }
 
 // oneBucket is one in which all of them are folders of one.
 var oneBucket = map[string]string{
-	"RawBucket": "all", "StagingBucket": "all", "FailedBucket": "all", "LakeBucket": "all", "AuditBucket": "all",
+	"RawBucket": "all", "StagingBucket": "all", "FailedBucket": "all", "LakeBucket": "all", "AuditBucket": "all", "Databases": "rms",
 	"RawPrefix": "raw/", "StagingPrefix": "staging/", "FailedPrefix": "failed/", "LakePrefix": "lake/", "AuditPrefix": "audit/",
 }
 

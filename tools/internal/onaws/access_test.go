@@ -51,7 +51,7 @@ func openDoors(t *testing.T, parameters map[string]string, refused func(why stri
 	doors := map[string]door{}
 	for user, name := range map[string]string{
 		"ingest-router": "IngestRouter", "classifier": "Classifier", "lock-manager": "LockManager", "curator": "Curator",
-		"lambda-transformer": "LambdaTransformer", "glue-dispatcher": "GlueDispatcher", "operator": "Operators", "function": "Function",
+		"lambda-transformer": "LambdaTransformer", "glue-dispatcher": "GlueDispatcher", "operator": "Operators", "auditor": "Auditors", "function": "Function",
 	} {
 		role, there := roles[name]
 		if !there {

@@ -108,6 +108,11 @@ func prepare(t *testing.T) *site {
 	if out, err := s.runAs("admin", "places", "--create"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	for _, place := range []string{"-staging", "-failed", "-lake"} { // what is read there has a version then
+		if err := s3.CreateBucket(t.Context(), s.s3, name+place, true); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 

@@ -177,6 +177,7 @@ func TestWorkflow(t *testing.T) {
 	s.stopped(e)
 	s.check("rms.reports", "1,shut", "4,open", "5,open", "3000000000,open")
 	s.readThroughGlue("rms.reports")
+	s.people()
 	for role := range s.running {
 		s.running[role].end()
 	}
@@ -279,6 +280,26 @@ func (s *site) stopped(e entrypoint) {
 	})
 	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
 	s.published("rms.reports")
+}
+
+// people look at the whole system, by their own policies: an operator, who may also try
+// whether alerts come, and an auditor.
+func (s *site) people() {
+	s.t.Helper()
+	for _, who := range []string{"operator", "auditor"} {
+		for _, look := range [][]string{{"places"}, {"cat", "rms.reports"}, {"table", "show", "rms.reports"}, {"explain", "rms.reports", "1"}, {"fsck"}} {
+			if out, err := s.runAs(who, look...); err != nil {
+				s.t.Errorf("%s: blotter %q: %v\n%s", who, look, err, out)
+			}
+		}
+	}
+	s.must("alert", "test")
+	for range 10 { // those of what came before, which nobody has read, come first
+		if s.alerted().Kind == alert.Test {
+			return
+		}
+	}
+	s.t.Error("the alert of a test has not come")
 }
 
 // failed gives an object below the failed bucket's folder.
