@@ -13,13 +13,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/stack"
 	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/callback/callbacktest"
 )
@@ -75,36 +74,10 @@ type workflow struct {
 
 func deploy(t *testing.T, cfg aws.Config) *workflow {
 	t.Helper()
-	name := awstest.Name(t)
-	stacks := cloudformation.NewFromConfig(cfg)
-	if _, err := stacks.CreateStack(t.Context(), &cloudformation.CreateStackInput{
-		StackName: &name, TemplateBody: aws.String(template), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityIam},
-		Parameters: []cfntypes.Parameter{{ParameterKey: aws.String("Name"), ParameterValue: &name}},
-	}); err != nil {
-		t.Fatal(err)
+	made := stack.Deploy(t, template, map[string]string{"Name": awstest.Name(t)})
+	return &workflow{
+		sfn: sfn.NewFromConfig(cfg), sqs: awssqs.NewFromConfig(cfg), queue: made["Queue"], machine: made["Machine"], executions: map[string]string{},
 	}
-	t.Cleanup(func() {
-		if _, err := stacks.DeleteStack(context.WithoutCancel(t.Context()), &cloudformation.DeleteStackInput{StackName: &name}); err != nil {
-			t.Error(err)
-		}
-	})
-	waiter := cloudformation.NewStackCreateCompleteWaiter(stacks, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
-		o.MinDelay = 100 * time.Millisecond
-	})
-	made, err := waiter.WaitForOutput(t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}, waits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &workflow{sfn: sfn.NewFromConfig(cfg), sqs: awssqs.NewFromConfig(cfg), executions: map[string]string{}}
-	for _, o := range made.Stacks[0].Outputs {
-		switch aws.ToString(o.OutputKey) {
-		case "Queue":
-			w.queue = aws.ToString(o.OutputValue)
-		case "Machine":
-			w.machine = aws.ToString(o.OutputValue)
-		}
-	}
-	return w
 }
 
 // wait starts an execution, and gives the token of its task once that waits.

@@ -10,13 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-
-	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/stack"
 	"github.com/openblotter/blotter/tools/internal/iam"
 )
 
@@ -72,23 +67,7 @@ func deployRoles(t *testing.T, parameters map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := awstest.Name(t)
-	in := &cloudformation.CreateStackInput{
-		StackName: &name, TemplateBody: aws.String(string(template)), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityNamedIam},
-	}
-	for key, value := range parameters {
-		in.Parameters = append(in.Parameters, cfntypes.Parameter{ParameterKey: &key, ParameterValue: &value})
-	}
-	client := cloudformation.NewFromConfig(awstest.Config(t))
-	if _, err := client.CreateStack(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-	waiter := cloudformation.NewStackCreateCompleteWaiter(client, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
-		o.MinDelay = 100 * time.Millisecond
-	})
-	if err := waiter.Wait(t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}, commandTimeout); err != nil {
-		t.Fatal(err)
-	}
+	stack.Deploy(t, string(template), parameters)
 }
 
 // refusals counts what roles were refused; the first ends whatever is awaited.

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/alert"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
+	"github.com/openblotter/blotter/pkg/awsconfig/awstest/stack"
 	"github.com/openblotter/blotter/pkg/jobs"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -46,33 +45,8 @@ func (s *site) deployEntrypoint() (e entrypoint) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := awstest.Name(t)
-	client := cloudformation.NewFromConfig(awstest.Config(t))
-	parameter := func(key, value string) cfntypes.Parameter {
-		return cfntypes.Parameter{ParameterKey: &key, ParameterValue: &value}
-	}
-	_, err = client.CreateStack(t.Context(), &cloudformation.CreateStackInput{
-		StackName: &name, TemplateBody: aws.String(string(template)), Capabilities: []cfntypes.Capability{cfntypes.CapabilityCapabilityIam},
-		Parameters: []cfntypes.Parameter{parameter("RawBucket", raw), parameter("RawPrefix", "dms/"), parameter("Name", s.name)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiter := cloudformation.NewStackCreateCompleteWaiter(client, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
-		o.MinDelay = 100 * time.Millisecond
-	})
-	out, err := waiter.WaitForOutput(t.Context(), &cloudformation.DescribeStacksInput{StackName: &name}, commandTimeout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range out.Stacks[0].Outputs {
-		switch aws.ToString(o.OutputKey) {
-		case "IngressUrl":
-			e.queue = aws.ToString(o.OutputValue)
-		case "Machine":
-			e.machine = aws.ToString(o.OutputValue)
-		}
-	}
+	made := stack.Deploy(t, string(template), map[string]string{"RawBucket": raw, "RawPrefix": "dms/", "Name": s.name})
+	e.queue, e.machine = made["IngressUrl"], made["Machine"]
 	_, err = awss3.NewFromConfig(awstest.Config(t), func(o *awss3.Options) { o.UsePathStyle = true }).PutBucketNotificationConfiguration(t.Context(),
 		&awss3.PutBucketNotificationConfigurationInput{Bucket: &raw, NotificationConfiguration: &s3types.NotificationConfiguration{
 			EventBridgeConfiguration: &s3types.EventBridgeConfiguration{},
