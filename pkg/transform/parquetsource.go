@@ -56,13 +56,18 @@ func newParquetSource(object objects.Reader, job Job, scratchDir string) (s *par
 	if s.file, err = parquet.OpenFile(s.object, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true)); err != nil {
 		return nil, s.damage(err)
 	}
-	for _, field := range s.file.Schema().Fields() {
+	elements := s.file.Metadata().Schema[1:] // of a flat file: the columns behind the root
+	for i, field := range s.file.Schema().Fields() {
 		if !field.Leaf() || field.Repeated() {
 			return nil, &Failure{Code: CodeFormat, ObjectKey: s.key, Column: field.Name(), Message: "the Parquet file has nested columns",
 				Expected: "flat columns, as DMS writes them", Hint: "skip the file: no table can take it"}
 		}
 		s.names = append(s.names, field.Name())
-		s.fields = append(s.fields, newFileColumn(field))
+		column := newFileColumn(field)
+		if field.Type().LogicalType() == nil && elements[i].LogicalType.Value != nil {
+			column = fileColumn{class: classOther, shown: elements[i].LogicalType.String()} // the library knows no such values
+		}
+		s.fields = append(s.fields, column)
 	}
 	return s, nil
 }
