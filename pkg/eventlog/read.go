@@ -29,6 +29,8 @@ type Filter struct {
 // log's end when it begins, or never if f.Follow is set; an error is yielded last.
 // Breaking off is fine at any place. It disturbs no consumer. Where the stream was
 // trimmed it begins in the archive (see WithArchive); without one, where the stream does.
+// If the stream lacks some of what was to be read, all that is there comes before a
+// *MissingError. A read of one table or event finds that out if it is one of the whole log.
 func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: l.partitions.filters(f)}
 	switch {
@@ -57,15 +59,26 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 				return
 			}
 		}
+		from := max(f.FromSeq, first)
+		if f.FromSeq == 0 && !f.From.IsZero() {
+			from = 0
+		}
+		p, err := l.begin(ctx, cfg.FilterSubjects, from, first, last)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
 		for m, err := range l.messages(ctx, cfg, until, f.Follow) {
 			if err != nil {
 				yield(Record{}, fmt.Errorf("read the log: %w", err))
 				return
 			}
+			p.pass(m.seq)
 			if !f.From.IsZero() && m.stored.Before(f.From) {
 				continue
 			}
 			if !f.Until.IsZero() && m.stored.After(f.Until) {
+				until = m.seq
 				break
 			}
 			if !f.wants(m.msg.Subject()) {
@@ -77,6 +90,10 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 			}
 		}
 		if err := l.stillFrom(ctx, first); err != nil {
+			yield(Record{}, err)
+			return
+		}
+		if err := p.end(ctx, until); err != nil {
 			yield(Record{}, err)
 		}
 	}
@@ -104,7 +121,7 @@ type stored struct {
 const readAhead = 2000
 
 // messages yields what a temporary consumer gives, up to sequence until (0: no
-// bound), and ends when nothing is pending unless follow is set.
+// bound), and ends when nothing is left that the server can give unless follow is set.
 func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) iter.Seq2[stored, error] {
 	return func(yield func(stored, error) bool) {
 		cfg.InactiveThreshold = 30 * time.Second
@@ -123,13 +140,16 @@ func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 			return
 		}
 		defer it.Stop()
+		next := cfg.OptStartSeq
 		for {
-			msg, err := it.Next(jetstream.NextContext(ctx))
+			msg, err := l.next(ctx, it, cfg.FilterSubjects, next, until, follow)
 			if err != nil {
 				if ctx.Err() != nil {
 					err = ctx.Err()
 				}
-				yield(stored{}, err)
+				if !errors.Is(err, errNoMore) {
+					yield(stored{}, err)
+				}
 				return
 			}
 			meta, err := msg.Metadata()
@@ -138,6 +158,7 @@ func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 				return
 			}
 			seq := meta.Sequence.Stream
+			next = seq + 1
 			if until > 0 && seq > until {
 				return
 			}
@@ -149,6 +170,62 @@ func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 			}
 		}
 	}
+}
+
+// errNoMore: the server can give no further message of those that it counts.
+var errNoMore = errors.New("no more messages")
+
+// A read that is given nothing for a part of Config.CallTimeout, although the server counts
+// more, asks for it by itself, and for the same again and again at most this often.
+const (
+	quietPart = 5
+	patience  = 10
+)
+
+// next waits for the next message of an iterator, of sequence from or more. Unless it is
+// one to follow with, it does not wait for messages that the server cannot give: those
+// that it finds damaged it passes over, and goes on to count them as pending.
+func (l *Log) next(ctx context.Context, it jetstream.MessagesContext, subjects []string, from, until uint64, follow bool) (jetstream.Msg, error) {
+	if follow {
+		return it.Next(jetstream.NextContext(ctx))
+	}
+	quiet := l.cfg.CallTimeout / quietPart
+	for asked := 1; ; asked++ {
+		waiting, done := context.WithTimeout(ctx, quiet)
+		msg, err := it.Next(jetstream.NextContext(waiting))
+		done()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return msg, err
+		}
+		more, err := l.readable(ctx, subjects, from, until)
+		switch {
+		case err == nil && !more:
+			return nil, errNoMore
+		case ctx.Err() != nil || asked == patience:
+			return nil, errors.Join(err, fmt.Errorf("the server gave no message within %s, although it holds more", patience*quiet))
+		}
+	}
+}
+
+// readable tells whether the server can give a message of one of the subjects, of all if
+// there are none, from a sequence to another (0: no bound).
+func (l *Log) readable(ctx context.Context, subjects []string, from, until uint64) (bool, error) {
+	if len(subjects) == 0 {
+		subjects = []string{allSubjects()}
+	}
+	for _, subject := range subjects {
+		m, err := l.stream.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, denied(l.nc, err)
+		}
+		if until == 0 || m.Sequence <= until {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // drop removes a temporary consumer at once: waiting for the server to find it

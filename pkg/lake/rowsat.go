@@ -29,6 +29,20 @@ func (l *Lake) RowsAt(ctx context.Context, id dms.TableID, snapshot int64) (*Row
 	return s, nil
 }
 
+// CurrentSnapshot gives the id of a table's current snapshot; ErrNoTable or ErrNoSnapshot if
+// there is none.
+func (l *Lake) CurrentSnapshot(ctx context.Context, id dms.TableID) (int64, error) {
+	tbl, err := l.load(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	now := tbl.CurrentSnapshot()
+	if now == nil {
+		return 0, fmt.Errorf("table %s: %w", id, ErrNoSnapshot)
+	}
+	return now.SnapshotID, nil
+}
+
 func (l *Lake) rowSetAt(ctx context.Context, tbl *table.Table, id int64) (*RowSet, error) {
 	at := tbl.SnapshotByID(id)
 	if at == nil {

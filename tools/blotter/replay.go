@@ -143,8 +143,9 @@ func runReplay(ctx context.Context, at site, f eventlog.Filter, o replayOptions,
 	defer func() { err = errors.Join(err, store.Close()) }()
 	past := !f.Until.IsZero() || f.UntilSeq > 0
 	tables, err := replayTables(ctx, c.log, store, f, past, at, o.limit)
+	var missing *eventlog.MissingError
 	switch {
-	case err != nil:
+	case err != nil && !errors.As(err, &missing):
 		return err
 	case !f.Table.IsZero() && len(tables) == 1 && tables[0].Events == 0 && (past || tables[0].Equal):
 		return fmt.Errorf("the log holds nothing of table %s up to then%s; see `blotter tables%s` for the tables that are known", f.Table, meantBy(ctx, at, f.Table), at.flags())
@@ -153,13 +154,17 @@ func runReplay(ctx context.Context, at site, f eventlog.Filter, o replayOptions,
 	default:
 		printReplayed(out, tables, past, o.limit)
 	}
+	if err == nil {
+		err = missing.OrNil() // what is there was shown
+	}
 	if err == nil && !past && slices.ContainsFunc(tables, func(t replayedTable) bool { return !t.Equal }) {
 		return errDiffers
 	}
 	return err
 }
 
-// replayTables folds and compares; past tells that f ends before the log does.
+// replayTables folds and compares; past tells that f ends before the log does. Tables come
+// with an *eventlog.MissingError, too.
 func replayTables(ctx context.Context, log *eventlog.Log, store roles.Store, f eventlog.Filter, past bool, at site, limit int) ([]replayedTable, error) {
 	var reports []replay.Report
 	var err error
@@ -168,7 +173,8 @@ func replayTables(ctx context.Context, log *eventlog.Log, store roles.Store, f e
 	} else {
 		reports, err = replay.Check(ctx, log, store, f.Table)
 	}
-	if err != nil {
+	var missing *eventlog.MissingError
+	if err != nil && !errors.As(err, &missing) {
 		return nil, err
 	}
 	tables := make([]replayedTable, len(reports))
@@ -178,7 +184,7 @@ func replayTables(ctx context.Context, log *eventlog.Log, store roles.Store, f e
 			tables[i].State = viewFolded(ctx, r.Folded().State, at, limit)
 		}
 	}
-	return tables, nil
+	return tables, missing.OrNil()
 }
 
 // viewFolded shows a folded state: the history is among its files.

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/tools/internal/rebuild"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // Where the snapshot has expired, the hash of the rows in the log is what rebuilt rows
@@ -54,5 +58,40 @@ func TestReplayRowsOfAnExpiredSnapshot(t *testing.T) {
 				t.Errorf("it says %q, equal %t", r.Verdict, r.Equal)
 			}
 		})
+	}
+}
+
+// The newest snapshot of a table cannot have expired: where it is not there, the table was
+// set back, or dropped, whatever the log's hash of its rows says.
+func TestReplayRowsOfATableThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n2,closed,2.50\n")
+	s.sealed()
+	s.halt()
+	catalog := filepath.Join(s.dir, roles.CatalogFile)
+	old, err := os.ReadFile(catalog)
+	s.check(err)
+	s.restart()
+	s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\nI,10,NULL,NULL\n")
+	s.halt()
+	wrong := func(says string) replayedRows {
+		t.Helper()
+		out, err := s.blotter("replay", "rms.reports", "--rows", "--json")
+		r := rowsOf(t, out)
+		if !errors.Is(err, errRowsDiffer) || r.Equal || !strings.Contains(r.Verdict, says) {
+			t.Errorf("it says %q (%v), expected %q", r.Verdict, err, says)
+		}
+		return r
+	}
+	s.check(os.WriteFile(catalog, old, 0o600))
+	if r := wrong("the table was set back"); r.Comparison == nil || r.Comparison.Missing != 1 || r.Comparison.Different != 1 {
+		t.Errorf("it does not tell which rows differ: %+v", r.Comparison)
+	}
+	s.check(os.Remove(catalog))
+	wrong("the lake has no such table")
+	out, err := s.blotter("replay", "rms.reports", "--rows", "--seq", "1000000")
+	if err == nil || !strings.Contains(out, "the lake has no such table") {
+		t.Errorf("as of then it says %v\n%s", err, out)
 	}
 }

@@ -183,8 +183,18 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 			return err
 		}
 	}
+	lost := ""
 	if there == nil {
-		return r.compareExpired(ctx, h, made)
+		if lost, there, err = r.lost(ctx, stores.Lake, h); err != nil {
+			return err
+		}
+		switch {
+		case lost == "":
+			return r.compareExpired(ctx, h, made)
+		case there == nil:
+			r.Verdict = lost
+			return nil
+		}
 	}
 	r.Comparison, err = rebuild.Compare(ctx, rebuild.CompareConfig{
 		Key: h.Spec().PrimaryKey, Limit: o.limit, ShowValues: o.showValues, Memory: sorterMemory, ScratchDir: into.Scratch,
@@ -193,6 +203,8 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 		return err
 	}
 	switch {
+	case lost != "":
+		r.Verdict = lost
 	case !r.Comparison.Equal():
 		r.Verdict = "rows differ"
 	case !r.Rebuilt.Faultless():
@@ -201,6 +213,31 @@ func (r *replayedRows) compare(ctx context.Context, stores *roles.Stores, into *
 		r.Verdict, r.Equal = "equal", true
 	}
 	return nil
+}
+
+// lost tells why a snapshot that the lake does not have cannot have expired, with the rows
+// that the table has in its place; empty if it can. The newest one of a table never does.
+func (r *replayedRows) lost(ctx context.Context, l *lake.Lake, h *rebuild.History) (why string, now *lake.RowSet, err error) {
+	newest := h.Snapshots[len(h.Snapshots)-1].ID
+	gone := fmt.Sprintf("the lake has no such table, although token %d made snapshot %d by the log: it was dropped, or the catalog is not the one of then", h.Token, newest)
+	if l == nil {
+		return gone, nil, nil
+	}
+	token, err := l.Token(ctx, r.Table)
+	if errors.Is(err, lake.ErrNoTable) {
+		return gone, nil, nil
+	}
+	if err != nil || token > h.Token {
+		return "", nil, err
+	}
+	r.Snapshot, err = l.CurrentSnapshot(ctx, r.Table)
+	if err == nil {
+		now, err = l.RowsAt(ctx, r.Table, r.Snapshot)
+	}
+	if err != nil && !errors.Is(err, lake.ErrNoSnapshot) {
+		return "", nil, err
+	}
+	return fmt.Sprintf("the table was set back: by the log token %d made snapshot %d, which it does not have; below it is compared as it is now", h.Token, newest), now, nil
 }
 
 // compareExpired judges by what the log holds of a snapshot that has expired: its number

@@ -14,15 +14,12 @@ import (
 // Trims gives what the log says of its own trims, from a sequence on.
 func Trims(ctx context.Context, log Log, from uint64) ([]*blotterv1.LogTrimmed, error) {
 	var out []*blotterv1.LogTrimmed
-	for r, err := range log.Read(ctx, eventlog.Filter{Table: dms.LogTable, Service: ServiceName, Event: "LogTrimmed", FromSeq: from}) {
-		if err != nil {
-			return nil, err
-		}
+	err := read(ctx, log, eventlog.Filter{Table: dms.LogTable, Service: ServiceName, Event: "LogTrimmed", FromSeq: from}, func(r eventlog.Record) {
 		if e, ok := r.Event.(*blotterv1.LogTrimmed); ok {
 			out = append(out, e)
 		}
-	}
-	return out, nil
+	})
+	return out, err
 }
 
 // TrimmedTo gives the sequence at which the log begins, by what it says of itself: 1 if
@@ -41,6 +38,9 @@ func TrimmedTo(ctx context.Context, log Log) (uint64, error) {
 // What cannot be read is left to unreadable.
 func (l *look) checkLog(ctx context.Context) error {
 	l.id = dms.LogTable
+	if err := l.checkWhole(ctx); err != nil {
+		return err
+	}
 	first, _, err := l.deps.Log.Bounds(ctx)
 	if err != nil {
 		return err
@@ -72,6 +72,26 @@ func (l *look) checkLog(ctx context.Context) error {
 			Do:     "somebody purged the stream, or a trim died (or runs just now): `blotter audit verify --against` tells whether all of it is archived; if so, the next `blotter audit trim` says it in the log"})
 	}
 	return err
+}
+
+// checkWhole: the stream holds every event between its first and its last.
+func (l *look) checkWhole(ctx context.Context) error {
+	err := l.deps.Log.Whole(ctx)
+	var missing *eventlog.MissingError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	told := uint64(0)
+	for _, s := range missing.Spans {
+		told += s.Last - s.First + 1
+		l.add(Finding{Kind: LogEventMissing, Object: "event " + s.String(),
+			Detail: "the server does not give it: its files were damaged or altered",
+			Do:     "stop the system, and restore the stream from a backup; `blotter audit verify --against` tells what of it is archived, and what the archive holds of it"})
+	}
+	if more := missing.Events - told; more > 0 {
+		l.report.More[LogEventMissing] += int(more) //nolint:gosec // at most as many as there are events
+	}
+	return nil
 }
 
 // unreadable takes for a finding that the beginning of the log cannot be read.

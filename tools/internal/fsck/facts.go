@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -16,6 +17,21 @@ type Log interface {
 	Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error]
 	Bounds(ctx context.Context) (first, last uint64, err error)
 	Archived(ctx context.Context) (uint64, error)
+	Whole(ctx context.Context) error
+}
+
+// read reads all that there is; what lacks is told once, of the log as a whole.
+func read(ctx context.Context, log Log, f eventlog.Filter, fold func(eventlog.Record)) error {
+	for r, err := range log.Read(ctx, f) {
+		if missing := new(eventlog.MissingError); errors.As(err, &missing) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fold(r)
+	}
+	return nil
 }
 
 // attempt is one file under one token.
@@ -75,14 +91,11 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
 	}
-	for r, err := range log.Read(ctx, eventlog.Filter{Table: id}) {
-		if err != nil {
-			return nil, err
-		}
+	err := read(ctx, log, eventlog.Filter{Table: id}, func(r eventlog.Record) {
 		f.events++
 		f.fold(r)
-	}
-	return f, nil
+	})
+	return f, err
 }
 
 func (f *facts) fold(r eventlog.Record) {

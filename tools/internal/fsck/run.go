@@ -13,6 +13,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/holdqueue"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -78,7 +79,7 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 
 // tables lists those of the control store and those that are in the log alone.
 func (l *look) tables(ctx context.Context) ([]dms.TableID, error) {
-	reports, err := replay.Check(ctx, l.deps.Log, l.deps.Control, dms.TableID{})
+	reports, err := l.replay(ctx, dms.TableID{})
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,15 @@ func (l *look) tables(ctx context.Context) ([]dms.TableID, error) {
 		ids[i] = r.Table
 	}
 	return ids, nil
+}
+
+// replay folds what there is of the log; what lacks is told of the log as a whole.
+func (l *look) replay(ctx context.Context, only dms.TableID) ([]replay.Report, error) {
+	reports, err := replay.Check(ctx, l.deps.Log, l.deps.Control, only)
+	if missing := new(eventlog.MissingError); errors.As(err, &missing) {
+		err = nil
+	}
+	return reports, err
 }
 
 // add takes in a finding.
@@ -157,7 +167,7 @@ func (l *look) readState(ctx context.Context) (*lockmanager.State, error) {
 
 // checkControl: the log folds to the control state.
 func (l *look) checkControl(ctx context.Context) error {
-	reports, err := replay.Check(ctx, l.deps.Log, l.deps.Control, l.id)
+	reports, err := l.replay(ctx, l.id)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ type History struct {
 	// Snapshots are those that show the rows of the last publication, oldest first: its
 	// own, and those of fences and of maintenance after it.
 	Snapshots []Snapshot
+	// Token is that of the newest of them.
+	Token uint64
 	// Rows are the table's live rows after the last publication, by the curator's count.
 	Rows int64
 	// RowsHash is their lake.RowsHash, in hex; empty where it was not known.
@@ -116,9 +118,9 @@ func (h *History) fold(seq uint64, at time.Time, event proto.Message) error {
 		h.pending[e.GetToken()] = e
 	case *blotterv1.GrantFenced:
 		delete(h.pending, e.GetToken())
-		h.same(e.GetSnapshotId(), at)
+		h.same(e.GetSnapshotId(), e.GetToken(), at)
 	case *blotterv1.TableMaintained:
-		h.same(e.GetSnapshotId(), at)
+		h.same(e.GetSnapshotId(), e.GetToken(), at)
 	case *blotterv1.FilesPublished:
 		return h.published(seq, at, e)
 	}
@@ -126,11 +128,11 @@ func (h *History) fold(seq uint64, at time.Time, event proto.Message) error {
 }
 
 // same notes a snapshot with the rows of the one before.
-func (h *History) same(id int64, at time.Time) {
+func (h *History) same(id int64, token uint64, at time.Time) {
 	if id == 0 || len(h.Snapshots) == 0 || h.Snapshots[len(h.Snapshots)-1].ID == id {
 		return
 	}
-	h.Snapshots = append(h.Snapshots, Snapshot{ID: id, Time: at})
+	h.Snapshots, h.Token = append(h.Snapshots, Snapshot{ID: id, Time: at}), token
 }
 
 func (h *History) published(seq uint64, at time.Time, e *blotterv1.FilesPublished) error {
@@ -160,7 +162,7 @@ func (h *History) published(seq uint64, at time.Time, e *blotterv1.FilesPublishe
 		h.Publications = nil
 	}
 	h.Publications = append(h.Publications, p)
-	h.Snapshots = []Snapshot{{ID: p.Snapshot, Time: at}}
+	h.Snapshots, h.Token = []Snapshot{{ID: p.Snapshot, Time: at}}, p.Token
 	h.Rows, h.RowsHash = e.GetTableRows(), e.GetRowsHash()
 	return nil
 }

@@ -53,7 +53,8 @@ const maxLooks = 5
 
 // Check folds the log and compares each table with the control store: one table,
 // or all if only is zero. It works beside a running system: a table that changed
-// while it was looked at is looked at again. The reports are sorted by table.
+// while it was looked at is looked at again. The reports are sorted by table; all of them
+// come with an *eventlog.MissingError, too.
 func Check(ctx context.Context, log Log, store Store, only dms.TableID) ([]Report, error) {
 	ids := []dms.TableID{only}
 	if only.IsZero() {
@@ -62,6 +63,7 @@ func Check(ctx context.Context, log Log, store Store, only dms.TableID) ([]Repor
 			return nil, fmt.Errorf("list the tables of the control store: %w", err)
 		}
 	}
+	var missing *eventlog.MissingError
 	reports := map[dms.TableID]Report{}
 	for look := range maxLooks {
 		filter := eventlog.Filter{Table: only}
@@ -69,8 +71,11 @@ func Check(ctx context.Context, log Log, store Store, only dms.TableID) ([]Repor
 			filter.Table = ids[0]
 		}
 		again, err := checkOnce(ctx, log, store, filter, ids, look == 0, reports)
-		if err != nil || len(again) == 0 {
-			return sorted(reports), err
+		if err != nil && !errors.As(err, &missing) {
+			return nil, err
+		}
+		if len(again) == 0 {
+			return sorted(reports), missing.OrNil()
 		}
 		ids = again
 	}
@@ -79,7 +84,7 @@ func Check(ctx context.Context, log Log, store Store, only dms.TableID) ([]Repor
 		r.Moving, r.Differences = true, nil
 		reports[id] = r
 	}
-	return sorted(reports), nil
+	return sorted(reports), missing.OrNil()
 }
 
 func sorted(reports map[dms.TableID]Report) []Report {
@@ -88,8 +93,8 @@ func sorted(reports map[dms.TableID]Report) []Report {
 	})
 }
 
-// checkOnce looks at tables once and gives those that changed meanwhile. With
-// others, tables that are in the log alone are reported too.
+// checkOnce looks at tables once and gives those that changed meanwhile, also with an
+// *eventlog.MissingError. With others, tables that are in the log alone are reported too.
 func checkOnce(ctx context.Context, log Log, store Store, f eventlog.Filter, ids []dms.TableID, others bool, reports map[dms.TableID]Report) ([]dms.TableID, error) {
 	before := make(map[dms.TableID]uint64, len(ids))
 	for _, id := range ids {
@@ -102,8 +107,9 @@ func checkOnce(ctx context.Context, log Log, store Store, f eventlog.Filter, ids
 			before[id] = math.MaxUint64
 		}
 	}
+	var missing *eventlog.MissingError
 	folds, err := Fold(ctx, log, f, before)
-	if err != nil {
+	if err != nil && !errors.As(err, &missing) {
 		return nil, err
 	}
 	if others {
@@ -128,7 +134,7 @@ func checkOnce(ctx context.Context, log Log, store Store, f eventlog.Filter, ids
 			again = append(again, id)
 		}
 	}
-	return again, nil
+	return again, missing.OrNil()
 }
 
 // table is the item of a table; one of version 0 if there is none.
@@ -245,10 +251,12 @@ func (d *differences) files(folded *lockmanager.State, rows []control.FileRow) e
 
 // At folds the log up to where f ends, and tells what the control store has
 // otherwise: what has changed since. f chooses one table, or all that the log
-// knows by then. A running system may go on meanwhile.
+// knows by then. A running system may go on meanwhile. All reports come with an
+// *eventlog.MissingError, too.
 func At(ctx context.Context, log Log, store Store, f eventlog.Filter) ([]Report, error) {
+	var missing *eventlog.MissingError
 	folds, err := Fold(ctx, log, f, nil)
-	if err != nil {
+	if err != nil && !errors.As(err, &missing) {
 		return nil, err
 	}
 	if _, ok := folds[f.Table]; !ok && !f.Table.IsZero() {
@@ -265,5 +273,5 @@ func At(ctx context.Context, log Log, store Store, f eventlog.Filter) ([]Report,
 			return nil, err
 		}
 	}
-	return sorted(reports), nil
+	return sorted(reports), missing.OrNil()
 }

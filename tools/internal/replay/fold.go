@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -49,11 +50,15 @@ const maxBreaks = 100
 // Events after the version that until names for a table are left out; a table
 // that it does not name is folded whole.
 //
-// A break in a table's events is told in its Breaks; an error is one of reading.
+// A break in a table's events is told in its Breaks; an error is one of reading. With an
+// *eventlog.MissingError come the folds of what is there.
 func Fold(ctx context.Context, log Log, f eventlog.Filter, until map[dms.TableID]uint64) (map[dms.TableID]*Table, error) {
 	f.Service, f.Event = lockmanager.ServiceName, ""
 	tables := map[dms.TableID]*Table{}
 	for r, err := range log.Read(ctx, f) {
+		if missing := new(eventlog.MissingError); errors.As(err, &missing) {
+			return tables, err // the last that a read gives
+		}
 		if err != nil {
 			return nil, err
 		}
