@@ -28,6 +28,8 @@ var _ Source = (*eventlog.Log)(nil)
 var (
 	// ErrOtherLog: the log is not the one that was archived.
 	ErrOtherLog = errors.New("the log is not the one that this archive is of")
+	// ErrNoPast: the log was trimmed, and the archive is empty.
+	ErrNoPast = errors.New("the log was trimmed, and what was before is not in this archive")
 	// ErrOtherKey: the archive was signed with a key that the writer does not know.
 	ErrOtherKey = errors.New("the archive is signed with another key")
 )
@@ -85,29 +87,46 @@ func (w *Writer) open(ctx context.Context) error {
 		return err
 	}
 	w.head, w.tree = nil, newTree()
-	if n > 0 {
-		c, _, err := w.store.checkpoint(ctx, n-1)
-		var bad *Wrong
-		if errors.As(err, &bad) {
-			return fmt.Errorf("%w, or was changed; give its key in %s, and older ones in %s: %w", ErrOtherKey, KeyVariable, OlderVariable, err)
-		}
-		if err != nil {
-			return err
-		}
-		f, err := w.store.span(ctx, c)
-		if err != nil {
-			return err
-		}
-		t, err := f.tree(c)
-		if err != nil {
-			return err
-		}
-		if err := w.sameLog(ctx, f, c); err != nil {
-			return err
-		}
-		w.head, w.tree = &c, t
+	if n == 0 {
+		err = w.mayBegin(ctx)
+	} else {
+		err = w.goOnAfter(ctx, n-1)
 	}
-	w.opened = true
+	w.opened = err == nil
+	return err
+}
+
+// mayBegin refuses to begin the archive of a log that was trimmed.
+func (w *Writer) mayBegin(ctx context.Context) error {
+	first, _, err := w.log.Bounds(ctx)
+	if err == nil && first > 1 {
+		err = fmt.Errorf("%w: the log begins at sequence %d, and the archive is empty: it was lost, or is another one; restore it, or name its place (--audit)", ErrNoPast, first)
+	}
+	return err
+}
+
+// goOnAfter takes up the archive after its last span.
+func (w *Writer) goOnAfter(ctx context.Context, number uint64) error {
+	c, _, err := w.store.checkpoint(ctx, number)
+	var bad *Wrong
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%w, or was changed; give its key in %s, and older ones in %s: %w", ErrOtherKey, KeyVariable, OlderVariable, err)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := w.store.span(ctx, c)
+	if err != nil {
+		return err
+	}
+	t, err := f.tree(c)
+	if err != nil {
+		return err
+	}
+	if err := w.sameLog(ctx, f, c); err != nil {
+		return err
+	}
+	w.head, w.tree = &c, t
 	return nil
 }
 

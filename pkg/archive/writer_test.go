@@ -35,20 +35,35 @@ func TestArchiveProvesItself(t *testing.T) {
 	}
 }
 
-// TestGapsAreLeaves: what the log does not hold is told for each sequence, at its
-// beginning, in it, and at its end.
+// TestGapsAreLeaves: what the log does not hold is told for each sequence, in it, and at
+// its end.
 func TestGapsAreLeaves(t *testing.T) {
 	secret, keys := testKey(t)
 	b, l := newMem(), newLog(t, 25)
-	l.remove(1, 2, 10, 11, 12, 25)
-	l.first = 3
+	l.remove(2, 3, 10, 11, 12, 25)
 	write(t, b, l, secret)
 	r, err := verify(t, b, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Size != 25 || r.Events != 19 || r.Gaps != 6 || r.FirstGap != 1 {
+	if r.Size != 25 || r.Events != 19 || r.Gaps != 6 || r.FirstGap != 2 {
 		t.Errorf("the report is %+v", r)
+	}
+}
+
+// TestNoArchiveBeginsOfATrimmedLog: what was before is signed elsewhere, and would be
+// signed as a gap here.
+func TestNoArchiveBeginsOfATrimmedLog(t *testing.T) {
+	secret, _ := testKey(t)
+	b, l := newMem(), newLog(t, 5)
+	l.remove(1, 2)
+	l.first = 3
+	w, err := NewWriter(DefaultConfig(), b, l, secret, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Next(t.Context()); !errors.Is(err, ErrNoPast) || len(b.data) > 0 {
+		t.Errorf("it wrote %d objects (%v)", len(b.data), err)
 	}
 }
 

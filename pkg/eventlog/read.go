@@ -123,69 +123,107 @@ const readAhead = 2000
 // messages yields what a temporary consumer gives, up to sequence until (0: no
 // bound), and ends when nothing is left that the server can give unless follow is set.
 func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) iter.Seq2[stored, error] {
+	cfg.InactiveThreshold = 30 * time.Second
 	return func(yield func(stored, error) bool) {
-		cfg.InactiveThreshold = 30 * time.Second
-		cons, err := l.stream.OrderedConsumer(ctx, cfg)
-		if err != nil {
-			yield(stored{}, denied(l.nc, err))
-			return
-		}
-		defer l.drop(ctx, cons)
-		if !follow && cons.CachedInfo().NumPending == 0 {
-			return
-		}
-		it, err := cons.Messages(jetstream.PullMaxMessages(readAhead))
-		if err != nil {
-			yield(stored{}, err)
-			return
-		}
-		defer it.Stop()
-		next := cfg.OptStartSeq
-		for {
-			msg, err := l.next(ctx, it, cfg.FilterSubjects, next, until, follow)
-			if err != nil {
-				if ctx.Err() != nil {
-					err = ctx.Err()
-				}
-				if !errors.Is(err, errNoMore) {
-					yield(stored{}, err)
-				}
+		for stalls := 0; ; {
+			before := cfg.OptStartSeq
+			done, err := l.someMessages(ctx, &cfg, until, follow, yield)
+			if done {
 				return
 			}
-			meta, err := msg.Metadata()
-			if err != nil {
+			if stalls++; cfg.OptStartSeq > before {
+				stalls = 0
+			}
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			stalled := errors.Is(err, errStalled)
+			// What ends a read in the beginning is waited for in the middle: a server that restarts.
+			if stalls == patience || ctx.Err() != nil || stalls == 1 && !stalled {
 				yield(stored{}, err)
 				return
 			}
-			seq := meta.Sequence.Stream
-			next = seq + 1
-			if until > 0 && seq > until {
-				return
-			}
-			if !yield(stored{seq, meta.Timestamp, msg}, nil) {
-				return
-			}
-			if seq == until || !follow && meta.NumPending == 0 {
-				return
+			if !stalled {
+				l.pause(ctx)
 			}
 		}
 	}
 }
 
-// errNoMore: the server can give no further message of those that it counts.
-var errNoMore = errors.New("no more messages")
+// pause waits a little before something is tried again.
+func (l *Log) pause(ctx context.Context) {
+	timer := time.NewTimer(l.cfg.CallTimeout / quietPart)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// someMessages is messages by one consumer. It reports whether that was all; if not, cfg
+// says where the next one begins, and an error why, which is errStalled if there may be one.
+func (l *Log) someMessages(ctx context.Context, cfg *jetstream.OrderedConsumerConfig, until uint64, follow bool, yield func(stored, error) bool) (done bool, err error) {
+	cons, err := l.stream.OrderedConsumer(ctx, *cfg)
+	if err != nil {
+		return false, denied(l.nc, err)
+	}
+	defer l.drop(ctx, cons)
+	if !follow && cons.CachedInfo().NumPending == 0 {
+		return true, nil
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(readAhead))
+	if err != nil {
+		return false, err
+	}
+	defer it.Stop()
+	for {
+		msg, err := l.next(ctx, it, *cfg, until, follow)
+		if errors.Is(err, errNoMore) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, err
+		}
+		seq := meta.Sequence.Stream
+		if until > 0 && seq > until {
+			return true, nil
+		}
+		if !yield(stored{seq, meta.Timestamp, msg}, nil) {
+			return true, nil
+		}
+		if seq == until || !follow && meta.NumPending == 0 {
+			return true, nil
+		}
+		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq+1, nil
+	}
+}
+
+var (
+	// errNoMore: the server can give no further message of those that it counts.
+	errNoMore = errors.New("no more messages")
+	// errStalled: the consumer gives nothing although there is more, as one does whose
+	// server ended.
+	errStalled = errors.New("the server gave no message for some time, although it holds more")
+)
 
 // A read that is given nothing for a part of Config.CallTimeout, although the server counts
-// more, asks for it by itself, and for the same again and again at most this often.
+// more, asks for it by itself. If that is there, it waits for it this many times as long,
+// and then has another consumer begin, this often in a row at most.
 const (
 	quietPart = 5
+	quietAsks = 3
 	patience  = 10
 )
 
-// next waits for the next message of an iterator, of sequence from or more. Unless it is
-// one to follow with, it does not wait for messages that the server cannot give: those
-// that it finds damaged it passes over, and goes on to count them as pending.
-func (l *Log) next(ctx context.Context, it jetstream.MessagesContext, subjects []string, from, until uint64, follow bool) (jetstream.Msg, error) {
+// next waits for the next message of an iterator. Unless it is one to follow with, it does
+// not wait for messages that the server cannot give: those that it finds damaged it passes
+// over, and goes on to count them as pending. Waiting in parts keeps the client from
+// missing the heartbeats of a consumer that is gone, hence errStalled.
+func (l *Log) next(ctx context.Context, it jetstream.MessagesContext, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) (jetstream.Msg, error) {
 	if follow {
 		return it.Next(jetstream.NextContext(ctx))
 	}
@@ -197,12 +235,12 @@ func (l *Log) next(ctx context.Context, it jetstream.MessagesContext, subjects [
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return msg, err
 		}
-		more, err := l.readable(ctx, subjects, from, until)
+		more, err := l.readable(ctx, cfg.FilterSubjects, cfg.OptStartSeq, until)
 		switch {
 		case err == nil && !more:
 			return nil, errNoMore
-		case ctx.Err() != nil || asked == patience:
-			return nil, errors.Join(err, fmt.Errorf("the server gave no message within %s, although it holds more", patience*quiet))
+		case ctx.Err() != nil || asked == quietAsks:
+			return nil, errors.Join(errStalled, err)
 		}
 	}
 }

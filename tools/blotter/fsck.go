@@ -87,6 +87,9 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		own = []string{lockmanager.ServiceName} // it owns the hold queue
 	}
 	c, stores, closer, err := openAudit(ctx, at, own...)
+	if errors.Is(err, roles.ErrLogBehind) || errors.Is(err, roles.ErrStoreBehind) {
+		c, stores, closer, err = openAudit(ctx, at) // lock-manager may do nothing then; it is told what differs
+	}
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,20 @@ func (e *embedded) url() string { return e.server.URL() }
 
 func (e *embedded) restart(ctx context.Context) error {
 	e.server.Close()
-	return e.serve(ctx)
+	return persist(ctx, func() error { return e.serve(ctx) })
+}
+
+// persist starts a server under an address that it had before. Whoever connects anywhere
+// may have been given its port meanwhile, for as long as the connection lasts.
+func persist(ctx context.Context, start func() error) (err error) {
+	const attempts = 20
+	for range attempts {
+		if err = start(); err == nil || ctx.Err() != nil {
+			return err
+		}
+		wait(ctx, time.Second)
+	}
+	return err
 }
 
 func (e *embedded) settle(context.Context) error { return nil } // it is ready once it has started
@@ -116,7 +129,24 @@ func freePorts(n int) (ports []int, err error) {
 	return ports, err
 }
 
-func serveApart(ctx context.Context, cfg Config) (*apart, error) {
+// serveApart starts servers under ports that were free a moment before; if one was given
+// to somebody else meanwhile, under others.
+func serveApart(ctx context.Context, cfg Config) (a *apart, err error) {
+	const attempts = 3
+	for range attempts {
+		if a, err = serveOn(ctx, cfg); err == nil || ctx.Err() != nil {
+			return a, err
+		}
+		for i := range cfg.Nodes {
+			err = errors.Join(err, os.RemoveAll(memberDir(cfg, i)))
+		}
+	}
+	return nil, err
+}
+
+func memberDir(cfg Config, i int) string { return filepath.Join(cfg.Dir, fmt.Sprintf("nats%d", i)) }
+
+func serveOn(ctx context.Context, cfg Config) (*apart, error) {
 	ports, err := freePorts(2 * cfg.Nodes)
 	if err != nil {
 		return nil, err
@@ -127,7 +157,7 @@ func serveApart(ctx context.Context, cfg Config) (*apart, error) {
 		routes = append(routes, fmt.Sprintf("nats-route://127.0.0.1:%d", ports[cfg.Nodes+i]))
 	}
 	for i := range cfg.Nodes {
-		m := member{Name: fmt.Sprintf("n%d", i), Dir: filepath.Join(cfg.Dir, fmt.Sprintf("nats%d", i)), Port: ports[i]}
+		m := member{Name: fmt.Sprintf("n%d", i), Dir: memberDir(cfg, i), Port: ports[i]}
 		if cfg.Nodes > 1 {
 			m.Route, m.Routes = ports[cfg.Nodes+i], routes
 		}
@@ -217,7 +247,7 @@ func (a *apart) restart(ctx context.Context) error {
 		}
 	}
 	a.running[victim].kill()
-	return a.start(ctx, victim)
+	return persist(ctx, func() error { return a.start(ctx, victim) })
 }
 
 // leader asks which server leads the stream of the log.

@@ -94,7 +94,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.openAlerts, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.agree, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.openAlerts, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err

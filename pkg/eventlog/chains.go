@@ -1,0 +1,45 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openblotter/blotter/pkg/dms"
+)
+
+// End gives the version of the last event that a service said of a table, 0 if the stream
+// holds none: what was trimmed does not count.
+func (l *Log) End(ctx context.Context, table dms.TableID, service string) (version uint64, err error) {
+	last, err := l.lastOf(ctx, l.partitions.chain(table, service))
+	if err != nil || last.Sequence == 0 {
+		return 0, err
+	}
+	env, err := Decode(last.Data)
+	if err != nil {
+		return 0, Permanent(fmt.Errorf("event at sequence %d: %w", last.Sequence, err))
+	}
+	return env.GetVersion(), nil
+}
+
+// Tables lists the tables of which the stream holds events of a service.
+func (l *Log) Tables(ctx context.Context, service string) (map[dms.TableID]bool, error) {
+	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(strings.Join([]string{root, any1, any1, any1, escape(service), any1}, ".")))
+	if err != nil {
+		return nil, fmt.Errorf("list the tables of the log: %w", denied(l.nc, err))
+	}
+	tables := map[dms.TableID]bool{}
+	var faults []error
+	for subject := range info.State.Subjects {
+		a, err := ParseSubject(subject)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		tables[a.Table] = true
+	}
+	return tables, errors.Join(faults...)
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// keepCopy copies a file or folder of a stopped system; restore puts it back.
+func (s *testSystem) keepCopy(name string) (restore func()) {
+	s.t.Helper()
+	from, kept := filepath.Join(s.dir, name), filepath.Join(s.t.TempDir(), name)
+	info, err := os.Stat(from)
+	s.check(err)
+	if info.IsDir() {
+		s.check(os.CopyFS(kept, os.DirFS(from)))
+		return func() { s.check(os.RemoveAll(from), os.CopyFS(from, os.DirFS(kept))) }
+	}
+	b, err := os.ReadFile(from)
+	s.check(err)
+	return func() { s.lose(name); s.check(os.WriteFile(from, b, 0o600)) }
+}
+
+// TestPartsOfTwoMoments: a system whose log, control store or archive was lost or set back
+// does not go on as if nothing had been, and says what to do.
+func TestPartsOfTwoMoments(t *testing.T) {
+	t.Parallel()
+	tables := filepath.Join(t.TempDir(), "tables.yaml")
+	if err := os.WriteFile(tables, []byte(testTables), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		want  error
+		says  string
+		plant func(s *testSystem, store, log func())
+	}{
+		"the control store is lost":     {roles.ErrStoreBehind, "replay --rebuild", func(s *testSystem, _, _ func()) { s.lose(roles.ControlFile) }},
+		"the control store is set back": {roles.ErrStoreBehind, "replay --rebuild", func(_ *testSystem, store, _ func()) { store() }},
+		"the log is lost": {roles.ErrLogBehind, "the log from a backup", func(s *testSystem, _, _ func()) {
+			s.check(os.RemoveAll(filepath.Join(s.dir, roles.LogDir)))
+		}},
+		"the log is set back": {roles.ErrLogBehind, "the log from a backup", func(_ *testSystem, _, log func()) { log() }},
+		"all but the archive is lost": {roles.ErrLogBehind, "an archive of its own", func(s *testSystem, _, _ func()) {
+			s.lose(roles.ControlFile)
+			s.check(os.RemoveAll(filepath.Join(s.dir, roles.LogDir)))
+		}},
+		"both are set back": {roles.ErrLogBehind, "an archive of its own", func(_ *testSystem, store, log func()) { store(); log() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSystem(t)
+			s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+			s.sealed()
+			s.halt()
+			store, log := s.keepCopy(roles.ControlFile), s.keepCopy(roles.LogDir)
+			s.restart()
+			s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+			s.must("audit", "archive")
+			s.halt()
+			if out, err := s.blotter("up", "--until-idle", "--tables", tables); err != nil {
+				t.Fatalf("as it was left it does not start: %v\n%s", err, out)
+			}
+			c.plant(s, store, log)
+			for range 2 { // a refusal changes nothing
+				out, err := s.blotter("up", "--until-idle", "--tables", tables)
+				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+					t.Fatalf("it says %v, expected %v with %q\n%s", err, c.want, c.says, out)
+				}
+			}
+			if errors.Is(c.want, roles.ErrStoreBehind) {
+				s.lose(roles.ControlFile)
+				s.must("replay", "--rebuild")
+				if out, err := s.blotter("up", "--until-idle", "--tables", tables); err != nil {
+					t.Errorf("written anew it does not start: %v\n%s", err, out)
+				}
+			}
+		})
+	}
+}
