@@ -32,15 +32,7 @@ type Filter struct {
 // If the stream lacks some of what was to be read, all that is there comes before a
 // *MissingError. A read of one table or event finds that out if it is one of the whole log.
 func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: l.partitions.filters(f)}
-	switch {
-	case f.FromSeq > 0:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.FromSeq
-	case !f.From.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &f.From
-	default:
-		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	}
+	cfg := f.consumer(l.partitions)
 	return func(yield func(Record, error) bool) {
 		until := f.UntilSeq
 		first, last, err := l.Bounds(ctx)
@@ -59,11 +51,7 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 				return
 			}
 		}
-		from := max(f.FromSeq, first)
-		if f.FromSeq == 0 && !f.From.IsZero() {
-			from = 0
-		}
-		p, err := l.begin(ctx, cfg.FilterSubjects, from, first, last)
+		p, err := l.begin(ctx, cfg.FilterSubjects, f.begins(first), first, last)
 		if err != nil {
 			yield(Record{}, err)
 			return
@@ -89,14 +77,37 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 				return
 			}
 		}
-		if err := l.stillFrom(ctx, first); err != nil {
-			yield(Record{}, err)
-			return
+		err = l.stillFrom(ctx, first)
+		if err == nil {
+			err = p.end(ctx, until)
 		}
-		if err := p.end(ctx, until); err != nil {
+		if err != nil {
 			yield(Record{}, err)
 		}
 	}
+}
+
+// consumer is the temporary consumer of a read.
+func (f Filter) consumer(n Partitions) jetstream.OrderedConsumerConfig {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: n.filters(f)}
+	switch {
+	case f.FromSeq > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.FromSeq
+	case !f.From.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &f.From
+	default:
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	return cfg
+}
+
+// begins gives the sequence with which a read begins of a stream that begins with first; 0
+// if it begins at a time.
+func (f Filter) begins(first uint64) uint64 {
+	if f.FromSeq == 0 && !f.From.IsZero() {
+		return 0
+	}
+	return max(f.FromSeq, first)
 }
 
 // wants reports whether a message is one that the reader, not the server, has to
