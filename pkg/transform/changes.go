@@ -63,39 +63,39 @@ func ParseKey(table registry.Table, values []string) ([]byte, error) {
 }
 
 // EachChange reads the object of a job and gives do each change of one encoded key, in
-// the order of the file. Rows at fault are passed over: they changed nothing. It
+// the order of the file. Rows at fault are passed over, and counted: they changed nothing. It
 // stages nothing. Errors are those of Run, but for faults of rows.
-func EachChange(ctx context.Context, cfg Config, deps Deps, job Job, key []byte, do func(Change) error) (err error) {
+func EachChange(ctx context.Context, cfg Config, deps Deps, job Job, key []byte, do func(Change) error) (passed int64, err error) {
 	if err := errors.Join(cfg.Validate(), job.check()); err != nil {
-		return err
+		return 0, err
 	}
 	bucket, err := deps.bucketOf(job.File)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	object, err := openObject(ctx, bucket, job.File.Object)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, object.Close()) }()
 	t := newTransform(cfg, deps, job)
 	src, err := openSource(ctx, object, job, cfg)
 	if err != nil {
-		return t.located(err)
+		return 0, t.located(err)
 	}
 	table := refine(t.job.Table, src)
 	if src.columns() != nil {
 		bound, failure := bind(table, len(job.Table.Columns), t.kind, src)
 		if failure != nil {
-			return t.located(src.cause(failure))
+			return 0, t.located(src.cause(failure))
 		}
 		f := &changeFinder{transform: t, table: table, lay: newLayout(table, t.kind), bound: bound, key: key, do: do}
-		if err := src.each(ctx, bound, t.faults, f.converter().convertThrough(f)); err != nil {
-			return t.located(src.cause(err))
+		if err := src.each(ctx, bound, t.faults, f.converter(&passed).convertThrough(f)); err != nil {
+			return passed, t.located(src.cause(err))
 		}
 	}
 	_, err = src.finish(ctx, job.File.Object)
-	return t.located(err)
+	return passed, t.located(err)
 }
 
 // changeFinder picks the changes of one key.
@@ -109,9 +109,9 @@ type changeFinder struct {
 	row   fileRow // the one that is being converted
 }
 
-func (f *changeFinder) converter() *converter {
+func (f *changeFinder) converter(passed *int64) *converter {
 	c := newConverter(f.table, f.kind, f.lay, f.bound, f.faults, f.change)
-	c.passing = true
+	c.passing, c.told = true, func([]Failure) { *passed++ }
 	return c
 }
 
@@ -156,43 +156,52 @@ func (s StagedParquet) MayHold(key []byte) bool {
 	return s.MinKey <= k && k <= s.MaxKey
 }
 
-// Holds reports whether a staged file holds an encoded key; cols are the columns of the
-// key, in its order. It reads those columns alone, up to the key.
-func (r *StagedReader) Holds(ctx context.Context, cols []registry.Column, key []byte) (held bool, err error) {
+// StagedChange is what a staged file holds of a key: the last change of it in its file.
+type StagedChange struct {
+	Row      int64
+	Position dms.Position
+}
+
+// Find looks for an encoded key in a staged file, and gives nil if it is not there; cols
+// are the columns of the key, in its order. It reads those columns alone, up to the key.
+func (r *StagedReader) Find(ctx context.Context, cols []registry.Column, key []byte) (found *StagedChange, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("read staged file %s: %w: its pages are damaged: %v", r.staged.Key, ErrCorrupt, p)
 		}
 	}()
-	group := parquet.Group{}
-	types := make([]registry.Type, len(cols))
+	names := []string{registry.ColumnRow, registry.ColumnPosition}
+	s := keySearch{key: key, types: make([]registry.Type, len(cols))}
 	for i, c := range cols {
-		field := fieldNamed(r.file.Schema(), c.Name)
+		names, s.types[i] = append(names, c.Name), c.Type
+	}
+	group := parquet.Group{}
+	for _, name := range names {
+		field := fieldNamed(r.file.Schema(), name)
 		if field == nil {
-			return false, fmt.Errorf("read staged file %s: %w: it has no column %s", r.staged.Key, ErrCorrupt, c.Name)
+			return nil, fmt.Errorf("read staged file %s: %w: it has no column %s", r.staged.Key, ErrCorrupt, name)
 		}
-		group[field.Name()], types[i] = field, c.Type
+		group[field.Name()] = field
 	}
 	schema := parquet.NewSchema(r.file.Schema().Name(), group)
 	conversion, err := parquet.Convert(schema, r.file.Schema())
 	if err != nil {
-		return false, fmt.Errorf("read staged file %s: %w", r.staged.Key, err)
+		return nil, fmt.Errorf("read staged file %s: %w", r.staged.Key, err)
 	}
-	places := make([]int, len(cols))
-	for i, c := range cols {
-		leaf, _ := schema.Lookup(fieldNamed(schema, c.Name).Name())
-		places[i] = leaf.ColumnIndex
+	for _, name := range names {
+		leaf, _ := schema.Lookup(fieldNamed(schema, name).Name())
+		s.places = append(s.places, leaf.ColumnIndex)
 	}
 	for _, g := range r.file.RowGroups() {
-		held, beyond, err := holdsIn(ctx, parquet.ConvertRowGroup(g, conversion), types, places, key)
+		found, beyond, err := s.in(ctx, parquet.ConvertRowGroup(g, conversion))
 		if err != nil {
-			return false, fmt.Errorf("read staged file %s: %w", r.staged.Key, err)
+			return nil, fmt.Errorf("read staged file %s: %w", r.staged.Key, err)
 		}
-		if held || beyond {
-			return held, nil
+		if found != nil || beyond {
+			return found, nil
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 func fieldNamed(schema *parquet.Schema, name string) parquet.Field {
@@ -204,35 +213,44 @@ func fieldNamed(schema *parquet.Schema, name string) parquet.Field {
 	return nil
 }
 
-// holdsIn looks for a key among sorted rows; beyond: all that follow are above it.
-func holdsIn(ctx context.Context, group parquet.RowGroup, types []registry.Type, places []int, key []byte) (held, beyond bool, err error) {
+// keySearch looks for a key among sorted rows.
+type keySearch struct {
+	key    []byte
+	types  []registry.Type // of the key's columns
+	places []int           // of the row's number, of the position, and of the key's columns
+}
+
+// in looks in a row group; beyond: all that follow are above the key.
+func (s keySearch) in(ctx context.Context, group parquet.RowGroup) (found *StagedChange, beyond bool, err error) {
 	rows := group.Rows()
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	buf := make([]parquet.Row, readBatch)
-	parts := make([]parquet.Value, len(places))
+	parts := make([]parquet.Value, len(s.types))
 	var at []byte
 	for {
 		if err := ctx.Err(); err != nil {
-			return false, false, err
+			return nil, false, err
 		}
 		n, err := rows.ReadRows(buf)
 		for _, row := range buf[:n] {
-			for i, p := range places {
+			for i, p := range s.places[2:] {
 				parts[i] = row[p]
 			}
 			var bad error
-			if at, bad = EncodeKey(at[:0], types, parts); bad != nil {
-				return false, false, bad
+			if at, bad = EncodeKey(at[:0], s.types, parts); bad != nil {
+				return nil, false, bad
 			}
-			if c := bytes.Compare(at, key); c >= 0 {
-				return c == 0, true, nil
+			if c := bytes.Compare(at, s.key); c > 0 {
+				return nil, true, nil
+			} else if c == 0 {
+				return &StagedChange{Row: row[s.places[0]].Int64(), Position: dms.Position(row[s.places[1]].ByteArray())}, true, nil
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return false, false, nil
+			return nil, false, nil
 		}
 		if err != nil {
-			return false, false, err
+			return nil, false, err
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestEachChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		err = EachChange(t.Context(), b.cfg, Deps{Raw: b.raw}, job, key, func(c Change) error {
+		passed, err := EachChange(t.Context(), b.cfg, Deps{Raw: b.raw}, job, key, func(c Change) error {
 			s := fmt.Sprintf("%d %c %t", c.Row, c.Op, c.Removes())
 			for _, v := range c.Values {
 				text := ""
@@ -53,8 +53,8 @@ func TestEachChange(t *testing.T) {
 			got = append(got, s)
 			return nil
 		})
-		if err != nil || !slices.Equal(got, tt.want) {
-			t.Errorf("key %s: got %q (%v), expected %q", tt.key, got, err, tt.want)
+		if err != nil || passed != 1 || !slices.Equal(got, tt.want) {
+			t.Errorf("key %s: got %q and %d rows at fault (%v), expected %q and 1", tt.key, got, passed, err, tt.want)
 		}
 	}
 }
@@ -79,9 +79,12 @@ func TestStagedFilesHoldTheirKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		held, err := r.Holds(t.Context(), KeyColumns(b.table), key)
-		if err != nil || staged.MayHold(key) != want[0] || held != want[1] {
-			t.Errorf("key %s: it may be there %t, it is %t (%v); expected %v", text, staged.MayHold(key), held, err, want)
+		found, err := r.Find(t.Context(), KeyColumns(b.table), key)
+		if err != nil || staged.MayHold(key) != want[0] || (found != nil) != want[1] {
+			t.Errorf("key %s: it may be there %t, it is %v (%v); expected %v", text, staged.MayHold(key), found, err, want)
+		}
+		if row := map[string]int64{"-7": 1, "12": 5}[text]; found != nil && (found.Row != row || found.Position == "") {
+			t.Errorf("key %s is said to be row %d at %q", text, found.Row, found.Position)
 		}
 	}
 	if _, err := ParseKey(b.table, []string{"x"}); err == nil || !strings.Contains(err.Error(), "id: expected a whole number") {

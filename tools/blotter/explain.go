@@ -32,9 +32,12 @@ came of it:
   unpublished  its file waits, or is quarantined or skipped
 
 The key is given as COLUMN=VALUE for each column of the primary key, or as the plain
-values in its order, written as in a CSV file of the table. Files are ruled out by the
-keys that their staged output has; the others are read again. The lake is asked, too:
-the exit code is 1 if it does not hold what the files give.
+values in its order, written as in a CSV file of the table, after -- where one begins
+with a minus. Files are ruled out by the keys that their staged output has; the others
+are read again. Where a raw version is gone, its staged output tells the last change of
+the row in it. The lake is asked, too: the exit code is 1 if it does not hold what the
+files give. Rows that cannot be taken, and files that cannot be read, are told: the row
+may be in them.
 
 Values of the row are shown with --show-values only: they are personal data. It works
 on a running and on a stopped system, and changes nothing.`
@@ -48,6 +51,7 @@ func newExplain() *cobra.Command {
 		Example: `  blotter explain rms.reports 4711
   blotter explain rms.reports id=4711 --show-values
   blotter explain rms.charges report_id=4711 line=2
+  blotter explain rms.reports -- -7
   blotter explain rms.reports 4711 --json | jq '.touches[] | select(.fate == "late")'`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,7 +147,15 @@ func printLife(out io.Writer, l *explain.Life, key []string) {
 		fmt.Fprintf(out, "%s of these files could not be taken as they came: `blotter rejected list '%s'` tells what became of each\n", count(int(l.SetAside), "row"), l.Table)
 	}
 	for _, u := range l.Unread {
-		fmt.Fprintf(out, "not read: %s (file %s, %s): %s\n", u.Key, shortID(string(u.FileID)), u.Status, u.Reason)
+		fmt.Fprintf(out, "not read: %s (file %s, %s): %s", u.Key, shortID(string(u.FileID)), u.Status, u.Reason)
+		if u.Staged {
+			fmt.Fprint(out, "; its staged output tells the last change of the row in it")
+		}
+		fmt.Fprintln(out)
+	}
+	for _, u := range l.Untold {
+		fmt.Fprintf(out, "%s of %s (file %s, %s) cannot be taken, and nobody can tell whose: see `blotter table show '%s'`\n",
+			count(int(u.Rows), "row"), u.Key, shortID(string(u.FileID)), u.Status, l.Table)
 	}
 	if len(l.Touches) == 0 {
 		return
@@ -194,6 +206,8 @@ func lifeVerdict(l *explain.Life) string {
 		return "the lake has no such row, although the files give one"
 	case !l.Agrees:
 		return "the lake has " + strings.Join(where, " and ") + ", which is not what the files give"
+	case len(l.Lake) == 0 && len(l.Touches) == 0 && !l.Whole():
+		return "no row that can be read has this key; it may be among those that are told below"
 	case len(l.Lake) == 0 && len(l.Touches) == 0:
 		return "no file has such a row"
 	case len(l.Lake) == 0:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,8 +84,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// A load replaces what was published before it, and says so; raw versions that are
-// gone are named, and staged output that is gone costs no more than reading.
+// A load replaces what was published before it, and says so; of raw versions that are
+// gone the staged output tells, and staged output that is gone costs no more than reading.
 func TestExplainWhatWasReplaced(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t)
@@ -98,11 +99,59 @@ func TestExplainWhatWasReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, life := s.fates("rms.reports", "1")
-	if want := []string{"I holds", "U replaced"}; !slices.Equal(got, want) || !life.Agrees {
+	if want := []string{"I or U replaced", "I holds", "U replaced"}; !slices.Equal(got, want) || !life.Agrees {
 		t.Errorf("it says %q, expected %q (%+v)", got, want, life)
 	}
-	if len(life.Unread) != 1 || !strings.Contains(life.Unread[0].Reason, "object.changed") {
+	if len(life.Unread) != 1 || !strings.Contains(life.Unread[0].Reason, "object.changed") || !life.Unread[0].Staged || life.Touches[0].FileID != life.Unread[0].FileID {
 		t.Errorf("the first version of the load is gone; it says %+v", life.Unread)
+	}
+	out := s.must("explain", "rms.reports", "5")
+	if !strings.Contains(out, ": no file has such a row\n") {
+		t.Errorf("of a row that is nowhere it says\n%s", out)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, roles.StagingDir, "rms/reports")); err != nil {
+		t.Fatal(err)
+	}
+	out = s.must("explain", "rms.reports", "5")
+	if !strings.Contains(out, ": no row that can be read has this key") || !strings.Contains(out, "not read: ") {
+		t.Errorf("of a row that may have been in what is gone it says\n%s", out)
+	}
+}
+
+// What cannot be told is said: rows that cannot be taken may be anybody's, and staged
+// output rules nothing out where its bytes are not those of the log.
+func TestExplainWhatCannotBeTold(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	broken := s.fill()
+	fates, life := s.fates("rms.reports", "5")
+	if len(fates) > 0 || life.Whole() || len(life.Untold) != 1 || life.Untold[0].FileID != broken || life.Untold[0].Rows != 1 {
+		t.Errorf("of a row that no file has it says %q: %+v", fates, life)
+	}
+	if out := s.must("explain", "rms.reports", "5"); !strings.Contains(out, "1 row of dms/rms/reports/20240304-070000000.csv") || !strings.Contains(out, "quarantined) cannot be taken, and nobody can tell whose") {
+		t.Errorf("it says\n%s", out)
+	}
+	if out, err := command(t.Context(), nil, "explain", "--dir", s.dir, "rms.reports", "--", "-7"); err != nil || !strings.Contains(out, "rms.reports -7: no row") {
+		t.Errorf("of a negative key it says %v\n%s", err, out)
+	}
+	if _, life := s.fates("rms.reports", "4"); life.ByKey != 1 {
+		t.Errorf("the staged keys of the changes rule it out: %+v", life)
+	}
+	s.halt()
+	var staged []string
+	s.check(filepath.WalkDir(filepath.Join(s.dir, roles.StagingDir, "rms/reports"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".parquet") {
+			staged = append(staged, path)
+		}
+		return err
+	}))
+	for _, path := range staged {
+		b := s.read(path)
+		b[len(b)/3] ^= 1
+		s.check(os.Chmod(path, 0o600), os.WriteFile(path, b, 0o600))
+	}
+	if _, life := s.fates("rms.reports", "4"); life.ByKey > 0 || life.Scanned != life.Files-life.ByRange {
+		t.Errorf("files are ruled out by staged output that was changed: %+v", life)
 	}
 }
 

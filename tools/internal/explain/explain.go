@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -34,7 +35,8 @@ type Touch struct {
 	Key    string     `json:"key"` // of the raw object
 	Kind   string     `json:"kind"`
 	Row    int64      `json:"row"`
-	// Op is I, U or D; "moved away" for an update that gave the row another key.
+	// Op is I, U or D; "moved away" for an update that gave the row another key. Where only
+	// the staged output of the file tells, it is "I or U", or "D or moved away".
 	Op       string       `json:"op"`
 	Position dms.Position `json:"position"`
 	// Committed is when the change was committed at the source, as far as its position
@@ -63,6 +65,16 @@ type Unread struct {
 	Key    string     `json:"key"`
 	Status string     `json:"status"`
 	Reason string     `json:"reason"`
+	// Staged: its staged output tells the last change of the row in it.
+	Staged bool `json:"staged,omitempty"`
+}
+
+// Untold are rows of a file that was not published whose key nobody can tell.
+type Untold struct {
+	FileID dms.FileID `json:"file_id"`
+	Key    string     `json:"key"`
+	Status string     `json:"status"`
+	Rows   int64      `json:"rows"`
 }
 
 // Place is a row of a file.
@@ -85,6 +97,7 @@ type Life struct {
 	ByKey   int      `json:"ruled_out_by_key"`
 	Scanned int      `json:"scanned"`
 	Unread  []Unread `json:"unread,omitempty"`
+	Untold  []Untold `json:"untold,omitempty"`
 	// SetAside counts rows of the files that could not be taken: whose they are nobody
 	// can tell.
 	SetAside int64 `json:"rows_set_aside,omitempty"`
@@ -93,6 +106,11 @@ type Life struct {
 	Agrees bool    `json:"agrees"`
 	// Unknown: the lake's snapshot of the log's end has expired, or is not there.
 	Unknown bool `json:"lake_unknown,omitempty"`
+}
+
+// Whole reports whether every row that may have changed the key could be asked.
+func (l *Life) Whole() bool {
+	return l.SetAside == 0 && len(l.Untold) == 0 && !slices.ContainsFunc(l.Unread, func(u Unread) bool { return !u.Staged })
 }
 
 // Deps are what an explanation reads.
@@ -153,11 +171,11 @@ func (e *explainer) file(ctx context.Context, f *file) error {
 	if f.Counts != nil && f.inForce() {
 		e.life.SetAside += f.Counts.GetRejected()
 	}
-	out, err := e.mayHold(ctx, f)
+	staged, err := e.consult(ctx, f)
 	if err != nil {
 		return err
 	}
-	if out {
+	if staged.rulesOut() {
 		return nil
 	}
 	spec, ok := e.history.specs[f.spec]
@@ -166,62 +184,101 @@ func (e *explainer) file(ctx context.Context, f *file) error {
 	}
 	e.life.Scanned++
 	job := transform.Job{Table: spec, File: dms.File{ID: f.ID, Object: f.Object, Kind: f.Kind, Order: f.Order, Part: f.Part, Mending: f.Mending.Original()}, Token: max(f.Token, 1)}
-	err = transform.EachChange(ctx, e.deps.Transform, transform.Deps{Raw: e.deps.Raw, Failed: e.deps.Failed}, job, e.key, func(c transform.Change) error {
+	from := len(e.life.Touches)
+	passed, err := transform.EachChange(ctx, e.deps.Transform, transform.Deps{Raw: e.deps.Raw, Failed: e.deps.Failed}, job, e.key, func(c transform.Change) error {
 		e.life.Touches = append(e.life.Touches, e.touch(f, c))
 		return nil
 	})
 	var refused *transform.Failure
 	if errors.As(err, &refused) {
-		e.life.Unread = append(e.life.Unread, Unread{FileID: f.ID, Key: f.Object.Key, Status: string(f.Status), Reason: refused.Code + ": " + refused.Message})
-		return nil
+		if staged.known {
+			e.life.Touches = append(e.life.Touches[:from], staged.touches...)
+		}
+		e.life.Unread = append(e.life.Unread, Unread{
+			FileID: f.ID, Key: f.Object.Key, Status: string(f.Status), Reason: refused.Code + ": " + refused.Message, Staged: staged.known,
+		})
+		err = nil
+	}
+	if passed > 0 && f.published == nil {
+		e.life.Untold = append(e.life.Untold, Untold{FileID: f.ID, Key: f.Object.Key, Status: string(f.Status), Rows: passed})
 	}
 	return err
 }
 
-// mayHold asks the staged output of a file whether it holds the key: out if it does
-// not. Without staged output nothing is known.
-func (e *explainer) mayHold(ctx context.Context, f *file) (out bool, err error) {
+// staged is what the staged output of a file tells of the key.
+type staged struct {
+	known   bool // it is there, and has the bytes that the log vouches for
+	touches []*Touch
+}
+
+// rulesOut reports whether the file need not be read.
+func (s staged) rulesOut() bool { return s.known && len(s.touches) == 0 }
+
+// consult asks the staged output of a file what it holds of the key. Without staged
+// output nothing is known.
+func (e *explainer) consult(ctx context.Context, f *file) (staged, error) {
 	if f.Staged == nil {
-		return false, nil
+		return staged{}, nil
 	}
 	m, err := transform.ReadManifest(ctx, e.deps.Staging, f.Staged.ManifestKey, f.Staged.ManifestSHA256)
-	if errors.Is(err, objects.ErrNotFound) || errors.Is(err, transform.ErrCorrupt) {
-		return false, nil
+	if lost(err) {
+		return staged{}, nil
 	}
 	if err != nil {
-		return false, err
+		return staged{}, err
 	}
-	spec := e.history.specs[f.spec]
+	out := staged{known: true}
 	near := false
-	for _, s := range slices.Concat(m.Rows, m.Deletes) {
-		if !s.MayHold(e.key) {
-			continue
-		}
-		near = true
-		r, err := transform.OpenStaged(ctx, e.deps.Staging, s)
-		if errors.Is(err, objects.ErrNotFound) || errors.Is(err, transform.ErrCorrupt) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		held, err := r.Holds(ctx, transform.KeyColumns(spec), e.key)
-		if err := errors.Join(err, r.Close()); err != nil {
-			if errors.Is(err, transform.ErrCorrupt) {
-				return false, nil
+	for _, kind := range []struct {
+		op    string
+		files []transform.StagedParquet
+	}{{"I or U", m.Rows}, {"D or moved away", m.Deletes}} {
+		for _, s := range kind.files {
+			if !s.MayHold(e.key) {
+				continue
 			}
-			return false, err
-		}
-		if held {
-			return false, nil
+			near = true
+			found, err := e.find(ctx, f, s)
+			if lost(err) {
+				return staged{}, nil
+			}
+			if err != nil {
+				return staged{}, err
+			}
+			if found == nil {
+				continue
+			}
+			t := e.touch(f, transform.Change{Row: found.Row, Position: found.Position})
+			t.Op = kind.op
+			out.touches = append(out.touches, t)
 		}
 	}
-	if near {
+	switch {
+	case len(out.touches) > 0:
+	case near:
 		e.life.ByKey++
-	} else {
+	default:
 		e.life.ByRange++
 	}
-	return true, nil
+	return out, nil
+}
+
+// find looks for the key in one staged file, after its bytes.
+func (e *explainer) find(ctx context.Context, f *file, s transform.StagedParquet) (found *transform.StagedChange, err error) {
+	r, err := transform.OpenStaged(ctx, e.deps.Staging, s)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := r.VerifySHA256(ctx); err != nil {
+		return nil, err
+	}
+	return r.Find(ctx, transform.KeyColumns(e.history.specs[f.spec]), e.key)
+}
+
+// lost reports whether staged output is gone, or not what it was.
+func lost(err error) bool {
+	return errors.Is(err, objects.ErrNotFound) || errors.Is(err, transform.ErrCorrupt)
 }
 
 func (e *explainer) touch(f *file, c transform.Change) *Touch {
@@ -246,7 +303,7 @@ func (e *explainer) touch(f *file, c transform.Change) *Touch {
 }
 
 // removes reports whether the key has no row after the change.
-func (t *Touch) removes() bool { return t.Op == "D" || t.Op == "moved away" }
+func (t *Touch) removes() bool { return t.Op == "D" || strings.HasSuffix(t.Op, "moved away") }
 
 // before orders changes as the table does. Of one row that removes a key and gives it
 // again there is nothing to order: an update that moves nothing is one change.
