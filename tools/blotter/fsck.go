@@ -23,21 +23,23 @@ import (
 
 const fsckHelp = `Hold the log against the control state, the lake and the buckets, and tell where they
 do not agree: events that are missing, a control state that the log does not give, files
-that wait and that nothing will release, a hold queue that shows something else than
-waits, staged files that nobody asked for, snapshots without an event, rows of files that
-were not published, objects that the lake's metadata names and that are gone, and copies
-and reports of quarantined files and of rejected rows that are gone. Of the log as a whole
-(under the table '_.log') it tells where it does not join its archive. Each finding says
-what it is, where, and what to do. A note is no finding: nothing is wrong, but something
-may be of use to know.
+that wait and that nothing will release, raw versions that are gone although they are still
+to be read, a hold queue that shows something else than waits, staged files that nobody
+asked for, snapshots without an event, rows of files that were not published, objects that
+the lake's metadata names and that are gone, and copies and reports of quarantined files
+and of rejected rows that are gone. Of the log as a whole (under the table '_.log') it tells
+where it does not join its archive. Each finding says what it is, where, and what to do. A
+note is no finding: nothing is wrong, but something may be of use to know.
 
 It changes nothing without --repair. With it, what is safe is mended, and each repair
 stands in the log: the hold queue is made what the state says, staged output that nothing
 reads is removed, copies and reports are written again. A control state that differs is
 not mended here: see "blotter replay --rebuild".
 
-It reads the whole log, the lists of the table's objects, and one column of its rows. It
-works on a running and on a stopped system. The exit code is 0 if nothing is left, 3 if a
+It reads the whole log, the lists of the table's objects, and one column of its rows. With
+--bytes it also reads what was staged, the raw versions and the copies of quarantined files,
+whole, and holds them to the hashes in the log. The archive proves itself: see "blotter
+audit verify". It works on a running and on a stopped system. The exit code is 0 if nothing is left, 3 if a
 finding is, and 1 if it could not look.`
 
 // fsckOptions say what is looked at, and whether it is mended.
@@ -45,6 +47,7 @@ type fsckOptions struct {
 	repair bool
 	reason string
 	json   bool
+	bytes  bool
 }
 
 func newFsck() *cobra.Command {
@@ -55,6 +58,7 @@ func newFsck() *cobra.Command {
 		Long:  fsckHelp,
 		Example: `  blotter fsck
   blotter fsck rms.reports --json | jq '.findings[] | select(.note | not)'
+  blotter fsck --bytes                       # reads the buckets, too
   blotter fsck --repair --reason "failed bucket was emptied by hand"`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,6 +77,7 @@ func newFsck() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.repair, "repair", false, "mend what is safe to mend; needs --reason")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why it is repaired; it stands in the log")
+	cmd.Flags().BoolVar(&o.bytes, "bytes", false, "read what lies in the buckets, too, and compare it with the hashes in the log")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -104,7 +109,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		return err
 	}
 	defer func() { err = errors.Join(err, closeHold()) }()
-	deps := fsck.Deps{Log: c.log, Control: store, Hold: hold, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake}
+	deps := fsck.Deps{Log: c.log, Control: store, Objects: store, Hold: hold, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Bytes: o.bytes}
 	if o.repair {
 		m, closeMender, err := newMender(ctx, cfg, c, stores, store)
 		if err != nil {

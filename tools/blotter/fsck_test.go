@@ -127,7 +127,7 @@ func TestFsckFindsWhatIsWrong(t *testing.T) {
 		{kind: fsck.ControlDiffers, plant: func(s *testSystem) {
 			s.changeState(func(state *lockmanager.State) []control.FileRow { state.Rows += 5; return nil })
 		}},
-		{kind: fsck.FileStuck, also: []string{fsck.ControlDiffers}, plant: func(s *testSystem) {
+		{kind: fsck.RawGone, also: []string{fsck.ControlDiffers, fsck.FileStuck}, plant: func(s *testSystem) {
 			s.changeState(func(*lockmanager.State) []control.FileRow {
 				f := &lockmanager.File{ID: "f00d", Status: lockmanager.Granted}
 				body, err := lockmanager.EncodeFile(f)

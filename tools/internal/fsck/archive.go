@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -47,7 +48,11 @@ func (l *look) checkLog(ctx context.Context) error {
 	}
 	archived, err := l.deps.Log.Archived(ctx)
 	switch {
+	case err == nil && archived > 0:
 	case err == nil, errors.Is(err, archive.ErrEmpty):
+		if err := l.noteArchive(ctx, first); err != nil {
+			return err
+		}
 	case first == 1 && l.unreadable(err):
 		return nil // the log is whole without it
 	default:
@@ -72,6 +77,17 @@ func (l *look) checkLog(ctx context.Context) error {
 			Do:     "somebody purged the stream, or a trim died (or runs just now): `blotter audit verify --against` tells whether all of it is archived; if so, the next `blotter audit trim` says it in the log"})
 	}
 	return err
+}
+
+// noteArchive tells of a log that should have been archived by now.
+func (l *look) noteArchive(ctx context.Context, first uint64) error {
+	return read(ctx, l.deps.Log, eventlog.Filter{FromSeq: first, UntilSeq: first}, func(r eventlog.Record) {
+		if time.Since(r.Stored) < 2*archive.DefaultConfig().MaxAge {
+			return
+		}
+		l.add(Finding{Kind: ArchiveNone, Note: true, Detail: "the log is not archived, or its archive was taken away: nothing proves that it is as it was written",
+			Do: "`blotter audit archive` archives it now; if it was archived before, restore the archive first"})
+	})
 }
 
 // checkWhole: the stream holds every event between its first and its last.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 )
 
 // Log is what a look needs of the event log. *eventlog.Log is one.
@@ -55,6 +57,10 @@ type facts struct {
 	accepted map[dms.FileID]bool
 	said     map[string]bool // what the curator said of tokens
 	released []release
+	specs    map[uint64][]byte // registrations as they were said
+	objects  objectFacts
+	files    map[dms.FileID]dms.File
+	staged   map[dms.FileID]*blotterv1.StagedFile // under its newest token
 
 	asked       map[uint64]*blotterv1.PublishRequested // that are not answered yet
 	pauses      map[string]pause                       // by the event's id, that are not answered yet
@@ -90,6 +96,7 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
+		specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
 	}
 	err := read(ctx, log, eventlog.Filter{Table: id}, func(r eventlog.Record) {
 		f.events++
@@ -98,12 +105,30 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 	return f, err
 }
 
+// copies lists the copies of a quarantined file.
+func (f *facts) copies(id dms.FileID) (keys []string) {
+	for _, q := range f.quarantined {
+		if dms.FileID(q.event.GetFileId()) == id && q.event.GetObjectKey() != "" {
+			keys = append(keys, q.event.GetObjectKey())
+		}
+	}
+	return keys
+}
+
 func (f *facts) fold(r eventlog.Record) {
+	if r.Service == ingestrouter.ServiceName {
+		f.objects.fold(r)
+	}
 	switch e := r.Event.(type) {
 	case *blotterv1.ObjectArrived:
 		f.arrived[dms.FileID(e.GetFileId())] = true
 	case *blotterv1.FileAccepted:
 		f.accepted[dms.FileID(e.GetFile().GetFileId())] = true
+		f.files[dms.FileID(e.GetFile().GetFileId())] = wire.FileOf(e.GetFile())
+	case *blotterv1.TableRegistered:
+		f.specs[e.GetSpecVersion()] = e.GetSpecJson()
+	case *blotterv1.FileStaged:
+		f.staged[dms.FileID(e.GetStaged().GetFileId())] = e.GetStaged()
 	case *blotterv1.LockGranted:
 		f.tokens[e.GetToken()] = true
 		for _, file := range e.GetFiles() {

@@ -26,9 +26,13 @@ import (
 type Deps struct {
 	Log             Log
 	Control         control.Store
+	Objects         control.Objects // nil: what ingest-router knows is not looked at
 	Hold            holdqueue.Queue
+	Raw             objects.Bucket
 	Staging, Failed objects.Bucket
 	Lake            *lake.Lake // nil: nothing was published yet
+	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
+	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.
 	Repair Repairer
 }
@@ -64,6 +68,9 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 	if only.IsZero() {
 		var err error
 		if tables, err = l.tables(ctx); err != nil {
+			return err
+		}
+		if err := l.checkUnowned(ctx); err != nil {
 			return err
 		}
 	}
@@ -129,7 +136,8 @@ func (l *look) table(ctx context.Context) (err error) {
 		return err
 	}
 	for _, check := range []func(context.Context) error{
-		l.checkControl, l.checkEvents, l.checkFiles, l.checkHold, l.checkStaged, l.checkLake, l.checkRows, l.checkFailed,
+		l.checkControl, l.checkStored, l.checkEvents, l.checkFiles, l.checkHold, l.checkInputs, l.checkStaged, l.checkLake, l.checkRows,
+		l.checkFailed, l.checkBytes,
 	} {
 		if err := check(ctx); err != nil {
 			return err
@@ -229,10 +237,10 @@ func (l *look) checkHold(ctx context.Context) error {
 	if l.state == nil || l.state.Grant != nil {
 		return nil // it may be changing
 	}
-	want := map[dms.FileID]bool{}
+	want := map[dms.FileID]dms.FileOrder{}
 	for _, f := range l.state.Files {
 		if f.Held {
-			want[f.ID] = true
+			want[f.ID] = f.Order
 		}
 	}
 	there, err := l.deps.Hold.Held(ctx, l.id, math.MaxInt32)
@@ -241,8 +249,9 @@ func (l *look) checkHold(ctx context.Context) error {
 	}
 	surplus := 0
 	for _, item := range there {
-		if !want[item.FileID] {
-			surplus++
+		if order, known := want[item.FileID]; !known || order != item.Order {
+			surplus++ // one in another order stands for two
+			continue
 		}
 		delete(want, item.FileID)
 	}

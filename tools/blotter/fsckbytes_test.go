@@ -1,0 +1,122 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/tools/internal/fsck"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// flipIn changes one bit in the middle of the first file below a folder with this suffix.
+func (s *testSystem) flipIn(folder, suffix string) {
+	s.t.Helper()
+	var found string
+	s.check(filepath.WalkDir(filepath.Join(s.dir, folder), func(path string, _ fs.DirEntry, err error) error {
+		if found == "" && strings.HasSuffix(path, suffix) {
+			found = path
+		}
+		return err
+	}))
+	info, err := os.Stat(found)
+	s.check(err)
+	b := s.read(found)
+	b[len(b)/2] ^= 1
+	s.check(os.Chmod(found, 0o600), os.WriteFile(found, b, 0o600), os.Chtimes(found, info.ModTime(), info.ModTime()))
+}
+
+// dropUnregistered lays a load of a table into the raw folder that is not registered.
+func (s *testSystem) dropUnregistered(table string) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, roles.RawDir, "dms/rms", table, "LOAD00000001.csv")
+	s.check(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("id,status,amount\n1,open,1.50\n"), 0o600))
+}
+
+// inSQLite runs one statement on a database of the system.
+func (s *testSystem) inSQLite(name, statement string) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, name))
+	s.check(err)
+	done, err := db.ExecContext(s.t.Context(), statement)
+	s.check(err)
+	n, err := done.RowsAffected()
+	s.check(err, db.Close())
+	if n == 0 {
+		s.t.Fatalf("%s changes nothing", statement)
+	}
+}
+
+// TestFsckFindsWhatWasAltered: what was changed or taken away by other hands is found, at
+// its place. What only its bytes tell is found with --bytes.
+func TestFsckFindsWhatWasAltered(t *testing.T) {
+	t.Parallel()
+	const waiting = "dms/rms/reports/20240304-080000000.csv"
+	for name, c := range map[string]struct {
+		want  string
+		table dms.TableID
+		bytes bool // only its bytes tell
+		plant func(*testSystem)
+	}{
+		"a staged file":           {fsck.StagedChanged, reportsID, true, func(s *testSystem) { s.flipIn(roles.StagingDir, ".parquet") }},
+		"a manifest":              {fsck.StagedChanged, reportsID, true, func(s *testSystem) { s.flipIn(roles.StagingDir, "manifest.json") }},
+		"a copy":                  {fsck.FailedCopyChanged, reportsID, true, func(s *testSystem) { s.flipIn(roles.FailedDir, ".csv") }},
+		"the raw file that waits": {fsck.RawGone, reportsID, false, func(s *testSystem) { s.check(os.Remove(filepath.Join(s.dir, roles.RawDir, waiting))) }},
+		"a registration": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `DELETE FROM specs WHERE table_id = (SELECT id FROM tables WHERE name = 'reports')`)
+		}},
+		"an object": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) { s.inSQLite(roles.ControlFile, `DELETE FROM objects WHERE key LIKE '%060000000%'`) }},
+		"an object that is held": {fsck.ControlDiffers, dms.RawTable, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE objects SET state = 'told' WHERE state = 'held'`)
+		}},
+		"the order of the hold queue": {fsck.HoldDiffers, reportsID, false, func(s *testSystem) { s.inSQLite("hold.db", `UPDATE held SET file_order = 'a' || file_order`) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSystem(t)
+			s.fill()
+			s.dropUnregistered("nowhere")
+			s.sealed()
+			s.halt()
+			if kinds, report, err := s.fsck("--bytes"); err != nil {
+				t.Fatalf("before, it finds %q: %+v", kinds, report.Findings)
+			}
+			c.plant(s)
+			if kinds, _, err := s.fsck(); c.bytes && err != nil || !c.bytes && !slices.Equal(kinds, []string{c.want}) {
+				t.Errorf("without --bytes it finds %q (%v)", kinds, err)
+			}
+			kinds, report, err := s.fsck("--bytes")
+			if !errors.Is(err, errUnsettled) || !slices.Equal(kinds, []string{c.want}) {
+				t.Fatalf("it finds %q (%v)", kinds, err)
+			}
+			for _, f := range report.Findings {
+				if !f.Note && (f.Table != c.table || f.Detail == "" || f.Do == "") {
+					t.Errorf("the finding does not say where, what and what to do: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// TestFsckOfHeldObjectsThatWereTakenIn: an object that was held is told of by its table,
+// once that is registered.
+func TestFsckOfHeldObjectsThatWereTakenIn(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.dropUnregistered("later")
+	s.sealed()
+	if kinds, report, err := s.fsck(); err != nil {
+		t.Errorf("while it is held it finds %q: %+v", kinds, report.Findings)
+	}
+	s.must("apply", "--reason", "test", "-f", s.write("later.yaml", strings.NewReplacer("rms.reports", "rms.later", "rms/reports", "rms/later").Replace(testTables)))
+	s.sealed()
+	if kinds, report, err := s.fsck(); err != nil || report.Tables < 2 {
+		t.Errorf("once it is taken in it finds %q: %+v", kinds, report.Findings)
+	}
+}

@@ -1,0 +1,216 @@
+package fsck
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
+	"github.com/openblotter/blotter/pkg/transform"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+)
+
+// needed reports whether a file's raw version or staged output will be read yet.
+func needed(f *lockmanager.File) bool {
+	switch f.Status {
+	case lockmanager.Waiting, lockmanager.Granted, lockmanager.Staged, lockmanager.Quarantined:
+		return true
+	}
+	return false
+}
+
+// checkInputs: what is still to be read is there.
+func (l *look) checkInputs(ctx context.Context) error {
+	if l.state == nil {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.state.Files)) {
+		f := l.state.Files[id]
+		if !needed(f) {
+			continue
+		}
+		if f.Status == lockmanager.Staged && f.Staged != nil {
+			if err := l.stagedThere(ctx, f); err != nil {
+				return err
+			}
+			continue
+		}
+		object, err := l.openRaw(ctx, f.Object, f.Mending)
+		if err == nil {
+			err = object.Close()
+		}
+		if gone := rawGone(err); gone != "" {
+			l.add(Finding{Kind: RawGone, FileID: f.ID, Object: f.Object.Key, Detail: fmt.Sprintf("the file is %s, and its raw version %s", f.Status, gone),
+				Do: fmt.Sprintf("put the version back, from another one of the bucket or a backup; or give the file up: `blotter resume '%s' --skip`, once the table is paused for it", l.id)})
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look for the raw version of %s: %w", f.Object.Key, err)
+		}
+	}
+	return nil
+}
+
+func (l *look) stagedThere(ctx context.Context, f *lockmanager.File) error {
+	_, err := l.deps.Staging.Stat(ctx, f.Staged.ManifestKey)
+	if errors.Is(err, objects.ErrNotFound) {
+		l.add(Finding{Kind: StagedGone, FileID: f.ID, Object: f.Staged.ManifestKey, Detail: "the file waits to be published, and its staged output is gone", Do: stageAgain})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for what was staged of %s: %w", f.ID, err)
+	}
+	return nil
+}
+
+const stageAgain = "nothing is lost as long as its raw version is there: publishing it fails, the table pauses, and `blotter resume TABLE` has it staged again"
+
+// rawGone tells what happened to a raw version; empty if it is there.
+func rawGone(err error) string {
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		return "is gone"
+	case errors.Is(err, objects.ErrChanged):
+		return "was written over"
+	}
+	return ""
+}
+
+// openRaw opens the version of an object that a file is.
+func (l *look) openRaw(ctx context.Context, o dms.Object, mending dms.Mending) (objects.Reader, error) {
+	bucket := l.deps.Raw
+	if !mending.IsZero() && l.deps.Failed.Name() == o.Bucket {
+		bucket = l.deps.Failed
+	}
+	return bucket.Open(ctx, o.Key, objects.Version{ID: o.VersionID, ETag: o.ETag})
+}
+
+// checkBytes reads what was staged, the raw versions and the copies of quarantined files,
+// and holds them to the hashes that the log vouches for.
+func (l *look) checkBytes(ctx context.Context) error {
+	if !l.deps.Bytes {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.facts.staged)) {
+		staged := l.facts.staged[id]
+		if err := l.stagedBytes(ctx, id, staged.GetManifestKey(), staged.GetManifestSha256()); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.facts.files)) {
+		if err := l.rawBytes(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stagedBytes: output that is there is what was staged. What was published is not needed
+// any more, so that it may be gone.
+func (l *look) stagedBytes(ctx context.Context, id dms.FileID, key, sum string) error {
+	changed := func(key string, err error) {
+		l.add(Finding{Kind: StagedChanged, FileID: id, Object: key, Detail: err.Error(),
+			Do: "restore it from a backup; published rows are in the lake, and `blotter replay --rows` makes them again from the raw version"})
+	}
+	m, err := transform.ReadManifest(ctx, l.deps.Staging, key, sum)
+	switch {
+	case errors.Is(err, objects.ErrNotFound):
+		return nil
+	case errors.Is(err, transform.ErrCorrupt):
+		changed(key, err)
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, s := range slices.Concat(m.Rows, m.Deletes, m.Rejected) {
+		err := transform.VerifySHA256(ctx, l.deps.Staging, s)
+		switch {
+		case errors.Is(err, transform.ErrCorrupt), errors.Is(err, objects.ErrNotFound):
+			changed(s.Key, err)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// rawBytes: the raw version of a file is what was read when it was staged, and the copy of
+// a quarantined one is the raw version.
+func (l *look) rawBytes(ctx context.Context, id dms.FileID) error {
+	f := l.facts.files[id]
+	copies := l.facts.copies(id)
+	want := l.facts.staged[id].GetInputSha256()
+	if want == "" && len(copies) == 0 {
+		return nil // nothing vouches for it but its ETag, by which it was opened
+	}
+	raw := ""
+	object, err := l.openRaw(ctx, f.Object, f.Mending)
+	if err == nil {
+		raw, err = hashOf(ctx, object)
+	}
+	gone := rawGone(err)
+	switch {
+	case gone == "" && err != nil:
+		return fmt.Errorf("read the raw version of %s: %w", f.Object.Key, err)
+	case gone != "" && l.facts.published[id]:
+		l.add(Finding{Kind: RawGone, Note: true, FileID: id, Object: f.Object.Key, Detail: "the file is published, and its raw version " + gone,
+			Do: "its rows can be proven by its staged output alone: keep that, or put the version back"})
+	case gone == "" && want != "" && raw != want:
+		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: fmt.Sprintf("its bytes have the SHA-256 %s, and had %s when it was staged", raw, want),
+			Do: fmt.Sprintf("restore it from another version of the object or a backup; `blotter replay '%s' --rows` tells which rows differ", l.id)})
+	}
+	if want == "" {
+		want = raw
+	}
+	for _, key := range copies {
+		if err := l.copyBytes(ctx, id, key, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *look) copyBytes(ctx context.Context, id dms.FileID, key, want string) error {
+	object, err := l.deps.Failed.Open(ctx, key, objects.Version{})
+	if errors.Is(err, objects.ErrNotFound) || want == "" {
+		return nil // told as gone; or nothing to compare with
+	}
+	if err != nil {
+		return fmt.Errorf("read the copy %s: %w", key, err)
+	}
+	sum, err := hashOf(ctx, object)
+	if err != nil {
+		return fmt.Errorf("read the copy %s: %w", key, err)
+	}
+	if sum != want {
+		l.add(Finding{Kind: FailedCopyChanged, FileID: id, Object: key, Detail: fmt.Sprintf("the copy of a quarantined file has the SHA-256 %s, its raw version %s", sum, want),
+			Do: "take it away, and `blotter fsck --repair` writes it again from the raw version"})
+	}
+	return nil
+}
+
+// hashOf gives the SHA-256 of an object in hex, and closes it.
+func hashOf(ctx context.Context, object objects.Reader) (sum string, err error) {
+	defer func() { err = errors.Join(err, object.Close()) }()
+	h := sha256.New()
+	buf := make([]byte, 1<<18)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := object.Read(buf)
+		h.Write(buf[:n])
+		if errors.Is(err, io.EOF) {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package fsck
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+)
+
+// objectFacts is what ingest-router said of objects: the state of each after the last event
+// of it.
+type objectFacts map[dms.FileID]control.ObjectState
+
+func (f objectFacts) fold(r eventlog.Record) {
+	switch e := r.Event.(type) {
+	case *blotterv1.ObjectArrived:
+		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+	case *blotterv1.ObjectHeld:
+		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+	case *blotterv1.ObjectIgnored:
+		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+	case *blotterv1.ObjectDeleted:
+		f[dms.FileID(e.GetDeletionId())] = ingestrouter.StateAfter(e)
+	}
+}
+
+func (l *look) readObjectFacts(ctx context.Context, table dms.TableID) (objectFacts, error) {
+	f := objectFacts{}
+	return f, read(ctx, l.deps.Log, eventlog.Filter{Table: table, Service: ingestrouter.ServiceName}, f.fold)
+}
+
+const anew = "stop the system, move the control store away, and write it anew from the log: `blotter replay --rebuild`"
+
+// checkObjects: ingest-router knows of each object what it said last. Of one that it does
+// not know, a second delivery would be taken for a new file. What differs is asked once more,
+// with what again reads, since it may have changed meanwhile.
+func (l *look) checkObjects(ctx context.Context, facts objectFacts, again func() (objectFacts, error)) error {
+	if l.deps.Objects == nil {
+		return nil
+	}
+	suspects := map[dms.FileID]uint64{} // by the revision of what is known
+	for id, want := range facts {
+		row, differs, err := l.objectDiffers(ctx, id, want)
+		if err != nil {
+			return err
+		}
+		if differs != "" {
+			suspects[id] = row.Revision
+		}
+	}
+	if len(suspects) == 0 {
+		return nil
+	}
+	facts, err := again()
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(suspects)) {
+		row, differs, err := l.objectDiffers(ctx, id, facts[id])
+		if err != nil {
+			return err
+		}
+		if differs != "" && row.Revision == suspects[id] {
+			l.add(Finding{Kind: ControlDiffers, FileID: id, Object: row.Object.Key, Detail: differs, Do: anew})
+		}
+	}
+	return nil
+}
+
+// objectDiffers says how what is known of an object is not what was said; empty if it is.
+func (l *look) objectDiffers(ctx context.Context, id dms.FileID, want control.ObjectState) (row control.ObjectRow, differs string, err error) {
+	row, err = l.deps.Objects.Object(ctx, id)
+	switch {
+	case errors.Is(err, control.ErrNotFound):
+		return row, fmt.Sprintf("the log tells of an object that is %s, and the control store does not know it: delivered again, it would be taken for a new one", want), nil
+	case err != nil:
+		return row, "", fmt.Errorf("read what is known of object %s: %w", id, err)
+	case row.State != want && row.State != control.ObjectPending:
+		return row, fmt.Sprintf("the object is %s by the log, %s in the control store", want, row.State), nil
+	}
+	return row, "", nil
+}
+
+// checkUnowned looks at the objects that belonged to no table when they came. One that was
+// held, and whose table was registered since, is told of there.
+func (l *look) checkUnowned(ctx context.Context) error {
+	if l.deps.Objects == nil {
+		return nil
+	}
+	l.id = dms.RawTable
+	unowned := func() (objectFacts, error) { return l.unowned(ctx) }
+	facts, err := unowned()
+	if err != nil {
+		return err
+	}
+	return l.checkObjects(ctx, facts, unowned)
+}
+
+// unowned reads what was said of objects that belong to no table, by now.
+func (l *look) unowned(ctx context.Context) (objectFacts, error) {
+	facts, err := l.readObjectFacts(ctx, dms.RawTable)
+	if err != nil {
+		return nil, err
+	}
+	owned := map[dms.TableID][]dms.FileID{}
+	for id, state := range facts {
+		if state != control.ObjectHeld {
+			continue
+		}
+		row, err := l.deps.Objects.Object(ctx, id)
+		if err != nil && !errors.Is(err, control.ErrNotFound) {
+			return nil, fmt.Errorf("read what is known of object %s: %w", id, err)
+		}
+		if err == nil && row.State == control.ObjectTold && !row.Table.IsZero() && row.Table != dms.RawTable {
+			owned[row.Table] = append(owned[row.Table], id)
+		}
+	}
+	for table, ids := range owned {
+		there, err := l.readObjectFacts(ctx, table)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			if _, told := there[id]; told {
+				delete(facts, id)
+			}
+		}
+	}
+	return facts, nil
+}
+
+// checkStored: the control store has the registrations and the objects that the log
+// tells of.
+func (l *look) checkStored(ctx context.Context) error {
+	for _, version := range slices.Sorted(maps.Keys(l.facts.specs)) {
+		spec, err := l.deps.Control.Spec(ctx, l.id, version)
+		what := ""
+		switch {
+		case errors.Is(err, control.ErrNotFound):
+			what = "is not in the control store"
+		case err != nil:
+			return fmt.Errorf("read registration %d: %w", version, err)
+		case !bytes.Equal(spec.JSON, l.facts.specs[version]):
+			what = "is another one in the control store"
+		default:
+			continue
+		}
+		l.add(Finding{Kind: ControlDiffers, Object: fmt.Sprintf("registration %d", version), Detail: fmt.Sprintf("registration %d of the log %s", version, what), Do: anew})
+	}
+	return l.checkObjects(ctx, l.facts.objects, func() (objectFacts, error) { return l.readObjectFacts(ctx, l.id) })
+}
