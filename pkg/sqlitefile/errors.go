@@ -12,6 +12,20 @@ import (
 // ErrClosed: the file has been closed.
 var ErrClosed = errors.New("store is closed")
 
+// ErrEmpty: the file was never made, or has lost what was in it.
+var ErrEmpty = errors.New("nothing is in it")
+
+// Damaged reports whether an error says that the file does not hold what was written:
+// it is empty, damaged, or no database.
+func Damaged(err error) bool {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		code := failure.Code() & 0xff
+		return code == lib.SQLITE_NOTADB || code == lib.SQLITE_CORRUPT
+	}
+	return errors.Is(err, ErrEmpty)
+}
+
 // advice tells what to do about SQLite's primary result codes that an operator
 // can do something about.
 var advice = map[int]string{

@@ -75,7 +75,7 @@ func TestReadWhileItIsMade(t *testing.T) {
 	empty := &DB{cfg: cfg, patience: 2 * lookEvery}
 	err := empty.explain("open", empty.open(t.Context()))
 	must(t, empty.Close())
-	wantAdvice(t, "a file that stays empty", err, "nothing is in it", "start Blotter once")
+	wantAdvice(t, "a file that stays empty", err, "nothing is in it", "`blotter up --tables FILE` makes it", "restore it from a backup")
 	if !errors.Is(err, ErrSchema) {
 		t.Errorf("got %v", err)
 	}

@@ -81,3 +81,31 @@ func TestPartsOfTwoMoments(t *testing.T) {
 		})
 	}
 }
+
+// TestADamagedControlStore: a control store that is empty or no database is told with what
+// to do, and is written anew once it is away.
+func TestADamagedControlStore(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.sealed()
+	s.halt()
+	for content, commands := range map[string][]string{
+		"": {"fsck"}, // it is given time, since somebody may be making it
+		strings.Repeat("no database ", 1000): {"up", "tables", "fsck", "replay"},
+	} {
+		s.lose(roles.ControlFile)
+		s.check(os.WriteFile(filepath.Join(s.dir, roles.ControlFile), []byte(content), 0o600))
+		for _, command := range commands {
+			out, err := s.blotter(command)
+			if err == nil || !strings.Contains(err.Error(), "restore it from a backup") || !strings.Contains(err.Error(), "; or move it away and write it anew from the log: blotter replay --rebuild") {
+				t.Errorf("with %.12q in it `%s` says %v\n%s", content, command, err, out)
+			}
+		}
+	}
+	s.lose(roles.ControlFile)
+	s.must("replay", "--rebuild")
+	if kinds, report, err := s.fsck(); err != nil {
+		t.Errorf("written anew it has %q: %+v", kinds, report.Findings)
+	}
+}

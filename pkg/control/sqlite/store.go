@@ -43,6 +43,9 @@ func open(ctx context.Context, path string, readOnly bool) (*Store, error) {
 		Migrations:    migrations,
 		ReadOnly:      readOnly,
 	})
+	if sqlitefile.Damaged(err) {
+		err = fmt.Errorf("%w; or move it away and write it anew from the log: blotter replay --rebuild", err)
+	}
 	if err != nil {
 		return nil, err
 	}
