@@ -91,7 +91,7 @@ func TestADamagedControlStore(t *testing.T) {
 	s.sealed()
 	s.halt()
 	for content, commands := range map[string][]string{
-		"": {"fsck"}, // it is given time, since somebody may be making it
+		"":                                   {"fsck"}, // it is given time, since somebody may be making it
 		strings.Repeat("no database ", 1000): {"up", "tables", "fsck", "replay"},
 	} {
 		s.lose(roles.ControlFile)

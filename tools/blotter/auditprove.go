@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,8 +33,8 @@ proof reaches as far as its last checkpoint.`,
   blotter audit check proof.json --key verifier.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args[0]) < 6 {
-				return fmt.Errorf("%q: give at least six digits of the file's id", args[0])
+			if len(args[0]) < 6 || strings.Trim(args[0], "0123456789abcdef") != "" {
+				return fmt.Errorf("%q: give the file's id, or at least its first six hexadecimal digits: `blotter table show TABLE` and `blotter log TABLE` show them beside the object's name", args[0])
 			}
 			return runAuditProve(cmd.Context(), siteOf(cmd), args[0], keys, out, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -48,8 +48,8 @@ nothing is deleted, such as a bucket with object lock, and copy it elsewhere.
 
 The exit code is 0 if it is done or nothing was to do, 3 if the archive is not as it was
 signed or not what the log holds, and 1 if it is refused or could not look.`,
-		Example: `  blotter audit trim --keep 2160h                # what is older than ninety days
-  blotter audit trim --keep 720h --checkpoint kept-2024-03-04 --reason "disk is 70 % full"
+		Example: `  blotter audit trim --keep 90d                  # what is older than ninety days
+  blotter audit trim --keep 30d --checkpoint kept-2024-03-04 --reason "disk is 70 % full"
   blotter log ` + dms.LogTable.String() + `                              # what was removed when, and by whom`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +57,7 @@ signed or not what the log holds, and 1 if it is refused or could not look.`,
 		},
 	}
 	addKeyFlag(cmd, &o.keys)
-	cmd.Flags().DurationVar(&o.keep, "keep", 0, "leave events that are younger than this; at least 1h")
+	cmd.Flags().Var((*span)(&o.keep), "keep", "leave events that are younger than this, such as 90d or 36h; at least 1h")
 	cmd.Flags().StringArrayVar(&o.kept, "checkpoint", nil, "file with a checkpoint that was kept: the archive must extend it; once for each")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why it is trimmed; it stands in the log")
 	return cmd

@@ -59,7 +59,7 @@ service.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.service, "service", "", "only what this service says: "+strings.Join(speakers(), ", "))
 	flags.StringVar(&o.event, "event", "", "only this event, such as FilesPublished")
-	flags.StringVar(&o.since, "since", "", "from this time on: 2h (ago), 2024-03-04, 2024-03-04T06:00:00Z")
+	flags.StringVar(&o.since, "since", "", "from this time on: 2h or 3d (ago), 2024-03-04, 2024-03-04T06:00:00Z")
 	flags.StringVar(&o.until, "until", "", "up to this time, in the same forms")
 	flags.StringVar(&o.file, "file", "", "only what belongs to this file, to rows of it that were mended, and of mended rows to their own file: its id, or the beginning of it")
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with what happens next, on a running system")
@@ -107,7 +107,7 @@ func parseTime(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if d, err := time.ParseDuration(s); err == nil {
+	if d, err := parseSpan(s); err == nil {
 		return now.Add(-d), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
@@ -115,7 +115,7 @@ func parseTime(flag, s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s %q: expected a time such as 2024-03-04T06:00:00Z, or how long ago, such as 2h", flag, s)
+	return time.Time{}, fmt.Errorf("%s %q: expected a time such as 2024-03-04T06:00:00Z, or how long ago, such as 2h or 3d", flag, s)
 }
 
 // printLog prints the chosen events.

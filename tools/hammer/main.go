@@ -80,7 +80,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.keep, "keep", "", "keep what violated histories left below this folder")
 	flags.BoolVar(&o.steps, "steps", false, "tell in the end what was done at which step")
 	flags.BoolVar(&o.verbose, "v", false, "log what the services do to stderr")
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitHolds
+	case err != nil:
 		return exitUsage
 	}
 	if flags.NArg() > 0 || o.seeds == 0 || o.parallel < 1 {
