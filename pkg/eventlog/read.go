@@ -187,8 +187,10 @@ func (l *Log) someMessages(ctx context.Context, cfg *jetstream.OrderedConsumerCo
 		return false, err
 	}
 	defer it.Stop()
+	w := waiter{it: it, quiet: l.cfg.CallTimeout / quietPart}
+	defer w.stop()
 	for {
-		msg, err := l.next(ctx, it, *cfg, until, follow)
+		msg, err := l.next(ctx, &w, *cfg, until, follow)
 		if errors.Is(err, errNoMore) {
 			return true, nil
 		}
@@ -230,20 +232,58 @@ const (
 	patience  = 10
 )
 
+// waiter waits for messages, for a time at a time. All waits share a context and its timer,
+// until that has run out: making them anew would cost a read of many messages a part of its
+// time.
+type waiter struct {
+	it    jetstream.MessagesContext
+	quiet time.Duration
+
+	cancel context.CancelFunc // nil: there is no context
+	timer  *time.Timer
+	option jetstream.NextOpt
+}
+
+// next gives the next message, or errQuiet if none came in time.
+func (w *waiter) next(ctx context.Context) (jetstream.Msg, error) {
+	if w.cancel == nil {
+		waiting, cancel := context.WithCancel(ctx)
+		w.cancel, w.option, w.timer = cancel, jetstream.NextContext(waiting), time.AfterFunc(w.quiet, cancel)
+	} else {
+		w.timer.Reset(w.quiet)
+	}
+	msg, err := w.it.Next(w.option)
+	if !w.timer.Stop() { // it ran out; else it stands still while the message is handled
+		w.stop()
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		err = errQuiet
+	}
+	return msg, err
+}
+
+func (w *waiter) stop() {
+	if w.cancel != nil {
+		w.timer.Stop()
+		w.cancel()
+		w.cancel = nil
+	}
+}
+
+// errQuiet: no message came in time.
+var errQuiet = errors.New("no message came in time")
+
 // next waits for the next message of an iterator. Unless it is one to follow with, it does
 // not wait for messages that the server cannot give: those that it finds damaged it passes
 // over, and goes on to count them as pending. Waiting in parts keeps the client from
 // missing the heartbeats of a consumer that is gone, hence errStalled.
-func (l *Log) next(ctx context.Context, it jetstream.MessagesContext, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) (jetstream.Msg, error) {
+func (l *Log) next(ctx context.Context, w *waiter, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) (jetstream.Msg, error) {
 	if follow {
-		return it.Next(jetstream.NextContext(ctx))
+		return w.it.Next(jetstream.NextContext(ctx))
 	}
-	quiet := l.cfg.CallTimeout / quietPart
 	for asked := 1; ; asked++ {
-		waiting, done := context.WithTimeout(ctx, quiet)
-		msg, err := it.Next(jetstream.NextContext(waiting))
-		done()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		msg, err := w.next(ctx)
+		if !errors.Is(err, errQuiet) {
 			return msg, err
 		}
 		more, err := l.readable(ctx, cfg.FilterSubjects, cfg.OptStartSeq, until)

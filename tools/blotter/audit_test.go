@@ -117,6 +117,14 @@ func TestAudit(t *testing.T) {
 	if out := s.fails("audit", "verify"); !strings.Contains(out, "there is no archive") {
 		t.Errorf("nothing is left: %s", out)
 	}
+	for _, gone := range []string{"its objects", "its folder"} {
+		if gone == "its folder" {
+			s.check(os.RemoveAll(audit))
+		}
+		if out := s.unsettled("audit", "verify", "--checkpoint", kept); !strings.Contains(out, "all of the archive was taken away") {
+			t.Errorf("%s are gone, of which a checkpoint was kept: %s", gone, out)
+		}
+	}
 }
 
 // rollBack takes the last span away: what is left is an archive, which nothing but a

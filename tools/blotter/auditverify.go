@@ -82,13 +82,8 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 	if err != nil {
 		return err
 	}
-	v, _, closer, err := openVerify(ctx, at, cfg, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closer()) }()
 	began := time.Now()
-	report, err := v.Run(ctx)
+	report, err := verify(ctx, at, cfg, o)
 	says := verified{Report: report, Proven: err == nil, Seconds: time.Since(began).Seconds()}
 	var bad *archive.Wrong
 	var differs *archive.LogDiffers
@@ -97,6 +92,8 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 		says.Wrong, says.Object, says.Seq = err.Error(), bad.Object, bad.Seq
 	case errors.As(err, &differs):
 		says.Wrong, says.Seq = err.Error(), differs.Seq
+	case errors.Is(err, archive.ErrEmpty) && len(o.kept)+len(o.since) > 0:
+		says.Report, says.Wrong = &archive.Report{}, fmt.Sprintf("all of the archive was taken away: a checkpoint was kept of it, and now %v", err)
 	case err != nil:
 		return err
 	case o.keep != "":
@@ -114,6 +111,15 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 		err = errUnsettled
 	}
 	return err
+}
+
+func verify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOptions) (report *archive.Report, err error) {
+	v, _, closer, err := openVerify(ctx, at, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	return v.Run(ctx)
 }
 
 // openVerify opens what is verified and what it is held to; the client is nil unless

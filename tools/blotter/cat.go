@@ -83,8 +83,13 @@ func noRows(ctx context.Context, at site, id dms.TableID) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if _, err := readState(ctx, store, id); err != nil {
+	state, err := readState(ctx, store, id)
+	if err != nil {
 		return err
+	}
+	if state.Rows > 0 {
+		return fmt.Errorf("the lake has no table %s, although %s of it are published: it was dropped, or --catalog and --lake are not those of the system; "+
+			"`blotter fsck '%s'%s` tells more", id, count(int(state.Rows), "row"), id, at.flags())
 	}
 	return fmt.Errorf("nothing of %s is published yet; see `blotter table show '%s'%s`", id, id, at.flags())
 }

@@ -94,4 +94,7 @@ func TestReplayRowsOfATableThatWasSetBack(t *testing.T) {
 	if err == nil || !strings.Contains(out, "the lake has no such table") {
 		t.Errorf("as of then it says %v\n%s", err, out)
 	}
+	if out, err := s.blotter("cat", "rms.reports"); err == nil || !strings.Contains(err.Error(), "although 3 rows of it are published") {
+		t.Errorf("its rows cannot be read: %v\n%s", err, out)
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/natsauth/natsauthtest"
@@ -97,6 +98,8 @@ type program struct {
 	// seeds is the folder with those of the users of the NATS server.
 	seeds string
 	doors map[string]door
+	// signing is the key that curator signs the archive with, verifier the one to believe.
+	signing, verifier string
 }
 
 // as is the environment of a user of the NATS server, who finds AWS behind a door.
@@ -105,6 +108,9 @@ func (p *program) as(user string) []string {
 	env := slices.Clone(p.env)
 	if d, has := p.doors[user]; has {
 		env = append(env, "AWS_ENDPOINT_URL="+d.url)
+	}
+	if user == "curator" {
+		env = append(env, archive.KeyVariable+"="+p.signing)
 	}
 	return append(env, "BLOTTER_NATS="+p.nats.URL, "BLOTTER_NATS_NKEY="+c.Seed,
 		"BLOTTER_NATS_CA="+c.CA, "BLOTTER_NATS_CERT="+c.Cert, "BLOTTER_NATS_KEY="+c.Key)

@@ -2,6 +2,7 @@ package onaws
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"golang.org/x/mod/sumdb/note"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/alert"
@@ -83,10 +85,14 @@ func prepare(t *testing.T) *site {
 	s.program = program{t: t, path: build(t), seeds: t.TempDir(), env: append(os.Environ(),
 		"BLOTTER_RAW=s3://"+s.raw+"/dms/", "BLOTTER_STAGING=s3://"+name+"-staging/of", "BLOTTER_FAILED=s3://"+name+"-failed/failed",
 		"BLOTTER_LAKE=s3://"+name+"-lake/tables", "BLOTTER_CONTROL=dynamodb://"+name, "BLOTTER_HOLD=sqs://"+name+"-hold-",
-		"BLOTTER_CATALOG=glue://"+s.databases, "BLOTTER_LOG_REPLICAS=1")}
+		"BLOTTER_CATALOG=glue://"+s.databases, "BLOTTER_AUDIT=s3://"+name+"-audit/of", "BLOTTER_LOG_REPLICAS=1")}
+	var err error
+	if s.signing, s.verifier, err = note.GenerateKey(rand.Reader, "test.example/log"); err != nil {
+		t.Fatal(err)
+	}
 	parameters := map[string]string{
 		"Name": name, "RawBucket": s.raw, "StagingBucket": name + "-staging", "FailedBucket": name + "-failed", "LakeBucket": name + "-lake",
-		"AuditBucket": name + "-audit", "Databases": s.databases, "Alerts": s.subscribe(),
+		"AuditBucket": name + "-audit", "AuditPrefix": "of/", "Databases": s.databases, "Alerts": s.subscribe(),
 	}
 	deployRoles(t, parameters)
 	s.ctx, s.refused.stop = context.WithCancel(t.Context())
@@ -108,7 +114,7 @@ func prepare(t *testing.T) *site {
 	if out, err := s.runAs("admin", "places", "--create"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, place := range []string{"-staging", "-failed", "-lake"} { // what is read there has a version then
+	for _, place := range []string{"-staging", "-failed", "-lake", "-audit"} { // what is read there has a version then
 		if err := s3.CreateBucket(t.Context(), s.s3, name+place, true); err != nil {
 			t.Fatal(err)
 		}
@@ -287,8 +293,28 @@ func TestRolesAsProcesses(t *testing.T) {
 	if out := s.must("replay"); strings.Contains(out, "differ") {
 		t.Errorf("the log does not give the control state:\n%s", out)
 	}
+	s.audited()
 	for _, role := range roles.Names() {
 		s.running[role].end()
+	}
+}
+
+// audited has curator archive the log, and an auditor, who may change nothing, prove it and
+// what it tells of.
+func (s *site) audited() {
+	s.t.Helper()
+	if out, err := s.runAs("curator", "audit", "archive"); err != nil {
+		s.t.Fatalf("%v: %s", err, out)
+	}
+	for _, look := range [][]string{
+		{"audit", "verify", "--against", "--key", s.verifier}, {"fsck", "--bytes"}, {"replay", "--rows"}, {"explain", "rms.reports", "2"},
+	} {
+		if out, err := s.runAs("auditor", look...); err != nil {
+			s.t.Errorf("an auditor's %q: %v\n%s", look, err, out)
+		}
+	}
+	if out, err := s.runAs("auditor", "audit", "archive"); err == nil {
+		s.t.Errorf("an auditor writes the archive:\n%s", out)
 	}
 }
 
