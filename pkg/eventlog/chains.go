@@ -14,7 +14,11 @@ import (
 // End gives the version of the last event that a service said of a table, 0 if the stream
 // holds none: what was trimmed does not count.
 func (l *Log) End(ctx context.Context, table dms.TableID, service string) (version uint64, err error) {
-	last, err := l.lastOf(ctx, l.partitions.chain(table, service))
+	chain := l.partitions.chain(table, service)
+	last, err := l.lastOf(ctx, chain)
+	if err == nil && last.Sequence == 0 {
+		err = l.noneOf(ctx, chain)
+	}
 	if err != nil || last.Sequence == 0 {
 		return 0, err
 	}
@@ -23,6 +27,22 @@ func (l *Log) End(ctx context.Context, table dms.TableID, service string) (versi
 		return 0, Permanent(fmt.Errorf("event at sequence %d: %w", last.Sequence, err))
 	}
 	return env.GetVersion(), nil
+}
+
+// noneOf fails if the server counts events of a chain, of which it gave none.
+func (l *Log) noneOf(ctx context.Context, chain string) error {
+	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(chain))
+	if err != nil {
+		return fmt.Errorf("ask how many events of %s there are: %w", chain, err)
+	}
+	if len(info.State.Subjects) == 0 {
+		return nil
+	}
+	last, err := l.lastOf(ctx, chain) // the first of them may just have come
+	if err == nil && last.Sequence == 0 {
+		err = fmt.Errorf("the server counts events of %s, and does not give the last: its files are damaged; `blotter fsck` tells which, and the stream is restored from a backup", chain)
+	}
+	return err
 }
 
 // Tables lists the tables of which the stream holds events of a service.

@@ -39,6 +39,11 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 			outbox = outbox[1:]
 			continue
 		}
+		if joins, err := l.joins(ctx, c, outbox[0]); err != nil {
+			return err
+		} else if !joins {
+			continue // more is known of the chain now
+		}
 		msg, _, err := l.message(ctx, service, outbox[0])
 		if err != nil {
 			return err
@@ -52,6 +57,30 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 		}
 	}
 	return nil
+}
+
+// ErrSetBack: the log ends before events that were in it.
+var ErrSetBack = errors.New("the log was lost or set back")
+
+// joins tells whether an envelope follows what is known of the chain's end. If not, it learns
+// the end anew, since another replica may have said more; it fails if a version lies between
+// all the same, which was said before this one was decided.
+func (l *Log) joins(ctx context.Context, c *chain, next *blotterv1.Envelope) (bool, error) {
+	if next.GetVersion() <= c.version+1 {
+		return true, nil
+	}
+	c.stale = true
+	if err := l.place(ctx, c); err != nil || next.GetVersion() <= c.version+1 {
+		return false, err
+	}
+	first, _, err := l.Bounds(ctx)
+	if err != nil {
+		return false, err
+	}
+	if c.version == 0 && first > 1 {
+		return true, nil // all of the chain was trimmed
+	}
+	return false, Permanent(fmt.Errorf("%w: %s ends with version %d, and %d is to be said next; restore the stream from a backup", ErrSetBack, c.subject, c.version, next.GetVersion()))
 }
 
 // place learns the version and index at the chain's end, unless they are known.

@@ -250,6 +250,37 @@ func TestAStaleOutboxPublishesNothing(t *testing.T) {
 }
 
 // A process died after it had said its outbox, and before it cleared it.
+// A version that lies between was said before the next was decided: by another replica, or
+// into a log that was set back since.
+func TestAnOutboxJoinsItsLog(t *testing.T) {
+	url := startServer(t)
+	a, b := openLog(t, url, testConfig()), openLog(t, url, testConfig())
+	flush := func(l *Log, version uint64) error {
+		return l.Flush(t.Context(), reports, keeperName, outboxOf(version, 2))
+	}
+	for version := uint64(1); version <= 4; version++ {
+		l := b
+		if version == 1 {
+			l = a
+		}
+		if err := flush(l, version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	windowPasses(t, a)
+	for _, version := range []uint64{4, 5} { // a knows of version 1 alone
+		if err := flush(a, version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := flush(b, 8); !errors.Is(err, ErrSetBack) || !IsPermanent(err) {
+		t.Errorf("what does not follow version 5 is taken: %v", err)
+	}
+	if n := len(collect(t, a, Filter{Service: keeperName})); n != 10 {
+		t.Errorf("%d events, want 10", n)
+	}
+}
+
 func TestAnOutboxThatWasSaidIsNotSaidAgain(t *testing.T) {
 	url := startServer(t)
 	for range 2 {

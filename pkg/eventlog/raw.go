@@ -31,11 +31,16 @@ func (l *Log) Bounds(ctx context.Context) (first, last uint64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
+	first, last = bounds(info)
+	return first, last, nil
+}
+
+func bounds(info *jetstream.StreamInfo) (first, last uint64) {
 	first, last = info.State.FirstSeq, info.State.LastSeq
 	if info.State.Msgs == 0 {
 		first = last + 1
 	}
-	return first, last, nil
+	return first, last
 }
 
 // ReadRaw yields the events of the stream with sequences in [from, until], in order;

@@ -35,26 +35,21 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 	cfg := f.consumer(l.partitions)
 	return func(yield func(Record, error) bool) {
 		until := f.UntilSeq
-		first, last, err := l.Bounds(ctx)
+		p, err := l.begin(ctx, cfg.FilterSubjects, f)
 		if err != nil {
 			yield(Record{}, err)
 			return
 		}
-		if !l.readTrimmed(ctx, f, first, yield) {
+		if !l.readTrimmed(ctx, f, p.first, yield) {
 			return
 		}
 		if !f.Follow {
-			if until == 0 || until > last {
-				until = last
+			if until == 0 || until > p.last {
+				until = p.last
 			}
 			if until == 0 || f.FromSeq > until {
 				return
 			}
-		}
-		p, err := l.begin(ctx, cfg.FilterSubjects, f.begins(first), first, last)
-		if err != nil {
-			yield(Record{}, err)
-			return
 		}
 		for m, err := range l.messages(ctx, cfg, until, f.Follow) {
 			if err != nil {
@@ -77,7 +72,7 @@ func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 				return
 			}
 		}
-		err = l.stillFrom(ctx, first)
+		err = l.stillFrom(ctx, p.first)
 		if err == nil {
 			err = p.end(ctx, until)
 		}
@@ -135,10 +130,12 @@ const readAhead = 2000
 // bound), and ends when nothing is left that the server can give unless follow is set.
 func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig, until uint64, follow bool) iter.Seq2[stored, error] {
 	cfg.InactiveThreshold = 30 * time.Second
+	cfg.MaxResetAttempts = 1 // else the client tries for ever, whatever becomes of ctx
 	return func(yield func(stored, error) bool) {
+		begun := false
 		for stalls := 0; ; {
 			before := cfg.OptStartSeq
-			done, err := l.someMessages(ctx, &cfg, until, follow, yield)
+			done, err := l.someMessages(ctx, &cfg, until, follow, yield, &begun)
 			if done {
 				return
 			}
@@ -148,13 +145,13 @@ func (l *Log) messages(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 			if ctx.Err() != nil {
 				err = ctx.Err()
 			}
-			stalled := errors.Is(err, errStalled)
-			// What ends a read in the beginning is waited for in the middle: a server that restarts.
-			if stalls == patience || ctx.Err() != nil || stalls == 1 && !stalled {
+			// What ends a read in the beginning is waited for in the middle, such as a server
+			// that restarts; by who follows for as long as it takes.
+			if ctx.Err() != nil || !begun || stalls >= patience && !follow {
 				yield(stored{}, err)
 				return
 			}
-			if !stalled {
+			if !errors.Is(err, errStalled) {
 				l.pause(ctx)
 			}
 		}
@@ -171,13 +168,14 @@ func (l *Log) pause(ctx context.Context) {
 	}
 }
 
-// someMessages is messages by one consumer. It reports whether that was all; if not, cfg
-// says where the next one begins, and an error why, which is errStalled if there may be one.
-func (l *Log) someMessages(ctx context.Context, cfg *jetstream.OrderedConsumerConfig, until uint64, follow bool, yield func(stored, error) bool) (done bool, err error) {
+// someMessages is messages by one consumer, and notes that it has begun once there is one. It
+// reports whether that was all; if not, cfg says where the next one begins, and an error why.
+func (l *Log) someMessages(ctx context.Context, cfg *jetstream.OrderedConsumerConfig, until uint64, follow bool, yield func(stored, error) bool, begun *bool) (done bool, err error) {
 	cons, err := l.stream.OrderedConsumer(ctx, *cfg)
 	if err != nil {
 		return false, denied(l.nc, err)
 	}
+	*begun = true
 	defer l.drop(ctx, cons)
 	if !follow && cons.CachedInfo().NumPending == 0 {
 		return true, nil

@@ -67,29 +67,41 @@ func (e *MissingError) OrNil() error {
 // Whole reads which events the stream holds, and fails with a *MissingError if it does
 // not hold all between its first and its last. What was trimmed does not lack.
 func (l *Log) Whole(ctx context.Context) error {
-	first, last, err := l.Bounds(ctx)
-	if err != nil || first > last {
-		return err
+	const looks = 5
+	for range looks {
+		first, last, err := l.Bounds(ctx)
+		if err != nil || first > last {
+			return err
+		}
+		missing, err := l.lacking(ctx, first, last)
+		if err != nil || missing.Events == 0 {
+			return err
+		}
+		now, _, err := l.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		if now == first {
+			return missing
+		}
 	}
+	return ErrTrimmed
+}
+
+// lacking reads which events lack between two sequences.
+func (l *Log) lacking(ctx context.Context, first, last uint64) (*MissingError, error) {
 	missing, next := &MissingError{}, first
 	for m, err := range l.messages(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first, HeadersOnly: true,
 	}, last, false) {
 		if err != nil {
-			return fmt.Errorf("look whether the log is whole: %w", err)
+			return nil, fmt.Errorf("look whether the log is whole: %w", err)
 		}
 		missing.lacks(next, m.seq-1)
 		next = m.seq + 1
 	}
 	missing.lacks(next, last)
-	if missing.Events == 0 {
-		return nil
-	}
-	now, _, err := l.Bounds(ctx)
-	if err == nil && now > first {
-		err = ErrTrimmed
-	}
-	return errors.Join(missing.OrNil(), err)
+	return missing, nil
 }
 
 // passage follows what a read is given of the stream, and tells in the end whether it was
@@ -99,30 +111,31 @@ type passage struct {
 	subject string // what the server chooses by; empty: nothing
 	// next is the sequence that a read without a subject is to be given, 0 if it began
 	// at a time and was given none yet.
-	next     uint64
-	missing  MissingError
-	last     uint64 // where the log ended
-	expected uint64 // how many events of the subject there were, by the server's index
-	counted  bool   // expected is known
-	given    uint64
+	next    uint64
+	missing MissingError
+	// first and last are where the stream began and ended.
+	first, last uint64
+	expected    uint64 // how many events of the subject there were, by the server's index
+	counted     bool   // expected is known
+	given       uint64
 }
 
-// begin begins the passage of a read that starts in the stream at sequence from, or at a
-// time if from is 0. first is where the stream begins.
-func (l *Log) begin(ctx context.Context, subjects []string, from, first, last uint64) (*passage, error) {
-	p := &passage{log: l, next: from, last: last}
-	if len(subjects) == 0 {
-		return p, nil
+// begin begins the passage of a read through the stream.
+func (l *Log) begin(ctx context.Context, subjects []string, f Filter) (*passage, error) {
+	p := &passage{log: l}
+	var options []jetstream.StreamInfoOpt
+	if len(subjects) > 0 {
+		p.subject = subjects[0]
+		options = append(options, jetstream.WithSubjectFilter(p.subject))
 	}
-	p.subject = subjects[0]
-	if from == 0 || from > first {
-		return p, nil // the server counts from the beginning
-	}
-	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(p.subject))
+	info, err := l.stream.Info(ctx, options...)
 	if err != nil {
-		return nil, fmt.Errorf("ask how many events of %s there are: %w", p.subject, err)
+		return nil, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
-	p.counted = true
+	p.first, p.last = bounds(info)
+	p.next = f.begins(p.first)
+	// The server counts from the beginning.
+	p.counted = p.subject != "" && f.From.IsZero() && f.FromSeq <= p.first
 	for _, n := range info.State.Subjects {
 		p.expected += n
 	}
@@ -143,7 +156,13 @@ func (p *passage) end(ctx context.Context, until uint64) error {
 		if p.next > 0 {
 			p.missing.lacks(p.next, until)
 		}
-		return p.missing.OrNil()
+		if p.missing.Events == 0 {
+			return nil
+		}
+		if now, _, err := p.log.Bounds(ctx); err != nil || now > p.first {
+			return errors.Join(err, ErrTrimmed)
+		}
+		return &p.missing
 	}
 	if !p.counted || until < p.last || p.given >= p.expected {
 		return nil

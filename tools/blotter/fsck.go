@@ -92,8 +92,10 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		own = []string{lockmanager.ServiceName} // it owns the hold queue
 	}
 	c, stores, closer, err := openAudit(ctx, at, own...)
+	refused := ""
 	if errors.Is(err, roles.ErrLogBehind) || errors.Is(err, roles.ErrStoreBehind) {
-		c, stores, closer, err = openAudit(ctx, at) // lock-manager may do nothing then; it is told what differs
+		o.repair, refused = false, err.Error() // what the log does not ask for may be what it lost
+		c, stores, closer, err = openAudit(ctx, at)
 	}
 	if err != nil {
 		return err
@@ -132,6 +134,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 			return err
 		}
 	}
+	report.Refused = refused
 	if o.json {
 		err = printJSON(out, report)
 	} else {
@@ -170,6 +173,9 @@ func printFsck(out io.Writer, r *fsck.Report) {
 	}
 	for kind, n := range r.More {
 		fmt.Fprintf(out, "and %d more of %s\n", n, kind)
+	}
+	if r.Refused != "" {
+		fmt.Fprintf(out, "nothing is repaired: %s\n", r.Refused)
 	}
 	fmt.Fprintf(out, "%s and %s looked at: %s left", count(r.Tables, "table"), count(int(r.Events), "event"), count(r.Left(), "finding"))
 	if repaired > 0 {

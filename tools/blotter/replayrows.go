@@ -230,14 +230,19 @@ func (r *replayedRows) lost(ctx context.Context, l *lake.Lake, h *rebuild.Histor
 	if err != nil || token > h.Token {
 		return "", nil, err
 	}
-	r.Snapshot, err = l.CurrentSnapshot(ctx, r.Table)
+	why = fmt.Sprintf("the table was set back: by the log token %d made snapshot %d, which it does not have", h.Token, newest)
+	current, err := l.CurrentSnapshot(ctx, r.Table)
 	if err == nil {
-		now, err = l.RowsAt(ctx, r.Table, r.Snapshot)
+		now, err = l.RowsAt(ctx, r.Table, current)
 	}
-	if err != nil && !errors.Is(err, lake.ErrNoSnapshot) {
+	switch {
+	case errors.Is(err, lake.ErrNoSnapshot):
+		return why, nil, nil
+	case err != nil:
 		return "", nil, err
 	}
-	return fmt.Sprintf("the table was set back: by the log token %d made snapshot %d, which it does not have; below it is compared as it is now", h.Token, newest), now, nil
+	r.Snapshot = current
+	return why + "; below it is compared as it is now", now, nil
 }
 
 // compareExpired judges by what the log holds of a snapshot that has expired: its number
@@ -271,7 +276,7 @@ func (r *replayedRows) print(out io.Writer, o rowsOptions) {
 	fmt.Fprintf(out, "%s as of event %d of the log, published %s: %s\n", r.Table, r.Seq, longTime(r.At), r.Verdict)
 	fmt.Fprintf(out, "  %s rebuilt from %s; for %d of them the staged bytes have the hash in the log\n",
 		count(int(r.RebuiltRows), "row"), count(r.Rebuilt.Files, "file"), r.Rebuilt.Identical)
-	if r.Snapshot != 0 {
+	if r.Comparison != nil {
 		fmt.Fprintf(out, "  snapshot %d has %s\n", r.Snapshot, count(int(r.Comparison.LakeRows), "row"))
 	}
 	r.Rebuilt.Print(out)

@@ -64,6 +64,8 @@ type Report struct {
 	Findings []*Finding `json:"findings"`
 	// More counts the findings of a kind beyond the first of its table that are listed.
 	More map[string]int `json:"more,omitempty"`
+	// Refused says why nothing was repaired, although it was asked for.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Left counts the findings that are not repaired; notes are none.

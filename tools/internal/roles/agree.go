@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,17 +48,13 @@ func (p *Process) agree(ctx context.Context) error {
 	for _, id := range known {
 		tables[id] = true
 	}
-	first, _, err := p.Log.Bounds(ctx)
-	if err != nil {
-		return err
-	}
 	var mu sync.Mutex
 	var apart []error
 	var group errgroup.Group
 	group.SetLimit(parallelTables)
 	for id := range tables {
 		group.Go(func() error {
-			differs, err := p.agreeOn(ctx, id, first > 1)
+			differs, err := p.agreeOn(ctx, id)
 			if differs != nil {
 				mu.Lock()
 				apart = append(apart, differs)
@@ -73,17 +70,44 @@ func (p *Process) agree(ctx context.Context) error {
 	return fmt.Errorf("of %d tables log and control store are not of one moment; the first: %w", len(apart), apart[0])
 }
 
+// looks is how often a table is looked at that does not agree, and lookAgain how long is
+// waited between: the log may be trimmed, and a server that starts fail to read.
+const (
+	looks     = 3
+	lookAgain = time.Second
+)
+
 // agreeOn tells how log and control store differ on a table.
-func (p *Process) agreeOn(ctx context.Context, id dms.TableID, trimmed bool) (differs, err error) {
+func (p *Process) agreeOn(ctx context.Context, id dms.TableID) (differs, err error) {
+	for look := range looks {
+		if look > 0 {
+			select {
+			case <-time.After(lookAgain):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if differs, err = p.agreeOnce(ctx, id); err != nil || differs == nil {
+			return nil, err
+		}
+	}
+	return differs, nil
+}
+
+func (p *Process) agreeOnce(ctx context.Context, id dms.TableID) (differs, err error) {
 	item, published, err := p.published(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	said, err := p.Log.End(ctx, id, lockmanager.ServiceName)
+	if err != nil {
+		return nil, err
+	}
+	first, _, err := p.Log.Bounds(ctx) // after the end, which may be trimmed before
 	switch {
 	case err != nil:
 		return nil, err
-	case said < published && (said > 0 || !trimmed):
+	case said < published && (said > 0 || first == 1):
 		return fmt.Errorf("%w: %s is at version %d of its state, and %d were said; the log tells of %d. Restore the log from a backup; "+
 			"a new system begins with a folder of its own", ErrLogBehind, id, item.Version, published, said), nil
 	case said <= item.Version:
