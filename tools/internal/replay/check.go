@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openblotter/blotter/pkg/control"
@@ -158,6 +159,9 @@ func compare(ctx context.Context, store Store, fold *Table, version uint64) (r R
 		return r, false, err
 	}
 	after, err := table(ctx, store, id)
+	if fold.Beyond > after.Version { // what is said was written before
+		r.Differences = append([]Difference{{What: "version", Log: strconv.FormatUint(fold.Beyond, 10), Store: strconv.FormatUint(after.Version, 10)}}, r.Differences...)
+	}
 	lost := version == math.MaxUint64 && item.Version == 0
 	return r, !lost && item.Version != version || after.Version != item.Version, err
 }

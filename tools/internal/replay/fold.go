@@ -26,7 +26,9 @@ type Table struct {
 	Events int64   // how many were folded
 	Last   Place   // of the last event that was folded
 	Breaks []Break // where the log is not what lock-manager writes, oldest first
-	broken bool    // nothing can be folded any more
+	// Beyond is the newest version of which the log holds events that were left out.
+	Beyond uint64
+	broken bool // nothing can be folded any more
 }
 
 // Place is where an event stands: in the log, and among the events of its table.
@@ -68,6 +70,7 @@ func Fold(ctx context.Context, log Log, f eventlog.Filter, until map[dms.TableID
 			tables[r.Table] = t
 		}
 		if last, bounded := until[r.Table]; bounded && r.Envelope.GetVersion() > last {
+			t.Beyond = max(t.Beyond, r.Envelope.GetVersion())
 			continue
 		}
 		t.fold(r.Seq, r.Envelope, r.Event)

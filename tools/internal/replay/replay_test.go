@@ -180,6 +180,11 @@ func TestWhatDoesNotAgreeIsTold(t *testing.T) {
 		"an end that is lost": {func(r *recorder) {
 			r.log.records, r.store.item.Outbox = r.log.records[:3], nil
 		}, "version "},
+		"a store that was set back": {func(r *recorder) {
+			item, rows := r.store.item, r.store.rows
+			r.step(lockmanager.Input{Command: lockmanager.Pause{Order: lockmanager.Order{ID: "3", Reason: "x"}, Force: true}})
+			r.store.item, r.store.rows = item, rows
+		}, "version 4 3"},
 		"an event that is not known": {func(r *recorder) { r.log.records[2].Event = nil }, "older than the event"},
 		"an event without what it needs": {func(r *recorder) {
 			r.log.records[1].Event = &blotterv1.PublishRequested{Token: 1}
