@@ -12,16 +12,21 @@ import (
 const homeFile = "home.path"
 
 // trueName gives the one name of a folder, however it is reached: the tables remember
-// it.
+// it. A folder that is not there has the name that it was given: whoever looks at a system
+// whose places are elsewhere needs none.
 func trueName(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
-	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("find the folder: %w", err)
+	}
+	name, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir, nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("find the folder: %w", err)
 	}
-	return dir, nil
+	return name, nil
 }
 
 // keepHome refuses a folder that was moved or copied: Iceberg metadata names
