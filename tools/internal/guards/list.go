@@ -35,7 +35,12 @@ func control() []Guard {
 		{
 			Name: "conditional write", Against: "a replica that overwrites what another decided meanwhile",
 			File: "pkg/control/sqlite/commit.go", Old: "name = ?2 AND version = ?3\n", New: "name = ?2 AND ?3 > 0\n",
-			Package: lockManager, Test: "TestACopyThatIsOldDecidesNothing", Says: "two files were delivered to two replicas",
+			Package: lockManager, Test: "TestACopyThatIsOldDecidesNothing", Says: "ends with version 2, and 4 is to be said next",
+		},
+		{
+			Name: "an outbox joins its log", Against: "events that are said into a log which was set back",
+			File: "pkg/eventlog/outbox.go", Old: "	if next.GetVersion() <= c.version+1 {\n		return true, nil", New: "	if next.GetVersion() > 0 {\n		return true, nil",
+			Package: eventLog, Test: "TestAnOutboxJoinsItsLog", Says: "what does not follow version 5 is taken",
 		},
 		{
 			Name: "nothing over an unsaid outbox", Against: "a decision that overwrites events which the log lacks",
