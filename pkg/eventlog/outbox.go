@@ -59,7 +59,7 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 	return nil
 }
 
-// ErrSetBack: the log ends before events that were in it.
+// ErrSetBack: the log ends before events that were in it, by the control store or the archive.
 var ErrSetBack = errors.New("the log was lost or set back")
 
 // joins tells whether an envelope follows what is known of the chain's end. If not, it learns

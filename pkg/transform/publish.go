@@ -61,7 +61,7 @@ func (h *hashingWriter) compare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("compare with what is there: %w", err)
 	}
-	sum, err := hashObject(ctx, there)
+	sum, err := HashObject(ctx, there)
 	if err = errors.Join(err, there.Close()); err != nil {
 		return fmt.Errorf("compare with what is there: %w", err)
 	}

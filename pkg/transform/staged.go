@@ -116,7 +116,7 @@ func (r *StagedReader) groupRows(ctx context.Context, group parquet.RowGroup, yi
 // VerifySHA256 reads the whole object and compares its hash with the
 // manifest's; ErrCorrupt if they differ.
 func (r *StagedReader) VerifySHA256(ctx context.Context) error {
-	sum, err := hashObject(ctx, r.object)
+	sum, err := HashObject(ctx, r.object)
 	if err != nil {
 		return fmt.Errorf("hash staged file %s: %w", r.staged.Key, err)
 	}
@@ -140,8 +140,8 @@ func VerifySHA256(ctx context.Context, bucket objects.Bucket, staged StagedParqu
 	return errors.Join(r.VerifySHA256(ctx), object.Close())
 }
 
-// hashObject gives the SHA-256 of a whole object, in hex.
-func hashObject(ctx context.Context, object objects.Reader) (string, error) {
+// HashObject gives the SHA-256 of a whole object, in hex.
+func HashObject(ctx context.Context, object objects.Reader) (string, error) {
 	h := sha256.New()
 	section := io.NewSectionReader(object, 0, object.Info().Size)
 	if _, err := io.CopyBuffer(h, &contextReader{ctx: ctx, r: section}, make([]byte, 1<<18)); err != nil {

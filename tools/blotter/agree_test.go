@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -40,15 +41,15 @@ func TestPartsOfTwoMoments(t *testing.T) {
 	}{
 		"the control store is lost":     {roles.ErrStoreBehind, "replay --rebuild", func(s *testSystem, _, _ func()) { s.lose(roles.ControlFile) }},
 		"the control store is set back": {roles.ErrStoreBehind, "replay --rebuild", func(_ *testSystem, store, _ func()) { store() }},
-		"the log is lost": {roles.ErrLogBehind, "the log from a backup", func(s *testSystem, _, _ func()) {
+		"the log is lost": {eventlog.ErrSetBack, "the log from a backup", func(s *testSystem, _, _ func()) {
 			s.check(os.RemoveAll(filepath.Join(s.dir, roles.LogDir)))
 		}},
-		"the log is set back": {roles.ErrLogBehind, "the log from a backup", func(_ *testSystem, _, log func()) { log() }},
-		"all but the archive is lost": {roles.ErrLogBehind, "an archive of its own", func(s *testSystem, _, _ func()) {
+		"the log is set back": {eventlog.ErrSetBack, "the log from a backup", func(_ *testSystem, _, log func()) { log() }},
+		"all but the archive is lost": {eventlog.ErrSetBack, "an archive of its own", func(s *testSystem, _, _ func()) {
 			s.lose(roles.ControlFile)
 			s.check(os.RemoveAll(filepath.Join(s.dir, roles.LogDir)))
 		}},
-		"both are set back": {roles.ErrLogBehind, "an archive of its own", func(_ *testSystem, store, log func()) { store(); log() }},
+		"both are set back": {eventlog.ErrSetBack, "an archive of its own", func(_ *testSystem, store, log func()) { store(); log() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

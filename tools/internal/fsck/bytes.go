@@ -2,11 +2,8 @@ package fsck
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -196,21 +193,7 @@ func (l *look) copyBytes(ctx context.Context, id dms.FileID, key, want string) e
 }
 
 // hashOf gives the SHA-256 of an object in hex, and closes it.
-func hashOf(ctx context.Context, object objects.Reader) (sum string, err error) {
-	defer func() { err = errors.Join(err, object.Close()) }()
-	h := sha256.New()
-	buf := make([]byte, 1<<18)
-	for {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		n, err := object.Read(buf)
-		h.Write(buf[:n])
-		if errors.Is(err, io.EOF) {
-			return hex.EncodeToString(h.Sum(nil)), nil
-		}
-		if err != nil {
-			return "", err
-		}
-	}
+func hashOf(ctx context.Context, object objects.Reader) (string, error) {
+	sum, err := transform.HashObject(ctx, object)
+	return sum, errors.Join(err, object.Close())
 }

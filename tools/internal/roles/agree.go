@@ -18,13 +18,10 @@ import (
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
-// What a process refuses to go on with: what it would do contradicts what was done.
-var (
-	// ErrStoreBehind: the log tells of more than the control store knows.
-	ErrStoreBehind = errors.New("the control store was lost or set back")
-	// ErrLogBehind: the control store, or the archive, knows more than the log tells.
-	ErrLogBehind = errors.New("the log was lost or set back")
-)
+// ErrStoreBehind: the log tells of more than the control store knows. A process refuses to go
+// on with that, as with eventlog.ErrSetBack, the other way round: what it would do contradicts
+// what was done.
+var ErrStoreBehind = errors.New("the control store was lost or set back")
 
 // parallelTables bounds the tables that are compared at once.
 const parallelTables = 16
@@ -109,7 +106,7 @@ func (p *Process) agreeOnce(ctx context.Context, id dms.TableID) (differs, err e
 		return nil, err
 	case said < published && (said > 0 || first == 1):
 		return fmt.Errorf("%w: %s is at version %d of its state, and %d were said; the log tells of %d. Restore the log from a backup; "+
-			"a new system begins with a folder of its own", ErrLogBehind, id, item.Version, published, said), nil
+			"a new system begins with a folder of its own", eventlog.ErrSetBack, id, item.Version, published, said), nil
 	case said <= item.Version:
 		return nil, nil
 	}
@@ -146,7 +143,7 @@ func (p *Process) published(ctx context.Context, id dms.TableID) (item control.T
 // else keeps it from looking, the keeper tells.
 func (p *Process) agreeWithArchive(ctx context.Context, w *archive.Writer) error {
 	if _, err := w.Head(ctx); errors.Is(err, archive.ErrOtherLog) {
-		return fmt.Errorf("%w: %w; restore the log from a backup; a new system has an archive of its own (--audit)", ErrLogBehind, err)
+		return fmt.Errorf("%w: %w; restore the log from a backup; a new system has an archive of its own (--audit)", eventlog.ErrSetBack, err)
 	}
 	return nil
 }
