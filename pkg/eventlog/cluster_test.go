@@ -107,8 +107,12 @@ func wrongSequence(t *testing.T, l *Log) {
 	t.Helper()
 	publish(t, l, arrived(reports, 0))
 	chain := l.partitions.chain(reports, "ingest-router")
-	_, err := l.js.Publish(t.Context(), l.partitions.Subject(reports, "ingest-router", "ObjectArrived"), nil,
-		jetstream.WithExpectLastSequenceForSubject(0, chain))
+	var err error
+	eventually(t, "an answer of the stream's leader", func() bool {
+		_, err = l.js.Publish(t.Context(), l.partitions.Subject(reports, "ingest-router", "ObjectArrived"), nil,
+			jetstream.WithExpectLastSequenceForSubject(0, chain))
+		return !electing(err)
+	})
 	if !errors.Is(classify(err), ErrConflict) {
 		t.Errorf("a wrong sequence is %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -62,7 +64,7 @@ func openLog(tb testing.TB, url string, cfg Config, opts ...Option) *Log {
 		switch l, closeLog, err = process(tb.Context(), url, cfg, opts...); {
 		case err == nil:
 			tb.Cleanup(closeLog)
-		case !errors.Is(err, context.DeadlineExceeded):
+		case !electing(err):
 			tb.Fatal(err)
 		}
 		return err == nil
@@ -110,13 +112,25 @@ func answer(service string, in Record, m proto.Message) Event {
 func collect(tb testing.TB, l *Log, f Filter) []Record {
 	tb.Helper()
 	var out []Record
-	for r, err := range l.Read(tb.Context(), f) {
-		if err != nil {
-			tb.Fatal(err)
+	eventually(tb, "a whole reading", func() bool {
+		out = nil
+		for r, err := range l.Read(tb.Context(), f) {
+			if electing(err) {
+				return false
+			}
+			if err != nil {
+				tb.Fatal(err)
+			}
+			out = append(out, r)
 		}
-		out = append(out, r)
-	}
+		return true
+	})
 	return out
+}
+
+// electing reports whether err is what a client of replicas without a leader gets.
+func electing(err error) bool {
+	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // eventually polls until ok. The deadline is only for a test that hangs.

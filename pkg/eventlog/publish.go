@@ -80,6 +80,9 @@ func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv
 	ack, err := l.js.PublishMsg(callCtx, msg,
 		jetstream.WithMsgID(env.GetId()),
 		jetstream.WithExpectStream(l.cfg.Stream),
+		// Nobody answers while the replicas elect a leader: that takes longer than the
+		// client tries by itself, and callCtx bounds it.
+		jetstream.WithRetryAttempts(1+int(l.cfg.CallTimeout/jetstream.DefaultPubRetryWait)),
 		jetstream.WithExpectLastSequenceForSubject(c.to, c.subject))
 	if err == nil && ack.Duplicate {
 		// The server knew the id, hence the log has it: the next look finds it in

@@ -31,9 +31,15 @@ func windowPasses(t *testing.T, l *Log) {
 	eventually(t, "the window for duplicates to pass", func() bool { return !publish().Duplicate })
 }
 
+// publish calls again as long as replicas elect a leader, as PublishOnce allows.
 func publish(t *testing.T, l *Log, e Event) uint64 {
 	t.Helper()
-	seq, err := l.PublishOnce(t.Context(), e)
+	var seq uint64
+	var err error
+	eventually(t, "an answer of the stream's leader", func() bool {
+		seq, err = l.PublishOnce(t.Context(), e)
+		return !electing(err)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
