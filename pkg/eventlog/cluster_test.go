@@ -83,6 +83,12 @@ func TestThreeNodes(t *testing.T) {
 	cfg.Replicas = 3
 	cfg.MaxBytes = 1 << 30
 	cfg.AckWait = 500 * time.Millisecond
+	tooMany := cfg
+	tooMany.Replicas = 5
+	eventually(t, "a refusal", func() bool {
+		_, _, err := process(t.Context(), urls, tooMany)
+		return err != nil && strings.Contains(err.Error(), "needs a cluster of 5 NATS servers or more")
+	})
 	var l *Log
 	eventually(t, "the stream", func() bool {
 		var end func()

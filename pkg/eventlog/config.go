@@ -16,7 +16,8 @@ type Config struct {
 	// number. More spread the tables over more replicas of a service; a server
 	// takes some 15 ms to stop each consumer.
 	Partitions Partitions
-	// Replicas of the stream: 1 embedded, 3 in a cluster.
+	// Replicas of the stream when it is created, 1 embedded, 3 in a cluster; one that
+	// exists keeps its own number.
 	Replicas int
 	// MaxBytes bounds the stream. A full stream refuses new events rather than
 	// lose old ones; everything waits until an operator has made room.

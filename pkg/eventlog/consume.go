@@ -90,6 +90,7 @@ func (l *Log) Consume(ctx context.Context, cfg ConsumerConfig, handle Handler) e
 	if err := cfg.validate(l.partitions); err != nil {
 		return Permanent(err)
 	}
+	l.consuming.Store(cfg.Service, true)
 	partitions := cfg.Partitions
 	if len(partitions) == 0 {
 		for p := range int(l.partitions) {
@@ -222,6 +223,9 @@ func (p *partition) deliver(ready func()) error {
 func (p *partition) attend(s *session, cc jetstream.ConsumeContext) error {
 	select {
 	case <-cc.Closed():
+		if p.log.nc.IsClosed() {
+			return Permanent(closed(p.log.nc))
+		}
 		return Permanent(errors.New("the server has ended it"))
 	case <-s.missed:
 	case <-p.ctx.Done():

@@ -27,6 +27,8 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("the NATS server does not let %s %s %s: %s", user, e.Verb, e.Subject, remedy(e.Subject))
 }
 
+func (e *DeniedError) publishes() bool { return e.Verb == "publish to" }
+
 // Unwrap gives nats.ErrPermissionViolation.
 func (e *DeniedError) Unwrap() error { return nats.ErrPermissionViolation }
 
@@ -69,10 +71,11 @@ func deniedBy(nc *nats.Conn, err error) *DeniedError {
 
 // denied turns a timeout into what it means when the server has refused the
 // connection a permission: the refusal itself comes as an error of the
-// connection, not of the call.
+// connection, not of the call. An answer that may not go to whoever asked is no reason: the
+// asker has named where it is to go.
 func denied(nc *nats.Conn, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
-		if e := deniedBy(nc, nc.LastError()); e != nil {
+		if e := deniedBy(nc, nc.LastError()); e != nil && !(e.publishes() && strings.HasPrefix(e.Subject, "_INBOX.")) {
 			return Permanent(fmt.Errorf("%w (%w)", e, err))
 		}
 	}

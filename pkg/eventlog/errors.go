@@ -33,6 +33,15 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// Codes of a server that does not make a stream, for which the client library has no names.
+const (
+	codeNoReplicas  = 10074 // it is no cluster
+	codeNoPeers     = 10005 // the cluster has too few servers that can take a replica
+	codeNoResources = 10023
+	codeNoStorage   = 10047
+	codeNoLeader    = 10008 // of the cluster
+)
+
 // codeIDInProcess: a replicated stream is just taking a message of the same id,
 // the client library has no name for it.
 const codeIDInProcess jetstream.ErrorCode = 10158

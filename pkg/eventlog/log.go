@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	neturl "net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,6 +29,7 @@ type Log struct {
 	chains     *chains
 	existing   bool
 	archive    func(context.Context) (Archive, error) // nil: none
+	consuming  sync.Map                               // services of the consumers that work here, for Guard
 	// handling is how long handlers took, by service, event and success.
 	handling metric.Float64Histogram
 }
@@ -49,54 +48,10 @@ func Existing() Option { return func(l *Log) { l.existing = true } }
 // ErrNoLog: there is no stream of this name on the server.
 var ErrNoLog = errors.New("the server holds no event log of Blotter")
 
-// Connect opens a connection that reconnects for ever and tells of its
-// disturbances. name is shown to operators in the server's list of connections. more
-// say as whom it is opened, and how.
-func Connect(url, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
-	ctx := context.Background()
-	nc, err := nats.Connect(url, append([]nats.Option{
-		nats.Name(name),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.WarnContext(ctx, "connection to nats lost", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.InfoContext(ctx, "connection to nats is back", "url", nc.ConnectedUrlRedacted())
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.ErrorContext(ctx, "nats reports an error", "error", err)
-		}),
-	}, more...)...)
-	if errors.Is(err, nats.ErrAuthorization) {
-		err = fmt.Errorf("%w: it knows no user with this seed (--nats-nkey), or was not told to load the file that names it", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("connect to nats at %s: %w", Redacted(url), err)
-	}
-	return nc, nil
-}
-
-// Redacted gives the addresses of servers without their passwords.
-func Redacted(urls string) string {
-	all := strings.Split(urls, ",")
-	for i, one := range all {
-		u, err := neturl.Parse(strings.TrimSpace(one))
-		if err != nil {
-			all[i] = "(an address that is none)"
-			continue
-		}
-		all[i] = u.Redacted()
-	}
-	return strings.Join(all, ",")
-}
-
 // Open binds to the stream. It creates the stream if it is missing and nc's user may,
 // else the error is a *DeniedError; an existing
-// one must have the settings of cfg but for the number of partitions, else the
-// error names every difference. nc
+// one must have the settings of cfg but for the numbers of partitions and replicas, which
+// are the choice of whoever made it; else the error names every difference. nc
 // stays the caller's to close, after all use of the Log has ended.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config, opts ...Option) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
@@ -145,7 +100,7 @@ func (l *Log) bind(ctx context.Context) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: start the system first, or name its server", ErrNoLog)
 	case err != nil:
-		return denied(l.nc, err)
+		return denied(l.nc, l.cfg.unmade(err))
 	}
 	l.stream = boundedStream{stream, l.cfg.CallTimeout}
 	got := stream.CachedInfo().Config
@@ -157,6 +112,26 @@ func (l *Log) bind(ctx context.Context) error {
 	}
 	return err
 }
+
+// unmade says what to do about a stream that the servers do not make.
+func (c Config) unmade(err error) error {
+	advice := ""
+	switch code(err) {
+	case codeNoReplicas, codeNoPeers:
+		advice = fmt.Sprintf("a log with %[1]d replicas needs a cluster of %[1]d NATS servers or more, each with JetStream and room for the %[2]d GiB that the log reserves; "+
+			"see that they have joined, or have as many replicas as there are servers: --log-replicas 1 (BLOTTER_LOG_REPLICAS=1) for one server alone", c.Replicas, c.MaxBytes>>30)
+	case codeNoStorage, codeNoResources:
+		advice = fmt.Sprintf("the log reserves %d GiB: give JetStream more than that (max_file_store in its block), on a disk that has it", c.MaxBytes>>30)
+	case codeNoLeader:
+		advice = "the NATS servers have no leader: more than half of the cluster must be up, and reach each other at its routes"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, advice)
+}
+
+// Replicas gives how many replicas the log has on its servers.
+func (l *Log) Replicas() int { return l.stream.CachedInfo().Config.Replicas }
 
 // Last gives the sequence of the newest event of the whole log, 0 if there is none.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
@@ -183,7 +158,6 @@ func verify(want, got jetstream.StreamConfig) error {
 	}
 	check("retention", want.Retention, got.Retention)
 	check("storage", want.Storage, got.Storage)
-	check("replicas", want.Replicas, got.Replicas)
 	check("max messages", want.MaxMsgs, got.MaxMsgs)
 	check("max bytes", want.MaxBytes, got.MaxBytes)
 	check("max age", want.MaxAge, got.MaxAge)

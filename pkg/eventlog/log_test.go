@@ -25,6 +25,10 @@ func TestOpenCreatesAndVerifiesTheStream(t *testing.T) {
 	if l := openLog(t, url, more); l.partitions != cfg.Partitions {
 		t.Errorf("%d partitions, expected those of the stream: %d", l.partitions, cfg.Partitions)
 	}
+	more.Replicas = 3
+	if l := openLog(t, url, more); l.Replicas() != 1 {
+		t.Errorf("%d replicas, expected those of the stream", l.Replicas())
+	}
 	cfg.MaxBytes++
 	cfg.DuplicateWindow = time.Second
 	_, _, err := process(t.Context(), url, cfg)
@@ -34,6 +38,25 @@ func TestOpenCreatesAndVerifiesTheStream(t *testing.T) {
 	for _, want := range []string{"max bytes", "duplicate window", "nats stream edit"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+}
+
+// TestALogThatTheServerDoesNotMake: the error says what the server lacks, and what to give.
+func TestALogThatTheServerDoesNotMake(t *testing.T) {
+	url := startServer(t)
+	for _, c := range []struct {
+		change func(*Config)
+		says   string
+	}{
+		{func(c *Config) { c.Replicas = 3 }, "a log with 3 replicas needs a cluster of 3 NATS servers or more, each with JetStream and room for the 16 GiB"},
+		{func(c *Config) { c.Replicas = 3 }, "--log-replicas 1 (BLOTTER_LOG_REPLICAS=1)"},
+		{func(c *Config) { c.MaxBytes = 1 << 40 }, "the log reserves 1024 GiB: give JetStream more than that (max_file_store"},
+	} {
+		cfg := testConfig()
+		c.change(&cfg)
+		if _, _, err := process(t.Context(), url, cfg); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("expected %q, got %v", c.says, err)
 		}
 	}
 }

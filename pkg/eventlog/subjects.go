@@ -137,8 +137,11 @@ func ParseSubject(subject string) (Address, error) {
 
 // ConsumerName is the durable consumer of a service and partition.
 func ConsumerName(service string, partition int) string {
-	return service + "-p" + strconv.Itoa(partition)
+	return service + consumerInfix + strconv.Itoa(partition)
 }
+
+// consumerInfix stands between service and partition in the name of a consumer.
+const consumerInfix = "-p"
 
 // checkName accepts what may name a service: it is part of consumer names,
 // which know no escaping.

@@ -150,22 +150,89 @@ func TestTLS(t *testing.T) {
 	if state, err := nc.TLSConnectionState(); err != nil || len(state.VerifiedChains) == 0 || !strings.HasPrefix(nc.NewInbox(), "_INBOX."+keys[0]+".") {
 		t.Errorf("the connection is %+v, %v, its inboxes begin as %s", state, err, nc.NewInbox())
 	}
+	other := natsauthtest.Prepare(t, file).Credentials(dir, "curator")
 	for what, c := range map[string]natsauth.Credentials{
-		"certificate signed by unknown authority": {Seed: whole.Seed, Cert: whole.Cert, Key: whole.Key},
-		"knows no user with this seed":            {CA: whole.CA, Cert: whole.Cert, Key: whole.Key},
-		"tls":                                     {Seed: whole.Seed, CA: whole.CA},
-		"go together":                             {Seed: whole.Seed, CA: whole.CA, Cert: whole.Cert},
-		"read the seed of a NATS user: open":      {Seed: filepath.Join(dir, "none.nk"), CA: whole.CA},
-		"none.pem":                                {Seed: whole.Seed, CA: filepath.Join(dir, "none.pem")},
+		"give that authority with --nats-ca":                                                                        {Seed: whole.Seed, Cert: whole.Cert, Key: whole.Key},
+		"the authorities of --nats-ca (BLOTTER_NATS_CA) did not sign":                                               {Seed: whole.Seed, CA: other.CA, Cert: whole.Cert, Key: whole.Key},
+		"lets in nobody without a seed: give that of a user with --nats-nkey":                                       {CA: whole.CA, Cert: whole.Cert, Key: whole.Key},
+		"knows no user with this seed (--nats-nkey":                                                                 {Seed: unknownSeed(t), CA: whole.CA, Cert: whole.Cert, Key: whole.Key},
+		"asks for a certificate (verify: true); give one that it accepts, with its key: --nats-cert and --nats-key": {Seed: whole.Seed, CA: whole.CA},
+		"accept the certificate of --nats-cert":                                                                     {Seed: whole.Seed, CA: whole.CA, Cert: other.Cert, Key: other.Key},
+		"go together":                                                                                               {Seed: whole.Seed, CA: whole.CA, Cert: whole.Cert},
+		"read the seed of a NATS user: open":                                                                        {Seed: filepath.Join(dir, "none.nk"), CA: whole.CA},
+		"none.pem":                                                                                                  {Seed: whole.Seed, CA: filepath.Join(dir, "none.pem")},
 	} {
-		if nc, err := connect(s.URL, c); err == nil || !strings.Contains(err.Error(), what) {
-			t.Errorf("expected %q, got %v", what, err)
-			if nc != nil {
-				nc.Close()
-			}
+		refuses(t, s.URL, c, what)
+	}
+	refuses(t, strings.Replace(s.URL, "tls://", "nats://", 1), natsauth.Credentials{Seed: whole.Seed}, "give that authority with --nats-ca")
+	refuses(t, strings.Replace(s.URL, "tls://", "tls://ann:secret@", 1), natsauth.Credentials{CA: whole.CA, Cert: whole.Cert, Key: whole.Key},
+		"tls://ann:xxxxx@")
+	refuses(t, strings.Replace(s.URL, "127.0.0.1", "localhost", 1), whole, "must have the name or address by which --nats")
+}
+
+// unknownSeed is that of a user of whom no server is told.
+func unknownSeed(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	seed(t, dir, "stranger")
+	return natsauth.SeedFile(dir, "stranger")
+}
+
+// refuses has a connection fail, which says what is wrong, and what to do.
+func refuses(t *testing.T, url string, c natsauth.Credentials, what ...string) {
+	t.Helper()
+	nc, err := connect(url, c)
+	if err == nil {
+		nc.Close()
+		t.Errorf("it connects to %s, expected %q", url, what)
+		return
+	}
+	for _, w := range what {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("expected %q, got %v", w, err)
 		}
 	}
-	if _, err := connect(strings.Replace(s.URL, "tls://", "nats://", 1), natsauth.Credentials{Seed: whole.Seed}); err == nil {
-		t.Error("it connects without TLS")
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("it shows a password: %v", err)
+	}
+}
+
+// TestTLSOfTheServerAlone: a seed and the authority are enough where the server asks for no
+// certificate.
+func TestTLSOfTheServerAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "users.conf")
+	keys, _ := seed(t, dir, "curator")
+	write(t, file, keys...)
+	s := natsauthtest.StartUnverified(t, file)
+	whole := s.Credentials(dir, "curator")
+	nc, err := connect(s.URL, natsauth.Credentials{Seed: whole.Seed, CA: whole.CA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	refuses(t, s.URL, natsauth.Credentials{Seed: whole.Seed}, "give that authority with --nats-ca")
+}
+
+// TestSeveralServers: of several servers each says why it does not let one in, and one that
+// is not there hides nothing.
+func TestSeveralServers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "users.conf")
+	keys, _ := seed(t, dir, "curator")
+	write(t, file, keys...)
+	s := natsauthtest.StartUnverified(t, file)
+	c := s.Credentials(dir, "curator")
+	address := strings.TrimPrefix(s.URL, "tls://")
+	c.Cert, c.Key = "", ""
+	for _, urls := range []string{s.URL + ",127.0.0.1:1", "tls://127.0.0.1:1," + address} {
+		nc, err := connect(urls, c)
+		if err != nil {
+			t.Fatalf("%s: %v", urls, err)
+		}
+		nc.Close()
+		refuses(t, urls, natsauth.Credentials{Seed: unknownSeed(t), CA: c.CA}, "knows no user with this seed", "127.0.0.1:1: nats: no servers available")
 	}
 }

@@ -159,9 +159,14 @@ func newNATSCreate() *cobra.Command {
 		Long: `Make the event log on the server of --nats, as a user who may: admin. Where services are
 users of their own, none of them may, and a service that finds no log says so and ends.
 It may be run again: a log that is there is left as it is, and an error tells how it
-differs from what was asked for.`,
-		Example: `  blotter nats create --nats tls://nats:4222 --nats-nkey /etc/nats/blotter/admin.nk`,
-		Args:    cobra.NoArgs,
+differs from what was asked for.
+
+The log has three replicas, each on another server of a cluster, so that one of them may be
+lost. On one server alone give --log-replicas 1. Services take the log as they find it, and
+need not be told.`,
+		Example: `  blotter nats create --nats tls://nats-1:4222,nats-2:4222,nats-3:4222 --nats-nkey /etc/nats/blotter/admin.nk
+  blotter nats create --nats tls://nats:4222 --nats-nkey /etc/nats/blotter/admin.nk --log-replicas 1`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := siteOf(cmd).config()
 			if err == nil {
@@ -194,10 +199,15 @@ func createLog(ctx context.Context, cfg roles.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if got, want := log.Replicas(), cfg.Log.Replicas; got != want {
+		return fmt.Errorf("the event log is there and has %s, not %d, which is what %s (--log-replicas) says, or 3 if it says nothing: say %d, or change it as the user admin with `nats stream edit %s --replicas=%d`",
+			count(got, "replica"), want, replicasVariable, got, cfg.Log.Stream, want)
+	}
 	last, err := log.Last(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "the event log %s is on %s, with %s\n", cfg.Log.Stream, eventlog.Redacted(cfg.Places.NATS), count(int(last), "event")) //nolint:gosec // a count for people
+	fmt.Fprintf(out, "the event log %s is on %s, with %s and %s\n", cfg.Log.Stream, eventlog.Redacted(cfg.Places.NATS),
+		count(log.Replicas(), "replica"), count(int(last), "event")) //nolint:gosec // a count for people
 	return nil
 }

@@ -95,7 +95,7 @@ func (g *guardedSite) run() (stop func()) {
 	var group sync.WaitGroup
 	for _, role := range roles.Names() {
 		group.Go(func() {
-			_, err := g.in(ctx, role, role, "run", "--roles", role, "--rescan", "100ms", "--stable-for", "10ms", "--log-replicas", "1", "--alerts", "https://127.0.0.1:1/none")
+			_, err := g.in(ctx, role, role, "run", "--roles", role, "--rescan", "100ms", "--stable-for", "10ms", "--alerts", "https://127.0.0.1:1/none")
 			if err != nil && ctx.Err() == nil {
 				g.t.Errorf("%s: %v", role, err)
 			}
@@ -121,11 +121,17 @@ func TestEachRoleIsAUser(t *testing.T) {
 			t.Errorf("%s makes a log: %v", user, err)
 		}
 	}
+	if _, err := g.blotter(t.Context(), "admin", "nats", "create"); err == nil || !strings.Contains(err.Error(), "--log-replicas 1 (BLOTTER_LOG_REPLICAS=1) for one server alone") {
+		t.Errorf("it makes a log with three replicas on one server: %v", err)
+	}
 	g.server.Refusals()
 	for range 2 {
-		if out := g.as("admin", "nats", "create", "--log-replicas", "1"); !strings.Contains(out, "with 0 events") {
+		if out := g.as("admin", "nats", "create", "--log-replicas", "1"); !strings.Contains(out, "with 1 replica and 0 events") {
 			t.Errorf("it says %s", out)
 		}
+	}
+	if _, err := g.blotter(t.Context(), "admin", "nats", "create"); err == nil || !strings.Contains(err.Error(), "has 1 replica, not 3") || !strings.Contains(err.Error(), "`nats stream edit BLOTTER --replicas=3`") {
+		t.Errorf("it makes a log with other replicas: %v", err)
 	}
 	for _, dir := range []string{"raw", "of-auditor", "of-operator", "of-admin"} {
 		if err := os.MkdirAll(filepath.Join(g.dir, dir), 0o755); err != nil {
@@ -204,7 +210,8 @@ func (g *guardedSite) refuse() {
 	}{
 		{"auditor", "publish to command.lock-manager.pause: commands are the user operator's", []string{"pause", "rms.reports", "--reason", "test"}},
 		{"admin", "publish to command.ingest-router.reconcile: commands are the user operator's", []string{"reconcile", "--reason", "test"}},
-		{"classifier", "a consumer is its own service's", []string{"run", "--roles", "curator", "--log-replicas", "1"}},
+		{"classifier", "a consumer is its own service's", []string{"run", "--roles", "curator"}},
+		{"auditor", "nats: the NATS server does not let", []string{"run", "--roles", "lock-manager"}},
 	} {
 		began := time.Now()
 		_, err := g.blotter(g.t.Context(), c.user, c.args...)

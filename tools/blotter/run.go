@@ -76,7 +76,7 @@ func setReplicas(cfg *roles.Config, replicas int) (err error) {
 }
 
 func addReplicasFlag(flags *pflag.FlagSet, replicas *int) {
-	flags.IntVar(replicas, "log-replicas", 0, "replicas of the event log on the server of --nats, when it is made (default 3) ["+replicasVariable+"]")
+	flags.IntVar(replicas, "log-replicas", 0, "replicas of the event log if this makes it on the server of --nats, which needs as many servers; one that is there keeps its own (default 3) ["+replicasVariable+"]")
 }
 
 // inProcess opens a process, with its telemetry, and closes it when do has ended.

@@ -1,5 +1,5 @@
 // Package natsauthtest gives tests a NATS server that lets in only users that it is told
-// of, over TLS on which both sides show certificates.
+// of, over TLS on which both sides show certificates, or the server alone.
 package natsauthtest
 
 import (
@@ -44,14 +44,24 @@ listen: "127.0.0.1:-1"
 server_name: test
 jetstream { store_dir: %q, max_file_store: 64GB }
 max_payload: 8MB
-tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 30 }
+tls { cert_file: %q, key_file: %q, ca_file: %q, verify: %t, timeout: 30 }
 authorization { include %q }
 `
 
 // Start starts a server for one test, with users that stand in a file.
 func Start(t testing.TB, users string) *Server {
 	t.Helper()
-	s := Prepare(t, users)
+	return Prepare(t, users).start(t)
+}
+
+// StartUnverified is Start of a server that asks nobody for a certificate.
+func StartUnverified(t testing.TB, users string) *Server {
+	t.Helper()
+	return prepare(t, users, false).start(t)
+}
+
+func (s *Server) start(t testing.TB) *Server {
+	t.Helper()
 	var err error
 	if s.ns, err = serve(s.Conf, func(text string) {
 		s.mu.Lock()
@@ -69,6 +79,11 @@ func Start(t testing.TB, users string) *Server {
 // users stand in a file. Whoever runs it says what its URL is.
 func Prepare(t testing.TB, users string) *Server {
 	t.Helper()
+	return prepare(t, users, true)
+}
+
+func prepare(t testing.TB, users string, verify bool) *Server {
+	t.Helper()
 	s := &Server{Dir: t.TempDir()}
 	s.certificates(t)
 	// An include is looked for beside the file that has it.
@@ -77,7 +92,7 @@ func Prepare(t testing.TB, users string) *Server {
 		t.Fatal(err)
 	}
 	s.Conf = filepath.Join(s.Dir, "nats.conf")
-	text := fmt.Sprintf(settings, t.TempDir(), s.file("server.pem"), s.file("server.key"), s.file("ca.pem"), beside)
+	text := fmt.Sprintf(settings, t.TempDir(), s.file("server.pem"), s.file("server.key"), s.file("ca.pem"), verify, beside)
 	if err := os.WriteFile(s.Conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -116,7 +115,10 @@ func (p *Process) Run(ctx context.Context, extra ...lifecycle.Service) error {
 		<-ctx.Done()
 		return p.retract()
 	}}
-	services := slices.Clone(p.roles)
+	// Watched before the first role begins: one whom the server refuses what it needs must
+	// not go on in silence.
+	guard := lifecycle.Service{Name: "nats", Run: p.Log.Guard}
+	services := append([]lifecycle.Service{guard}, p.roles...)
 	if p.cfg.Places.NATS == "" {
 		services = append(services, announce) // elsewhere, whoever needs the server has its address
 	}
