@@ -48,7 +48,7 @@ func (l *Log) Flush(ctx context.Context, table dms.TableID, service string, enve
 		if err != nil {
 			return err
 		}
-		_, err = l.append(ctx, c, msg, outbox[0])
+		_, err = l.append(ctx, c, msg, outbox[0], 0)
 		if err != nil && (!errors.Is(err, ErrConflict) || conflicts == maxLooks) {
 			return err
 		}

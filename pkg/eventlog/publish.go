@@ -55,7 +55,7 @@ func (l *Log) PublishEnvelope(ctx context.Context, service string, after uint64,
 		if found {
 			return seq, nil
 		}
-		seq, err = l.append(ctx, c, msg, env)
+		seq, err = l.append(ctx, c, msg, env, after)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -71,7 +71,7 @@ func (l *Log) PublishEnvelope(ctx context.Context, service string, after uint64,
 // append publishes msg if the chain still ends at c.to, and notes it. After any
 // error but ErrConflict the message may be in the log or not; in each case the
 // chain is stale.
-func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv1.Envelope) (uint64, error) {
+func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv1.Envelope, after uint64) (uint64, error) {
 	if err := l.at(ctx, BeforePublish, env.GetId()); err != nil {
 		return 0, err
 	}
@@ -87,7 +87,12 @@ func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv
 	if err == nil && ack.Duplicate {
 		// The server knew the id, hence the log has it: the next look finds it in
 		// this chain, or it is another chain's and two events bear one name.
-		err = l.checkDuplicate(callCtx, ack.Sequence, msg.Subject, env.GetId())
+		if err = l.checkDuplicate(callCtx, ack.Sequence, msg.Subject, env.GetId()); errors.Is(err, ErrConflict) && ack.Sequence <= after {
+			// No look goes back so far: whoever says it forgot that it was said.
+			l.log.WarnContext(ctx, "an event was in the log before it was decided: what its service knew was lost", "id", env.GetId(), "seq", ack.Sequence)
+			c.stale = true
+			return ack.Sequence, nil
+		}
 	}
 	if err != nil {
 		c.stale = true

@@ -113,6 +113,27 @@ func TestKnownIDsDoNotHideAnotherReplica(t *testing.T) {
 	checkOnce(t, a, reports, "ingest-router", want)
 }
 
+// A service that forgot that it said an event takes it for newer than it is. As long as the
+// server knows the id, the event stays where it stands.
+func TestAnEventThatItsServiceForgot(t *testing.T) {
+	cfg := testConfig()
+	cfg.DuplicateWindow = DefaultConfig().DuplicateWindow
+	url := startServer(t)
+	l := openLog(t, url, cfg)
+	e, f := arrived(reports, 0), arrived(reports, 1)
+	first := publish(t, l, e)
+	last := publish(t, l, f)
+	e.After = last
+	for name, l := range map[string]*Log{"same process": l, "another process": openLog(t, url, cfg)} {
+		if seq := publish(t, l, e); seq != first {
+			t.Errorf("%s: published at %d, and again at %d", name, first, seq)
+		}
+	}
+	g := arrived(reports, 2)
+	publish(t, l, g)
+	checkOnce(t, l, reports, "ingest-router", map[string]bool{e.ID: true, f.ID: true, g.ID: true})
+}
+
 func TestAnAnswerThatWasLost(t *testing.T) {
 	url := startServer(t)
 	lost := errors.New("the answer is lost")

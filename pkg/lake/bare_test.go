@@ -38,7 +38,7 @@ func linksMended() registry.Table {
 func TestRegistrationMendedBeforeAnything(t *testing.T) {
 	w := newWorld(t, lake.DefaultConfig())
 	for token := range uint64(2) {
-		if _, err := w.lake.Fence(t.Context(), links("id"), token+1); err != nil {
+		if _, err := w.lake.Fence(t.Context(), links("id"), lake.Turn{Token: token + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRegistrationMendedTooLate(t *testing.T) {
 			w := newWorld(t, lake.DefaultConfig())
 			spec := links("id")
 			w.publish(t, spec, 1, first.mode, w.stage(t, spec, stagedSpec{file: "a", kind: first.kind, token: 1, changes: first.lines}))
-			if _, err := w.lake.Fence(t.Context(), spec, 2); err != nil {
+			if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 2}); err != nil {
 				t.Fatal(err)
 			}
 			_, err := w.lake.Publish(t.Context(), lake.Request{Spec: linksMended(), Token: 3, Mode: lake.Merge})

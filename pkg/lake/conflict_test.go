@@ -78,7 +78,7 @@ func TestAStepThatLandedAndIsToldAsSecond(t *testing.T) {
 	spec := reports()
 	token := w.churn(t, spec, 30, 14)
 	before := w.rows(t, spec.ID)
-	r, err := w.repeating(t, nil).Maintain(t.Context(), spec, token+1)
+	r, err := w.repeating(t, nil).Maintain(t.Context(), spec, lake.Turn{Token: token + 1})
 	if err != nil || r.Token != token+1 || r.Maintained == nil || r.Maintained.Step != lake.MaintainCompact {
 		t.Fatalf("maintain gives %+v, %v", r, err)
 	}
@@ -93,7 +93,7 @@ func TestACommitThatLandedAndWasFollowed(t *testing.T) {
 	w.publish(t, spec, 1, lake.Replace, w.stage(t, spec, stagedSpec{file: "l", kind: dms.KindLoad, token: 1, changes: many(1, 11, "a", "/l")}))
 	part := w.stage(t, spec, stagedSpec{file: "c", kind: dms.KindChange, token: 2, changes: []change{report(1, "b", "/1", 1), removal(2, "/1", 2)}})
 	l := w.repeating(t, func() {
-		if _, err := w.lake.Fence(t.Context(), spec, 3); err != nil {
+		if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 3}); err != nil {
 			t.Error(err)
 		}
 	})

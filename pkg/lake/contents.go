@@ -14,15 +14,17 @@ import (
 // Contents is what a table consists of. It holds no value of a row: of keys it
 // tells only how many files have keys in the same range.
 type Contents struct {
-	Location   string           `json:"location"`
-	Rows       int64            `json:"rows"`  // live, by the metadata
-	Bytes      int64            `json:"bytes"` // of data and delete files of the newest snapshot
-	Token      uint64           `json:"token"` // of the last commit
-	DataFiles  []DataFileInfo   `json:"data_files"`
-	Deletes    []DeleteFileInfo `json:"delete_files"`
-	Manifests  []ManifestInfo   `json:"manifests"`
-	Snapshots  []SnapshotInfo   `json:"snapshots"` // oldest first
-	Tombstones []TombstoneInfo  `json:"remembered_deletes"`
+	Location string `json:"location"`
+	Rows     int64  `json:"rows"`  // live, by the metadata
+	Bytes    int64  `json:"bytes"` // of data and delete files of the newest snapshot
+	Token    uint64 `json:"token"` // of the last commit
+	// SetBackFrom is as in Result.
+	SetBackFrom uint64           `json:"set_back_from,omitempty"`
+	DataFiles   []DataFileInfo   `json:"data_files"`
+	Deletes     []DeleteFileInfo `json:"delete_files"`
+	Manifests   []ManifestInfo   `json:"manifests"`
+	Snapshots   []SnapshotInfo   `json:"snapshots"` // oldest first
+	Tombstones  []TombstoneInfo  `json:"remembered_deletes"`
 	// MetadataFiles counts the versions of the metadata that the table names.
 	MetadataFiles int     `json:"metadata_files"`
 	Orphans       Orphans `json:"orphans"`
@@ -94,12 +96,12 @@ func (l *Lake) Contents(ctx context.Context, id dms.TableID) (Contents, error) {
 		return Contents{}, err
 	}
 	c := Contents{
-		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, Due: u.due(), Next: u.next(),
+		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.last.SetBackFrom, Due: u.due(), Next: u.next(),
 		DataFiles: u.dataFiles(), Deletes: u.deleteFiles(), Manifests: []ManifestInfo{}, Snapshots: u.snapshots(), Tombstones: []TombstoneInfo{},
 		MetadataFiles: 1,
 	}
 	for _, m := range u.manifests {
-		c.Manifests = append(c.Manifests, ManifestInfo{Path: u.keyOf(m.FilePath()), Files: int(m.AddedDataFiles() + m.ExistingDataFiles()), Bytes: m.Length()})
+		c.Manifests = append(c.Manifests, ManifestInfo{Path: u.lake.keyOf(m.FilePath()), Files: int(m.AddedDataFiles() + m.ExistingDataFiles()), Bytes: m.Length()})
 	}
 	for _, t := range u.state.tombstones {
 		c.Tombstones = append(c.Tombstones, TombstoneInfo{Path: t.Key, Rows: t.Rows, Bytes: t.Bytes})
@@ -125,8 +127,8 @@ func (l *Lake) Contents(ctx context.Context, id dms.TableID) (Contents, error) {
 }
 
 // keyOf is the key of a location, or the location where it lies elsewhere.
-func (u *upkeep) keyOf(location string) string {
-	if key, err := u.lake.io.Key(location); err == nil {
+func (l *Lake) keyOf(location string) string {
+	if key, err := l.io.Key(location); err == nil {
 		return key
 	}
 	return location
@@ -137,7 +139,7 @@ func (u *upkeep) dataFiles() []DataFileInfo {
 	overlaps := u.overlaps()
 	for i, f := range u.before.files {
 		out = append(out, DataFileInfo{
-			Path: u.keyOf(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes(), Deleted: u.deletedOf(f),
+			Path: u.lake.keyOf(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes(), Deleted: u.deletedOf(f),
 			DeleteFiles: len(f.deletes), Overlaps: overlaps[i], Sorted: f.sorted,
 		})
 	}
@@ -181,7 +183,7 @@ func (u *upkeep) overlaps() []int {
 func (u *upkeep) deleteFiles() []DeleteFileInfo {
 	out := []DeleteFileInfo{}
 	for _, d := range u.deletes {
-		out = append(out, DeleteFileInfo{Path: u.keyOf(d.FilePath()), Rows: d.Count(), Bytes: d.FileSizeBytes(), DataFiles: d.uses})
+		out = append(out, DeleteFileInfo{Path: u.lake.keyOf(d.FilePath()), Rows: d.Count(), Bytes: d.FileSizeBytes(), DataFiles: d.uses})
 	}
 	slices.SortFunc(out, func(a, b DeleteFileInfo) int { return cmp.Compare(a.Path, b.Path) })
 	return out

@@ -11,6 +11,10 @@ var (
 	// ErrStale: the table carries a newer token, or the token was fenced. Nothing
 	// was published, and nothing ever will be under this token.
 	ErrStale = errors.New("token is stale")
+	// ErrSetBack: the table does not carry what was committed to it: it, or the catalog
+	// that names its metadata, was lost, or put back from an older copy. It takes
+	// nothing but a replacement of all its rows.
+	ErrSetBack = errors.New("the table was lost or set back")
 	// ErrBusy: other commits came first as often as was tried. Try again later.
 	ErrBusy = errors.New("table keeps changing")
 	// ErrNoTable: there is no such table in the lake yet.

@@ -8,7 +8,8 @@ import (
 )
 
 // Fence makes the lake refuse a token from now on, by an empty snapshot that
-// carries it; the table is created if it is not there. It may be repeated.
+// carries it; the table is created if it is not there. It may be repeated. A table that
+// was set back remains one by Result.SetBackFrom, so that the fence covers up no loss.
 //
 // A Result with Fenced says that nothing was and nothing will be published under
 // the token. A Result without says that the token was published before, by the
@@ -16,18 +17,18 @@ import (
 // whether more is due, as Maintain does. ErrStale: a newer token is there, so that this one is
 // dead, but whether it was published is no longer known here. ErrBusy as in
 // Publish.
-func (l *Lake) Fence(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
-	if token == 0 {
+func (l *Lake) Fence(ctx context.Context, spec registry.Table, turn Turn) (Result, error) {
+	if turn.Token == 0 {
 		return Result{}, fmt.Errorf("fence %s: token is missing", spec.ID)
 	}
-	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.fenceOnce(ctx, spec, token) })
+	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.fenceOnce(ctx, spec, turn) })
 	if err != nil {
-		return Result{}, fmt.Errorf("fence %s, token %d: %w", spec.ID, token, err)
+		return Result{}, fmt.Errorf("fence %s, token %d: %w", spec.ID, turn.Token, err)
 	}
 	return r, nil
 }
 
-func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
+func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, turn Turn) (Result, error) {
 	tbl, err := l.loadOrCreate(ctx, spec)
 	if err != nil {
 		return Result{}, err
@@ -36,6 +37,7 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	if err != nil {
 		return Result{}, err
 	}
+	token := turn.Token
 	switch {
 	case state.token > token:
 		return Result{}, ErrStale
@@ -51,7 +53,7 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, token uint64)
 	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String()}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: state.setBackFrom(turn.After)}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {
 		return Result{}, err
 	}

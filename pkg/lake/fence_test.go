@@ -14,7 +14,7 @@ import (
 func TestFence(t *testing.T) {
 	w := newWorld(t, lake.DefaultConfig())
 	spec := units() // not created yet
-	r, err := w.lake.Fence(t.Context(), spec, 4)
+	r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 4})
 	if err != nil || !r.Fenced() || r.SnapshotID == 0 {
 		t.Fatalf("fence gave %+v, %v", r, err)
 	}
@@ -24,15 +24,15 @@ func TestFence(t *testing.T) {
 			t.Fatalf("token %d: publish gave %v", token, err)
 		}
 	}
-	again, err := w.lake.Fence(t.Context(), spec, 4)
+	again, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 4})
 	if err != nil || again.SnapshotID != r.SnapshotID {
 		t.Fatalf("the second fence gave %+v, %v", again, err)
 	}
-	if _, err := w.lake.Fence(t.Context(), spec, 3); !errors.Is(err, lake.ErrStale) {
+	if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 3}); !errors.Is(err, lake.ErrStale) {
 		t.Fatalf("a fence of an older token gave %v", err)
 	}
 	published := w.publish(t, spec, 5, lake.Merge, part)
-	r, err = w.lake.Fence(t.Context(), spec, 5)
+	r, err = w.lake.Fence(t.Context(), spec, lake.Turn{Token: 5})
 	if err != nil || r.Fenced() || r.SnapshotID != published.SnapshotID || len(r.Files) != 1 {
 		t.Fatalf("fence of a published token gave %+v, %v", r, err)
 	}
@@ -68,7 +68,7 @@ func TestRaces(t *testing.T) {
 			wait.Go(func() {
 				defer once.Do(gate.Done) // if it never came so far
 				if token%3 != 0 && i == 0 {
-					results[i], errs[i] = l.Fence(t.Context(), spec, token)
+					results[i], errs[i] = l.Fence(t.Context(), spec, lake.Turn{Token: token})
 					return
 				}
 				results[i], errs[i] = l.Publish(t.Context(), lake.Request{Spec: spec, Token: token, Mode: lake.Merge, Parts: []lake.Part{part}})

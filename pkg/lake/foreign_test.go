@@ -18,7 +18,7 @@ import (
 func TestFilesOfOtherEngines(t *testing.T) {
 	w := newWorld(t, lake.DefaultConfig())
 	spec := reports()
-	if _, err := w.lake.Fence(t.Context(), spec, 1); err != nil {
+	if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 1}); err != nil {
 		t.Fatal(err)
 	}
 	addUnsorted(t, w)
@@ -81,7 +81,7 @@ func TestRowsOfOtherEnginesAreInNoHash(t *testing.T) {
 	between := map[string]func(w *world, spec registry.Table){
 		"nothing": func(*world, registry.Table) {},
 		"a fence": func(w *world, spec registry.Table) {
-			if _, err := w.lake.Fence(t.Context(), spec, 2); err != nil {
+			if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 2}); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -112,3 +112,16 @@ func (l *Lake) loadOrCreate(ctx context.Context, spec registry.Table) (*table.Ta
 	}
 	return l.load(ctx, spec.ID)
 }
+
+// loadAfter is loadOrCreate for a table that carries a token; 0: it may carry none. One
+// that is not there is not created: it would be in the way of who puts it back.
+func (l *Lake) loadAfter(ctx context.Context, spec registry.Table, after uint64) (*table.Table, error) {
+	if after == 0 {
+		return l.loadOrCreate(ctx, spec)
+	}
+	tbl, err := l.load(ctx, spec.ID)
+	if errors.Is(err, ErrNoTable) {
+		return nil, fmt.Errorf("%w: the catalog knows no such table, and a commit was made under token %d", ErrSetBack, after)
+	}
+	return tbl, err
+}

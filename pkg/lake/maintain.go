@@ -46,21 +46,21 @@ type Maintained struct {
 // up. It may be repeated, and called by many at once: for one token there is one
 // commit, and every call gives its Result, with Maintained set.
 //
-// Errors: ErrStale if a newer token is there, or this one was fenced or published;
+// Errors: ErrStale if a newer token is there, or this one was fenced or published; ErrSetBack;
 // ErrBusy as in Publish; any other may pass, or lies in the table.
-func (l *Lake) Maintain(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
-	if token == 0 {
+func (l *Lake) Maintain(ctx context.Context, spec registry.Table, turn Turn) (Result, error) {
+	if turn.Token == 0 {
 		return Result{}, fmt.Errorf("maintain %s: token is missing", spec.ID)
 	}
-	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.maintainOnce(ctx, spec, token) })
+	r, err := l.attempt(ctx, spec.ID, func() (Result, error) { return l.maintainOnce(ctx, spec, turn) })
 	if err != nil {
-		return Result{}, fmt.Errorf("maintain %s, token %d: %w", spec.ID, token, err)
+		return Result{}, fmt.Errorf("maintain %s, token %d: %w", spec.ID, turn.Token, err)
 	}
 	return r, nil
 }
 
-func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, token uint64) (Result, error) {
-	tbl, err := l.loadOrCreate(ctx, spec)
+func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, turn Turn) (Result, error) {
+	tbl, err := l.loadAfter(ctx, spec, turn.After)
 	if err != nil {
 		return Result{}, err
 	}
@@ -68,8 +68,12 @@ func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, token uint
 	if err != nil {
 		return Result{}, err
 	}
+	token := turn.Token
 	if r, done, err := state.maintained(token); done {
 		return l.again(ctx, spec, r, err)
+	}
+	if err := state.follows(turn.After); err != nil {
+		return Result{}, err
 	}
 	u, err := l.look(ctx, tbl, spec.ID)
 	if err != nil {

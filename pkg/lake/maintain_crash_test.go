@@ -67,7 +67,7 @@ func crashIn(t *testing.T, step string, point lake.Step) bool {
 		}
 		return nil
 	}
-	_, err := w.lake.Maintain(t.Context(), spec, token+1)
+	_, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: token + 1})
 	w.step = nil
 	if err != nil && !errors.Is(err, errCrash) {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func (r *foldRun) maintainSome(rt *rapid.T) {
 		}
 		return nil
 	}
-	_, err := r.lake.Maintain(context.Background(), r.spec, r.token)
+	_, err := r.lake.Maintain(context.Background(), r.spec, lake.Turn{Token: r.token})
 	r.step = nil
 	switch {
 	case errors.Is(err, errCrash):
@@ -66,7 +66,7 @@ func (r *foldRun) maintainSome(rt *rapid.T) {
 // maintain takes one step.
 func (w *world) maintain(t tester, spec registry.Table, token uint64) lake.Result {
 	t.Helper()
-	r, err := w.lake.Maintain(context.Background(), spec, token)
+	r, err := w.lake.Maintain(context.Background(), spec, lake.Turn{Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -259,10 +259,10 @@ func TestOrphansOfWhichSomeAreLeft(t *testing.T) {
 		}
 		return nil
 	}
-	if r, err := w.lake.Maintain(t.Context(), spec, 2); !errors.Is(err, away) {
+	if r, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: 2}); !errors.Is(err, away) {
 		t.Fatalf("maintain gives %+v, %v", r, err)
 	}
-	found, err := w.lake.Fence(t.Context(), spec, 2)
+	found, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 2})
 	if err != nil || found.Maintained == nil {
 		t.Fatalf("fence gives %+v, %v", found, err)
 	}
@@ -280,7 +280,7 @@ func TestOrphansOfWhichSomeAreLeft(t *testing.T) {
 	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.Orphans.Old != 0 || len(c.Due) != 0 {
 		t.Errorf("left are %+v, due %v, %v", c.Orphans, c.Due, err)
 	}
-	if found, err := w.lake.Fence(t.Context(), spec, 3); err != nil || found.Maintained.Removed != r.Maintained.Removed || found.Maintained.More {
+	if found, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 3}); err != nil || found.Maintained.Removed != r.Maintained.Removed || found.Maintained.More {
 		t.Errorf("a fence tells %+v of a removal that is complete, %v", found.Maintained, err)
 	}
 }
@@ -311,18 +311,18 @@ func TestMaintainToken(t *testing.T) {
 	spec := reports()
 	token := w.churn(t, spec, 50, 20)
 	for _, stale := range []uint64{token, token - 1} {
-		if _, err := w.lake.Maintain(t.Context(), spec, stale); !errors.Is(err, lake.ErrStale) {
+		if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: stale}); !errors.Is(err, lake.ErrStale) {
 			t.Errorf("token %d: got %v", stale, err)
 		}
 	}
-	if _, err := w.lake.Fence(t.Context(), spec, token+1); err != nil {
+	if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: token + 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.lake.Maintain(t.Context(), spec, token+1); !errors.Is(err, lake.ErrStale) {
+	if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: token + 1}); !errors.Is(err, lake.ErrStale) {
 		t.Errorf("a fenced token: got %v", err)
 	}
 	done := w.maintain(t, spec, token+2)
-	fence, err := w.lake.Fence(t.Context(), spec, token+2)
+	fence, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: token + 2})
 	if err != nil || fence.Fenced() || fence.Maintained == nil || fence.SnapshotID != done.SnapshotID {
 		t.Errorf("the fence gave %+v, %v", fence, err)
 	}
@@ -338,7 +338,7 @@ func TestMaintainOfNothing(t *testing.T) {
 	if r := w.maintain(t, units(), 1); r.Maintained.Step != lake.MaintainNone || r.Maintained.More || r.SnapshotID == 0 {
 		t.Errorf("got %+v", r)
 	}
-	if _, err := w.lake.Maintain(t.Context(), units(), 0); err == nil {
+	if _, err := w.lake.Maintain(t.Context(), units(), lake.Turn{Token: 0}); err == nil {
 		t.Error("token 0 was taken")
 	}
 }
@@ -362,7 +362,7 @@ func TestMaintainOverAnother(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := w.lake.Maintain(t.Context(), spec, token+1); !errors.Is(err, lake.ErrStale) {
+	if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: token + 1}); !errors.Is(err, lake.ErrStale) {
 		t.Fatalf("got %v", err)
 	}
 	if got := len(w.dataFiles(t)); got != data {

@@ -58,6 +58,9 @@ type Result struct {
 	// since all rows were last replaced. It lies here because every version writes this
 	// anew: one that knows nothing of it leaves it out.
 	RowsHash string `json:"rows_hash,omitempty"`
+	// SetBackFrom: the commit met a table that did not carry this token, under which there
+	// had been one. Commits keep it until all rows are replaced; 0: the table is whole.
+	SetBackFrom uint64 `json:"set_back_from,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
 }
@@ -101,6 +104,27 @@ type tableState struct {
 	key        string
 	orphans    orphanRecord
 	rowsHash   knownRows
+}
+
+// setBackFrom gives the token from which the table was set back, 0 if it was not: after
+// is the newest under which there was a commit.
+func (s tableState) setBackFrom(after uint64) uint64 {
+	if s.token < after {
+		return max(s.last.SetBackFrom, after)
+	}
+	return s.last.SetBackFrom
+}
+
+// follows fails with ErrSetBack unless the table carries every commit up to after.
+func (s tableState) follows(after uint64) error {
+	from := s.setBackFrom(after)
+	switch {
+	case from == 0:
+		return nil
+	case s.token < from:
+		return fmt.Errorf("%w: it is at token %d, and a commit was made under token %d", ErrSetBack, s.token, from)
+	}
+	return fmt.Errorf("%w: it lacks what was committed up to token %d", ErrSetBack, from)
 }
 
 func readState(props iceberg.Properties) (tableState, error) {

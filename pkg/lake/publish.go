@@ -25,10 +25,16 @@ const (
 	Replace
 )
 
+// Turn is the place of a grant among the commits of a table: its token, and the newest
+// before it under which there was a publication or a step of maintenance (0: none, or not
+// known), which the table must carry.
+type Turn struct{ Token, After uint64 }
+
 // Request is one publication.
 type Request struct {
 	Spec       registry.Table
 	Token      uint64
+	After      uint64 // see Turn
 	Mode       Mode
 	Generation uint64
 	Parts      []Part
@@ -48,7 +54,8 @@ type Part struct {
 //
 // Errors: ErrStale if a newer token is there or this one was fenced; an
 // *AuditError if the staged output is wrong, which is final; ErrIncompatible if
-// the table cannot follow the registration; ErrBusy if other commits always came
+// the table cannot follow the registration; ErrSetBack if the table lacks what was
+// committed before, unless all its rows are replaced; ErrBusy if other commits always came
 // first; any other may pass.
 func (l *Lake) Publish(ctx context.Context, req Request) (Result, error) {
 	if req.Token == 0 || req.Mode != Merge && req.Mode != Replace {
@@ -113,6 +120,11 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 	if r, done, err := b.state.published(req.Token); done {
 		return r, err
 	}
+	if req.Mode == Merge {
+		if err := b.state.follows(req.After); err != nil {
+			return Result{}, err
+		}
+	}
 	if b.parts, err = l.audit(ctx, req); err != nil {
 		return Result{}, err
 	}
@@ -158,7 +170,11 @@ func (b *batch) undo(ctx context.Context) (tableState, error) {
 
 // begin loads the table that a request is about and reads its state.
 func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
-	tbl, err := l.loadOrCreate(ctx, req.Spec)
+	after := req.After
+	if req.Mode == Replace {
+		after = 0
+	}
+	tbl, err := l.loadAfter(ctx, req.Spec, after)
 	if err != nil {
 		return nil, err
 	}

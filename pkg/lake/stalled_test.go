@@ -37,7 +37,7 @@ func stall(t *testing.T, next bool, at lake.Step) {
 	first, second := change(2), change(3)
 	meanwhile := func() {
 		other := w.open(t, nil)
-		if r, err := other.Fence(t.Context(), spec, 2); err != nil || !r.Fenced() {
+		if r, err := other.Fence(t.Context(), spec, lake.Turn{Token: 2}); err != nil || !r.Fenced() {
 			t.Fatalf("the fence gave %+v, %v", r, err)
 		}
 		if !next {

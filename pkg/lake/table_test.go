@@ -161,7 +161,7 @@ func TestCreateWithGaps(t *testing.T) {
 	spec.Columns[1] = registry.Column{ID: 9, Name: "late", Type: registry.Type{Kind: registry.String}}
 	spec.Provenance.Next = 10
 	for range 2 {
-		if _, err := w.lake.Fence(t.Context(), spec, 1); err != nil {
+		if _, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

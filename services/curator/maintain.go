@@ -25,7 +25,9 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 		return nil, err
 	}
 	ctx, end := telemetry.Start(ctx, ServiceName+" maintain")
-	result, err := tryFor(ctx, maxMaintaining, func() (lake.Result, error) { return s.deps.Lake.Maintain(ctx, spec, e.GetToken()) })
+	result, err := tryFor(ctx, maxMaintaining, func() (lake.Result, error) {
+		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
+	})
 	end(err)
 	switch {
 	case err == nil:
@@ -46,6 +48,9 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 func maintenanceFailure(err error) *blotterv1.Failure {
 	if errors.Is(err, lake.ErrIncompatible) {
 		return &blotterv1.Failure{Code: "lake.incompatible", Message: err.Error(), Hint: "maintain this table with the engine that wrote it"}
+	}
+	if errors.Is(err, lake.ErrSetBack) {
+		return &blotterv1.Failure{Code: codeSetBack, Message: err.Error(), Hint: waysOnSetBack}
 	}
 	return &blotterv1.Failure{
 		Code: "maintenance.unavailable", Message: "the lake could not take the step; the service's own log says why",

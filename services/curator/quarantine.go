@@ -56,13 +56,10 @@ func QuarantineFolder(table dms.TableID, file dms.FileID) string {
 	return path.Join(objectPart(table.DB), objectPart(table.Table), string(file))
 }
 
-// quarantine copies the raw object and a report to the failed bucket. Both are
-// named by the file and the pause, so that a repetition finds them there. What
-// could not be put there for maxTrying is told as missing.
-func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
-	file := wire.FileOf(e.GetFile())
-	failure := e.GetFailure()
-	folder := reportFolder(table, file.ID, at)
+// ReportOf is the report of a pause as far as its event tells: the value lacks, and Copy is
+// where the copy is to lie. at is the time of the pause.
+func ReportOf(table dms.TableID, at time.Time, e *blotterv1.TablePaused) Report {
+	file, failure := wire.FileOf(e.GetFile()), e.GetFailure()
 	report := Report{
 		Table: table.String(), FileID: string(file.ID), Bucket: file.Object.Bucket, Key: file.Object.Key,
 		VersionID: file.Object.VersionID, ETag: file.Object.ETag, Size: file.Object.Size,
@@ -70,19 +67,30 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		Code: failure.GetCode(), Message: failure.GetMessage(), Row: failure.GetRow(), Column: failure.GetColumn(),
 		Expected: failure.GetExpected(), RowsFailed: failure.GetRowsFailed(), Hint: failure.GetHint(),
 		Resume: waysOn(table, file, failure.GetCode()),
-		Copy:   folder + "/" + path.Base(file.Object.Key),
+		Copy:   reportFolder(table, file.ID, at) + "/" + path.Base(file.Object.Key),
 	}
-	value, err := s.failedValue(ctx, table, file.ID, failure)
-	if err != nil {
-		return nil, err
-	}
-	report.Value = value
 	if !file.Part.IsZero() {
 		report.Part = &file.Part
 	}
 	if !file.Mending.IsZero() {
 		report.Mending, report.Copy = &file.Mending, file.Object.Key
 	}
+	return report
+}
+
+// quarantine copies the raw object and a report to the failed bucket. Both are
+// named by the file and the pause, so that a repetition finds them there. What
+// could not be put there for maxTrying is told as missing.
+func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Time, e *blotterv1.TablePaused) ([]answer, error) {
+	file := wire.FileOf(e.GetFile())
+	failure := e.GetFailure()
+	folder := reportFolder(table, file.ID, at)
+	report := ReportOf(table, at, e)
+	value, err := s.failedValue(ctx, table, file.ID, failure)
+	if err != nil {
+		return nil, err
+	}
+	report.Value = value
 	_, err = try(ctx, func() (objects.Info, error) { return s.keepCopy(ctx, file, report.Copy) })
 	switch {
 	case err == nil, errors.Is(err, objects.ErrExists):

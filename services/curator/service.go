@@ -32,8 +32,8 @@ type Log interface {
 // Lake is what the service needs of Iceberg.
 type Lake interface {
 	Publish(ctx context.Context, r lake.Request) (lake.Result, error)
-	Fence(ctx context.Context, spec registry.Table, token uint64) (lake.Result, error)
-	Maintain(ctx context.Context, spec registry.Table, token uint64) (lake.Result, error)
+	Fence(ctx context.Context, spec registry.Table, turn lake.Turn) (lake.Result, error)
+	Maintain(ctx context.Context, spec registry.Table, turn lake.Turn) (lake.Result, error)
 }
 
 // Specs gives registrations by version; version 0 is the newest.
@@ -149,12 +149,21 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 	case errors.Is(err, lake.ErrIncompatible):
 		return []answer{publishFailed(e.GetToken(), "lake.incompatible", err.Error(),
 			"register the table so that its schema can follow, then resume")}, nil
+	case errors.Is(err, lake.ErrSetBack):
+		return []answer{publishFailed(e.GetToken(), codeSetBack, err.Error(), waysOnSetBack)}, nil
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
 		return nil, nil
 	}
 	return s.unavailable(ctx, table, e.GetToken(), err, "the lake could not take the commit; the service's own log says why")
 }
+
+// codeSetBack is the code of a commit that would have covered up a loss.
+const codeSetBack = "lake.set_back"
+
+// waysOnSetBack is what an operator can do about it.
+const waysOnSetBack = "stop the services, put the catalog (and what it names) back from a backup that is as new, and resume; " +
+	"or have DMS load the table anew and resume: the load replaces all rows"
 
 // unavailable answers a publication for which a store or the lake was away for as
 // long as it was tried: the lane must come free for the fence. Should the commit
@@ -180,7 +189,7 @@ func tryFor[T any](ctx context.Context, atMost time.Duration, work func() (T, er
 	return backoff.Retry(ctx, func() (T, error) {
 		out, err := work()
 		var refused *lake.AuditError
-		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) ||
+		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) || errors.Is(err, lake.ErrSetBack) ||
 			errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrChanged) || errors.Is(err, objects.ErrExists) {
 			return out, backoff.Permanent(err)
 		}
@@ -217,7 +226,7 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.deps.Lake.Fence(ctx, spec, e.GetToken())
+	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
 	switch {
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, no fence needed", "table", table.String(), "token", e.GetToken())

@@ -44,11 +44,11 @@ func (l *fakeLake) answer() (lake.Result, error) {
 
 func (l *fakeLake) Publish(context.Context, lake.Request) (lake.Result, error) { return l.answer() }
 
-func (l *fakeLake) Fence(context.Context, registry.Table, uint64) (lake.Result, error) {
+func (l *fakeLake) Fence(context.Context, registry.Table, lake.Turn) (lake.Result, error) {
 	return l.answer()
 }
 
-func (l *fakeLake) Maintain(context.Context, registry.Table, uint64) (lake.Result, error) {
+func (l *fakeLake) Maintain(context.Context, registry.Table, lake.Turn) (lake.Result, error) {
 	return l.answer()
 }
 
@@ -242,6 +242,8 @@ func TestWhatTheLakeAnswersIsSaid(t *testing.T) {
 		"after some faults":  {publish, []error{passing, lake.ErrBusy, nil}, "merge", []string{"FilesPublished"}},
 		"refused":            {publish, []error{&lake.AuditError{Code: "audit.hash", FileID: file, Message: "no"}}, "", []string{"PublishFailed"}},
 		"stale":              {publish, []error{lake.ErrStale}, "", nil},
+		"set back":           {publish, []error{lake.ErrSetBack}, "", []string{"PublishFailed"}},
+		"step is set back":   {maintain, []error{lake.ErrSetBack}, "", []string{"MaintenanceFailed"}},
 		"fenced":             {fence, []error{passing, nil}, lake.StrategyFence, []string{"GrantFenced"}},
 		"it had landed":      {fence, nil, "merge", []string{"FilesPublished"}},
 		"the step was taken": {fence, nil, lake.MaintainCompact, []string{"TableMaintained"}},

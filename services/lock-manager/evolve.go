@@ -225,6 +225,9 @@ func (s *State) evolveStaged(staged *blotterv1.StagedFile) {
 func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 	g := s.Grant
 	s.Grant = nil
+	if e.GetOutcome() == outcomePublished || e.GetOutcome() == outcomeMaintained {
+		s.Committed = e.GetToken()
+	}
 	if g.Maintenance {
 		s.Maintenance.released(at, e)
 		return

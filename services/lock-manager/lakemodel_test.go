@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // place is a row's place in the total order of a generation, as design.md
@@ -59,6 +61,31 @@ func (l *lakeModel) of(token uint64) (commit, bool) {
 		return commit{}, false
 	}
 	return l.commits[i], true
+}
+
+// before gives the newest token before another under which rows or upkeep were committed,
+// 0 if there is none.
+func (l *lakeModel) before(token uint64) uint64 {
+	for i := len(l.commits) - 1; i >= 0; i-- {
+		if c := l.commits[i]; !c.fence && c.token < token {
+			return c.token
+		}
+	}
+	return 0
+}
+
+// checkTurn: what is asked of the lake names the newest commit that must be there.
+func (w *world) checkTurn(e proto.Message) {
+	turn, ok := e.(interface {
+		GetToken() uint64
+		GetAfterToken() uint64
+	})
+	if !ok {
+		return
+	}
+	if got, want := turn.GetAfterToken(), w.lake.before(turn.GetToken()); got != want {
+		w.problem("%T of token %d is to follow token %d, the lake was committed to under %d before", e, turn.GetToken(), got, want)
+	}
 }
 
 func (l *lakeModel) clone() lakeModel {

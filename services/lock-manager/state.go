@@ -43,8 +43,10 @@ type State struct {
 	// is taken to have RowBytes; 0 where the registration does not say route: auto.
 	Auto     bool  `json:"auto,omitempty"`
 	RowBytes int64 `json:"row_bytes,omitempty"`
-	// Token is the newest token ever granted.
-	Token uint64 `json:"token"`
+	// Token is the newest token ever granted, Committed the newest under which the lake
+	// took a publication or a step of maintenance: the table there cannot be behind it.
+	Token     uint64 `json:"token"`
+	Committed uint64 `json:"committed,omitempty"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
 	Generation uint64 `json:"generation"`
 	// FirstModified is when the generation's first load file was modified.

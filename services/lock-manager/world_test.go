@@ -188,6 +188,7 @@ func (w *world) step(in Input) {
 // world react.
 func (w *world) observe(e proto.Message) {
 	w.check(e)
+	w.checkTurn(e)
 	w.log = append(w.log, said{w.now, e})
 	w.folded.Evolve(w.now, e)
 	w.react(e)

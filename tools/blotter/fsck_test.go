@@ -18,6 +18,7 @@ import (
 	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
+	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
@@ -219,7 +220,7 @@ func TestFsckFindsCommitsThatDoNotAgree(t *testing.T) {
 	s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
 	spec, err := s.process.Specs.Spec(t.Context(), reportsID, 0)
 	s.check(err)
-	_, err = s.process.Lake.Fence(t.Context(), spec, 4711)
+	_, err = s.process.Lake.Fence(t.Context(), spec, lake.Turn{Token: 4711})
 	s.check(err)
 	if kinds, _, _ := s.fsck(); !slices.Equal(kinds, []string{fsck.SnapshotUnknown}) {
 		t.Errorf("of a commit that nobody told it says %q", kinds)

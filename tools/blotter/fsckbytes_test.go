@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/tools/internal/fsck"
@@ -53,6 +56,35 @@ func (s *testSystem) inSQLite(name, statement string) {
 	}
 }
 
+// flipValue changes one bit of the last value in the first column of a data file.
+func (s *testSystem) flipValue() {
+	s.t.Helper()
+	path := s.dataFile()
+	b := s.read(path)
+	file, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)))
+	s.check(err)
+	column := file.Metadata().RowGroups[0].Columns[0].MetaData
+	b[column.DataPageOffset+column.TotalCompressedSize-1] ^= 1
+	s.check(os.Chmod(path, 0o600), os.WriteFile(path, b, 0o600))
+}
+
+// claimLess has the report of a quarantined file tell of another row.
+func (s *testSystem) claimLess() {
+	s.t.Helper()
+	changed := 0
+	s.check(filepath.WalkDir(filepath.Join(s.dir, roles.FailedDir), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Base(path) != "report.json" {
+			return err
+		}
+		changed++
+		b := strings.Replace(string(s.read(path)), `"row": `, `"row": 7`, 1)
+		return errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, []byte(b), 0o600))
+	}))
+	if changed == 0 {
+		s.t.Fatal("there is no report")
+	}
+}
+
 // TestFsckFindsWhatWasAltered: what was changed or taken away by other hands is found, at
 // its place. What only its bytes tell is found with --bytes.
 func TestFsckFindsWhatWasAltered(t *testing.T) {
@@ -70,6 +102,21 @@ func TestFsckFindsWhatWasAltered(t *testing.T) {
 		"the raw file that waits": {fsck.RawGone, reportsID, false, func(s *testSystem) { s.check(os.Remove(filepath.Join(s.dir, roles.RawDir, waiting))) }},
 		"a registration": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
 			s.inSQLite(roles.ControlFile, `DELETE FROM specs WHERE table_id = (SELECT id FROM tables WHERE name = 'reports')`)
+		}},
+		"the columns of a file": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE files SET live = 1 - live WHERE state = 'published'`)
+		}},
+		"the state of a file": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE files SET state = 'skipped' WHERE state = 'published'`)
+		}},
+		"what a file was": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE objects SET etag = 'a' || etag WHERE key LIKE '%060000000%'`)
+		}},
+		"a report":             {fsck.FailedCopyChanged, reportsID, true, func(s *testSystem) { s.claimLess() }},
+		"a data file":          {fsck.LakeUnreadable, reportsID, true, func(s *testSystem) { s.flipValue() }},
+		"a published raw file": {fsck.RawChanged, reportsID, true, func(s *testSystem) { s.flipIn(roles.RawDir, "060000000.csv") }},
+		"all that proves a row": {fsck.RawGone, reportsID, true, func(s *testSystem) {
+			s.check(os.RemoveAll(filepath.Join(s.dir, roles.StagingDir)), os.Remove(filepath.Join(s.dir, roles.RawDir, "dms/rms/reports/20240304-060000000.csv")))
 		}},
 		"an object": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) { s.inSQLite(roles.ControlFile, `DELETE FROM objects WHERE key LIKE '%060000000%'`) }},
 		"an object that is held": {fsck.ControlDiffers, dms.RawTable, false, func(s *testSystem) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -118,7 +119,7 @@ func TestReplayRebuildRefusesALogThatIsBehind(t *testing.T) {
 	s.sealed()
 	spec, err := s.process.Specs.Spec(t.Context(), reportsID, 0)
 	s.check(err)
-	_, err = s.process.Lake.Fence(t.Context(), spec, 4711)
+	_, err = s.process.Lake.Fence(t.Context(), spec, lake.Turn{Token: 4711})
 	s.check(err)
 	s.halt()
 	s.lose("control.db")

@@ -2,14 +2,19 @@ package fsck
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
@@ -94,23 +99,90 @@ func (l *look) checkBytes(ctx context.Context) error {
 	if !l.deps.Bytes {
 		return nil
 	}
+	unstaged := map[dms.FileID]bool{}
 	for _, id := range slices.Sorted(maps.Keys(l.facts.staged)) {
 		staged := l.facts.staged[id]
-		if err := l.stagedBytes(ctx, id, staged.GetManifestKey(), staged.GetManifestSha256()); err != nil {
+		there, err := l.stagedBytes(ctx, id, staged.GetManifestKey(), staged.GetManifestSha256())
+		if err != nil {
 			return err
 		}
+		unstaged[id] = !there
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.facts.files)) {
-		if err := l.rawBytes(ctx, id); err != nil {
+		if err := l.rawBytes(ctx, id, unstaged[id]); err != nil {
 			return err
 		}
 	}
+	for _, q := range l.facts.quarantined {
+		if err := l.reportBytes(ctx, q); err != nil {
+			return err
+		}
+	}
+	return l.rowBytes(ctx)
+}
+
+// rowBytes: the files of the table's newest snapshot can be read whole, and the live rows
+// are those that the log has a hash of.
+func (l *look) rowBytes(ctx context.Context) error {
+	if l.lake.contents == nil || l.facts.newest == 0 {
+		return nil
+	}
+	set, err := l.deps.Lake.RowsAt(ctx, l.id, l.facts.newest)
+	if err != nil {
+		return nil //nolint:nilerr // told by checkRows
+	}
+	again := fmt.Sprintf("`blotter replay '%s' --rows` tells which rows differ", l.id)
+	hash, whole, err := set.Verify(ctx, func(object string, err error) {
+		if !errors.Is(err, objects.ErrNotFound) { // told as gone
+			l.add(Finding{Kind: LakeUnreadable, Object: object, Detail: err.Error(), Do: restore + again})
+		}
+	})
+	if err != nil || !whole || l.facts.rowsHash == "" || hash.String() == l.facts.rowsHash {
+		return err
+	}
+	l.add(Finding{Kind: RowsDiffer, Object: strconv.FormatInt(l.facts.newest, 10),
+		Detail: fmt.Sprintf("the hash of where its rows come from is %s, and was %s when the log told of it", hash, l.facts.rowsHash), Do: restore + again})
 	return nil
 }
 
+// reportBytes: the report of a quarantined file says what the log says of it, the value
+// apart, of which the log tells nothing, and the commands, which another version wrote.
+func (l *look) reportBytes(ctx context.Context, q quarantined) error {
+	key := q.event.GetReportKey()
+	if key == "" || q.by.event == nil {
+		return nil
+	}
+	object, err := l.deps.Failed.Open(ctx, key, objects.Version{})
+	if errors.Is(err, objects.ErrNotFound) {
+		return nil // told as gone
+	}
+	if err != nil {
+		return fmt.Errorf("read the report %s: %w", key, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(object, maxReport+1))
+	if err := errors.Join(err, object.Close()); err != nil {
+		return fmt.Errorf("read the report %s: %w", key, err)
+	}
+	want, got := curator.ReportOf(l.id, q.by.record.Envelope.GetTime().AsTime(), q.by.event), curator.Report{}
+	why := "it is no report any more"
+	if err := json.Unmarshal(b, &got); err == nil && len(b) <= maxReport {
+		want.Value, want.Resume, want.Hint, want.Copy, want.CopyError = got.Value, got.Resume, got.Hint, q.event.GetObjectKey(), got.CopyError
+		if reflect.DeepEqual(got, want) {
+			return nil
+		}
+		why = "it does not say what the log says of the file"
+	}
+	l.add(Finding{Kind: FailedCopyChanged, FileID: dms.FileID(q.event.GetFileId()), Object: key, Detail: "the report of a quarantined file was changed: " + why,
+		Do: "take it away, and `blotter fsck --repair` writes it again"})
+	return nil
+}
+
+// maxReport bounds the bytes of a report that are read.
+const maxReport = 1 << 20
+
 // stagedBytes: output that is there is what was staged. What was published is not needed
 // any more, so that it may be gone.
-func (l *look) stagedBytes(ctx context.Context, id dms.FileID, key, sum string) error {
+func (l *look) stagedBytes(ctx context.Context, id dms.FileID, key, sum string) (there bool, err error) {
 	changed := func(key string, err error) {
 		l.add(Finding{Kind: StagedChanged, FileID: id, Object: key, Detail: err.Error(),
 			Do: "restore it from a backup; published rows are in the lake, and `blotter replay --rows` makes them again from the raw version"})
@@ -118,12 +190,12 @@ func (l *look) stagedBytes(ctx context.Context, id dms.FileID, key, sum string) 
 	m, err := transform.ReadManifest(ctx, l.deps.Staging, key, sum)
 	switch {
 	case errors.Is(err, objects.ErrNotFound):
-		return nil
+		return false, nil
 	case errors.Is(err, transform.ErrCorrupt):
 		changed(key, err)
-		return nil
+		return true, nil
 	case err != nil:
-		return err
+		return false, err
 	}
 	for _, s := range slices.Concat(m.Rows, m.Deletes, m.Rejected) {
 		err := transform.VerifySHA256(ctx, l.deps.Staging, s)
@@ -131,15 +203,15 @@ func (l *look) stagedBytes(ctx context.Context, id dms.FileID, key, sum string) 
 		case errors.Is(err, transform.ErrCorrupt), errors.Is(err, objects.ErrNotFound):
 			changed(s.Key, err)
 		case err != nil:
-			return err
+			return true, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // rawBytes: the raw version of a file is what was read when it was staged, and the copy of
-// a quarantined one is the raw version.
-func (l *look) rawBytes(ctx context.Context, id dms.FileID) error {
+// a quarantined one is the raw version. unstaged: its staged output is gone.
+func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error {
 	f := l.facts.files[id]
 	copies := l.facts.copies(id)
 	want := l.facts.staged[id].GetInputSha256()
@@ -155,6 +227,12 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID) error {
 	switch {
 	case gone == "" && err != nil:
 		return fmt.Errorf("read the raw version of %s: %w", f.Object.Key, err)
+	case errors.Is(err, objects.ErrChanged) && !l.toldOfNow(ctx, f.Object):
+		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: "the object is not what it was when the file came, and no event tells of what it is now",
+			Do: fmt.Sprintf("if DMS wrote it anew, `blotter reconcile` takes that in; else restore it from a backup; `blotter replay '%s' --rows` tells which rows differ", l.id)})
+	case gone != "" && l.facts.published[id] && unstaged:
+		l.add(Finding{Kind: RawGone, FileID: id, Object: f.Object.Key, Detail: "the file is published, its raw version " + gone + ", and its staged output is gone, too: nothing proves its rows any more",
+			Do: "put one of them back from a backup"})
 	case gone != "" && l.facts.published[id]:
 		l.add(Finding{Kind: RawGone, Note: true, FileID: id, Object: f.Object.Key, Detail: "the file is published, and its raw version " + gone,
 			Do: "its rows can be proven by its staged output alone: keep that, or put the version back"})
@@ -171,6 +249,12 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID) error {
 		}
 	}
 	return nil
+}
+
+// toldOfNow reports whether an event tells of what lies under the key of an object now.
+func (l *look) toldOfNow(ctx context.Context, o dms.Object) bool {
+	info, err := l.deps.Raw.Stat(ctx, o.Key)
+	return err == nil && l.facts.versions[versionOf(dms.Object{Key: o.Key, ETag: info.ETag})]
 }
 
 func (l *look) copyBytes(ctx context.Context, id dms.FileID, key, want string) error {

@@ -51,10 +51,14 @@ type facts struct {
 	published map[dms.FileID]bool
 	// inForce are the files of the last replacement, and those published after it.
 	inForce  map[dms.FileID]bool
-	newest   int64  // the newest snapshot
-	newestBy uint64 // its token
+	newest   int64 // the newest snapshot, and its token
+	newestOf uint64
+	newestBy uint64              // the newest token of a commit but fences: one that is lost took nothing with it
+	rowsHash string              // of the live rows after the newest publication; empty: not known
+	versions map[dms.Object]bool // of objects that were told of; without bucket, size and time
 	arrived  map[dms.FileID]bool
 	accepted map[dms.FileID]bool
+	again    []arrival       // of files that had arrived before
 	said     map[string]bool // what the curator said of tokens
 	released []release
 	specs    map[uint64][]byte // registrations as they were said
@@ -74,6 +78,13 @@ type release struct {
 	token uint64
 	what  string
 	seq   uint64
+}
+
+// arrival is the event of a file that arrived.
+type arrival struct {
+	file dms.FileID
+	key  string
+	seq  uint64
 }
 
 type pause struct {
@@ -96,13 +107,18 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
-		specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
+		versions: map[dms.Object]bool{}, specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
 	}
 	err := read(ctx, log, eventlog.Filter{Table: id}, func(r eventlog.Record) {
 		f.events++
 		f.fold(r)
 	})
 	return f, err
+}
+
+// versionOf names what an object held at one time.
+func versionOf(o dms.Object) dms.Object {
+	return dms.Object{Key: o.Key, VersionID: o.VersionID, ETag: o.ETag}
 }
 
 // copies lists the copies of a quarantined file.
@@ -118,10 +134,17 @@ func (f *facts) copies(id dms.FileID) (keys []string) {
 func (f *facts) fold(r eventlog.Record) {
 	if r.Service == ingestrouter.ServiceName {
 		f.objects.fold(r)
+		if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {
+			f.versions[versionOf(wire.ObjectOf(e.GetObject()))] = true
+		}
 	}
 	switch e := r.Event.(type) {
 	case *blotterv1.ObjectArrived:
-		f.arrived[dms.FileID(e.GetFileId())] = true
+		id := dms.FileID(e.GetFileId())
+		if f.arrived[id] {
+			f.again = append(f.again, arrival{id, e.GetObject().GetKey(), r.Seq})
+		}
+		f.arrived[id] = true
 	case *blotterv1.FileAccepted:
 		f.accepted[dms.FileID(e.GetFile().GetFileId())] = true
 		f.files[dms.FileID(e.GetFile().GetFileId())] = wire.FileOf(e.GetFile())
@@ -172,10 +195,11 @@ func (f *facts) curator(r eventlog.Record) {
 		for _, p := range e.GetFiles() {
 			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = true, true
 		}
+		f.rowsHash = e.GetRowsHash()
 		f.commit("published", e.GetToken(), e.GetSnapshotId())
 	case *blotterv1.GrantFenced:
 		delete(f.asked, e.GetToken())
-		f.commit("fenced", e.GetToken(), e.GetSnapshotId())
+		f.commit(saidFenced, e.GetToken(), e.GetSnapshotId())
 	case *blotterv1.TableMaintained:
 		f.commit("maintained", e.GetToken(), e.GetSnapshotId())
 	case *blotterv1.RowsRejected:
@@ -189,13 +213,18 @@ func (f *facts) curator(r eventlog.Record) {
 	}
 }
 
+const saidFenced = "fenced"
+
 func (f *facts) commit(what string, token uint64, snapshot int64) {
 	f.said[saidKey(what, token)] = true
 	if snapshot == 0 {
 		return
 	}
 	f.snapshots[snapshot] = true
-	if token >= f.newestBy {
-		f.newest, f.newestBy = snapshot, token
+	if token >= f.newestOf {
+		f.newest, f.newestOf = snapshot, token
+	}
+	if what != saidFenced {
+		f.newestBy = max(f.newestBy, token)
 	}
 }

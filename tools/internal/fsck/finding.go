@@ -11,6 +11,7 @@ const (
 	LogBroken         = "log.broken"            // events of lock-manager are missing or stand there twice
 	LogEventMissing   = "log.event_missing"     // an event that another one answers is not there
 	LogEventsGone     = "log.events_gone"       // events are in neither the log nor its archive
+	LogEventTwice     = "log.event_twice"       // note: an object was told of as new a second time
 	LogBehind         = "log.behind_archive"    // the log ends before its archive does
 	LogTrimUntold     = "log.trim_untold"       // the log begins later than it says itself
 	ArchiveChanged    = "archive.changed"       // the archive is not as it was signed
@@ -23,6 +24,7 @@ const (
 	SnapshotUnknown   = "lake.snapshot_unknown" // a snapshot that no event tells of
 	SnapshotLost      = "lake.commit_lost"      // the newest commit that the log tells of is not in the table
 	RowsUnknown       = "lake.rows_unknown"     // rows of a file that was not published
+	RowsDiffer        = "lake.rows_differ"      // the live rows are not those that the log has a hash of
 	FailedCopyGone    = "failed.copy_missing"   // the copy or the report of a quarantined file is gone
 	RejectedCopyGone  = "failed.rows_missing"   // the rows that were set aside, or their report, are gone
 	ArchiveNone       = "archive.none"          // note: the log is not archived
@@ -30,7 +32,7 @@ const (
 	RawChanged        = "raw.changed"           // a raw version has other bytes than when it was staged
 	StagedGone        = "staged.gone"           // staged output that waits to be published is gone
 	StagedChanged     = "staged.changed"        // staged output is not what was staged
-	FailedCopyChanged = "failed.copy_changed"   // the copy of a quarantined file is not its raw version
+	FailedCopyChanged = "failed.copy_changed"   // the copy of a quarantined file is not its raw version, or its report not what the log says
 	StagedLeft        = "staged.left"           // note: output of grants that ended otherwise
 	LakeOrphans       = "lake.orphans"          // note: objects that nothing refers to, and that maintenance removes
 	LoadWaits         = "load.waits"            // note: a load that only an operator seals

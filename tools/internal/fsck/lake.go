@@ -42,6 +42,9 @@ func (l *look) lookAtLake(ctx context.Context) (*inLake, error) {
 	return in, nil
 }
 
+const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or the table in Glue) back from a backup; or have DMS load the table anew: " +
+	"until then it takes no changes; "
+
 const restore = "restore it from a backup or from another version of the object; "
 
 // checkLake: the table's objects are there, and its snapshots are those of the log.
@@ -62,8 +65,8 @@ func (l *look) checkLake(context.Context) error {
 	}
 	c := l.lake.contents
 	if c == nil {
-		if l.facts.newest != 0 && l.lake.broken == nil && len(l.lake.missing) == 0 {
-			l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("token %d made snapshot %d by the log, and the lake has no such table", l.facts.newestBy, l.facts.newest), Do: restore + again})
+		if l.facts.newestBy != 0 && l.lake.broken == nil && len(l.lake.missing) == 0 {
+			l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy), Do: restoreCatalog + again})
 		}
 		return nil
 	}
@@ -83,7 +86,11 @@ func (l *look) checkLake(context.Context) error {
 	}
 	if c.Token < l.facts.newestBy {
 		l.add(Finding{Kind: SnapshotLost, Object: strconv.FormatInt(l.facts.newest, 10),
-			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it was set back", l.facts.newestBy, c.Token), Do: restore + again})
+			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token), Do: restoreCatalog + again})
+	}
+	if c.SetBackFrom > 0 {
+		l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token),
+			Do: restoreCatalog + again})
 	}
 	if c.Orphans.Old > 0 {
 		l.add(Finding{Kind: LakeOrphans, Note: true, Detail: fmt.Sprintf("%d objects (%d bytes) that nothing refers to", c.Orphans.Old, c.Orphans.OldBytes), Do: "maintenance removes them"})

@@ -41,11 +41,20 @@ func (r *Report) lack() *Finding {
 
 // Mend repairs what can be repaired, and says so in the log, one by one. What cannot be
 // is told in the finding; an error is one of the log. Nothing is removed where the log
-// lacks events: what no event asks for may be what a lost one did.
+// lacks events: what no event asks for may be what a lost one did. No hold queue is made
+// from a control state that the log does not tell of.
 func (r *Report) Mend(ctx context.Context, with Repairer, reason string) error {
 	lack := r.lack()
+	differs := map[dms.TableID]bool{}
+	for _, f := range r.Findings {
+		differs[f.Table] = differs[f.Table] || f.Kind == ControlDiffers
+	}
 	for _, f := range r.Findings {
 		if f.repair == nil {
+			continue
+		}
+		if f.Kind == HoldDiffers && differs[f.Table] {
+			f.Failed = "kept, since the control store, from which it would be made, is not as the log says: mend that first, and look again"
 			continue
 		}
 		if lack != nil && (f.Kind == StagedUnknown || f.Kind == StagedLeft) {

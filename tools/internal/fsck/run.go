@@ -207,6 +207,11 @@ func (l *look) checkEvents(context.Context) error {
 				Do:     "restore the log from a backup: it is not whole"})
 		}
 	}
+	for _, a := range l.facts.again {
+		l.add(Finding{Kind: LogEventTwice, Note: true, FileID: a.file, Object: a.key,
+			Detail: fmt.Sprintf("the file arrived before, and is told of as new again at sequence %d: the control store did not know the object then", a.seq),
+			Do:     "find out who took its row away or put back an older store; the file itself was taken once"})
+	}
 	for _, id := range slices.Sorted(maps.Keys(l.facts.accepted)) {
 		if !l.facts.arrived[id] {
 			l.add(Finding{Kind: LogEventMissing, FileID: id, Detail: "the file was accepted, and its arrival is not in the log",

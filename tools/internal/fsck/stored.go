@@ -11,25 +11,39 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 )
 
-// objectFacts is what ingest-router said of objects: the state of each after the last event
-// of it.
-type objectFacts map[dms.FileID]control.ObjectState
+// objectFacts is what ingest-router said of objects, by the last event of each.
+type objectFacts map[dms.FileID]objectFact
+
+// objectFact is the state of an object after an event, and the object as it names it.
+type objectFact struct {
+	state  control.ObjectState
+	object dms.Object
+}
 
 func (f objectFacts) fold(r eventlog.Record) {
+	var id string
 	switch e := r.Event.(type) {
 	case *blotterv1.ObjectArrived:
-		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+		id = e.GetFileId()
 	case *blotterv1.ObjectHeld:
-		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+		id = e.GetFileId()
 	case *blotterv1.ObjectIgnored:
-		f[dms.FileID(e.GetFileId())] = ingestrouter.StateAfter(e)
+		id = e.GetFileId()
 	case *blotterv1.ObjectDeleted:
-		f[dms.FileID(e.GetDeletionId())] = ingestrouter.StateAfter(e)
+		id = e.GetDeletionId()
+	default:
+		return
 	}
+	fact := objectFact{state: ingestrouter.StateAfter(r.Event)}
+	if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {
+		fact.object = wire.ObjectOf(e.GetObject())
+	}
+	f[dms.FileID(id)] = fact
 }
 
 func (l *look) readObjectFacts(ctx context.Context, table dms.TableID) (objectFacts, error) {
@@ -76,17 +90,27 @@ func (l *look) checkObjects(ctx context.Context, facts objectFacts, again func()
 }
 
 // objectDiffers says how what is known of an object is not what was said; empty if it is.
-func (l *look) objectDiffers(ctx context.Context, id dms.FileID, want control.ObjectState) (row control.ObjectRow, differs string, err error) {
+func (l *look) objectDiffers(ctx context.Context, id dms.FileID, want objectFact) (row control.ObjectRow, differs string, err error) {
 	row, err = l.deps.Objects.Object(ctx, id)
 	switch {
 	case errors.Is(err, control.ErrNotFound):
-		return row, fmt.Sprintf("the log tells of an object that is %s, and the control store does not know it: delivered again, it would be taken for a new one", want), nil
+		return row, fmt.Sprintf("the log tells of an object that is %s, and the control store does not know it: delivered again, it would be taken for a new one", want.state), nil
 	case err != nil:
 		return row, "", fmt.Errorf("read what is known of object %s: %w", id, err)
-	case row.State != want && row.State != control.ObjectPending:
-		return row, fmt.Sprintf("the object is %s by the log, %s in the control store", want, row.State), nil
+	case row.State == control.ObjectPending: // its event is still to be said
+	case row.State != want.state:
+		return row, fmt.Sprintf("the object is %s by the log, %s in the control store", want.state, row.State), nil
+	case !sameObject(row.Object, want.object):
+		return row, fmt.Sprintf("by the log it is version %q, ETag %q, %d bytes of %s; the control store has version %q, ETag %q, %d bytes of %s",
+			want.object.VersionID, want.object.ETag, want.object.Size, want.object.Key, row.Object.VersionID, row.Object.ETag, row.Object.Size, row.Object.Key), nil
 	}
 	return row, "", nil
+}
+
+func sameObject(a, b dms.Object) bool {
+	same := a.LastModified.Equal(b.LastModified)
+	a.LastModified = b.LastModified
+	return same && a == b
 }
 
 // checkUnowned looks at the objects that belonged to no table when they came. One that was
@@ -111,8 +135,8 @@ func (l *look) unowned(ctx context.Context) (objectFacts, error) {
 		return nil, err
 	}
 	owned := map[dms.TableID][]dms.FileID{}
-	for id, state := range facts {
-		if state != control.ObjectHeld {
+	for id, fact := range facts {
+		if fact.state != control.ObjectHeld {
 			continue
 		}
 		row, err := l.deps.Objects.Object(ctx, id)

@@ -43,6 +43,16 @@ func control() []Guard {
 			Package: eventLog, Test: "TestAnOutboxJoinsItsLog", Says: "what does not follow version 5 is taken",
 		},
 		{
+			Name: "a commit follows those before it", Against: "changes to a table whose catalog was lost or set back, which cover the loss up",
+			File: theLake + "/property.go", Old: "	from := s.setBackFrom(after)", New: "	from := s.setBackFrom(after) * 0",
+			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "an older table: publish gave <nil>",
+		},
+		{
+			Name: "a fence covers up no loss", Against: "changes to a table that was set back, once a fence has brought it past what it lacks",
+			File: theLake + "/fence.go", Old: ", SetBackFrom: state.setBackFrom(turn.After)", New: "",
+			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "a fence of a table that was set back gave",
+		},
+		{
 			Name: "nothing over an unsaid outbox", Against: "a decision that overwrites events which the log lacks",
 			File: "pkg/control/sqlite/commit.go", Old: "\n\t\t\tAND NOT EXISTS (SELECT 1 FROM outbox WHERE table_id = tables.id) RETURNING", New: " RETURNING",
 			Package: "pkg/control/sqlite", Test: "TestContract/OutboxRule", Says: "Commit over a full outbox",

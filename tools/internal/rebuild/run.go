@@ -168,7 +168,7 @@ func (r *run) tidy(ctx context.Context, spec registry.Table) error {
 	}
 	for range tidySteps {
 		r.token++
-		result, err := r.deps.Into.Maintain(ctx, spec, r.token)
+		result, err := r.deps.Into.Maintain(ctx, spec, lake.Turn{Token: r.token})
 		if err != nil {
 			return fmt.Errorf("tidy the rebuilt table: %w", err)
 		}

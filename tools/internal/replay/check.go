@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
@@ -234,14 +234,12 @@ func (d *differences) files(folded *lockmanager.State, rows []control.FileRow) e
 			d.add("file "+string(row.FileID), "unknown", row.State)
 			continue
 		}
-		body, err := lockmanager.EncodeFile(f)
+		want, err := folded.Row(f)
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(body, row.Body) {
-			continue
-		}
-		if err := d.json("file "+string(row.FileID)+": ", body, row.Body); err != nil {
+		d.columns("file "+string(row.FileID)+": column ", want, row)
+		if err := d.json("file "+string(row.FileID)+": ", want.Body, row.Body); err != nil {
 			return err
 		}
 	}
@@ -251,6 +249,22 @@ func (d *differences) files(folded *lockmanager.State, rows []control.FileRow) e
 		}
 	}
 	return nil
+}
+
+// columns compares what a store keeps of a file beside its body, by which lock-manager
+// finds it.
+func (d *differences) columns(prefix string, log, store control.FileRow) {
+	for _, c := range []struct {
+		name       string
+		log, store any
+	}{
+		{"kind", log.Kind, store.Kind}, {"state", log.State, store.State}, {"order", log.Order, store.Order},
+		{"live", log.Live, store.Live}, {"last modified", log.LastModified.UTC().Format(time.RFC3339Nano), store.LastModified.UTC().Format(time.RFC3339Nano)},
+	} {
+		if c.log != c.store {
+			d.add(prefix+c.name, c.log, c.store)
+		}
+	}
 }
 
 // At folds the log up to where f ends, and tells what the control store has

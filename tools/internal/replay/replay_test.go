@@ -128,11 +128,11 @@ func (r *recorder) keep() {
 	}
 	r.store.rows = nil
 	for _, f := range r.state.Files {
-		body, err := lockmanager.EncodeFile(f)
+		row, err := r.state.Row(f)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		r.store.rows = append(r.store.rows, control.FileRow{FileID: f.ID, State: string(f.Status), Body: body})
+		r.store.rows = append(r.store.rows, row)
 	}
 }
 

@@ -779,12 +779,16 @@ func (x *FileStaged) GetStaged() *StagedFile {
 
 // PublishRequested: all files of the grant are staged; the curator may publish them.
 type PublishRequested struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
-	Mode          PublishMode            `protobuf:"varint,2,opt,name=mode,proto3,enum=blotter.v1.PublishMode" json:"mode,omitempty"`
-	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
-	SpecVersion   uint64                 `protobuf:"varint,4,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
-	Parts         []*StagedPart          `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Token       uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Mode        PublishMode            `protobuf:"varint,2,opt,name=mode,proto3,enum=blotter.v1.PublishMode" json:"mode,omitempty"`
+	Generation  uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	SpecVersion uint64                 `protobuf:"varint,4,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	Parts       []*StagedPart          `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	// The newest token under which the table was published or maintained. A table in the
+	// lake that does not carry it, or a newer one, was lost or set back, and takes no
+	// changes. 0: there is none, or in events of older versions.
+	AfterToken    uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +856,13 @@ func (x *PublishRequested) GetParts() []*StagedPart {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *PublishRequested) GetAfterToken() uint64 {
+	if x != nil {
+		return x.AfterToken
+	}
+	return 0
 }
 
 // StagedPart is one staged file and what it was made from.
@@ -1015,7 +1026,9 @@ type MaintenanceGranted struct {
 	Deadline    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	SpecVersion uint64                 `protobuf:"varint,3,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
 	// Why now: "publications", "age" or "operator".
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in PublishRequested.
+	AfterToken    uint64 `protobuf:"varint,5,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1078,6 +1091,13 @@ func (x *MaintenanceGranted) GetReason() string {
 	return ""
 }
 
+func (x *MaintenanceGranted) GetAfterToken() uint64 {
+	if x != nil {
+		return x.AfterToken
+	}
+	return 0
+}
+
 // FenceRequested: the grant ends without its publication; the lake must refuse
 // the token before the table is freed.
 type FenceRequested struct {
@@ -1092,7 +1112,9 @@ type FenceRequested struct {
 	// What was said of them, or of a step of maintenance.
 	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	// The grant that ends. Not set in events of older versions.
-	Grant         *FencedGrant `protobuf:"bytes,5,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant *FencedGrant `protobuf:"bytes,5,opt,name=grant,proto3" json:"grant,omitempty"`
+	// As in PublishRequested; a fence notes it, so that the loss is not covered up.
+	AfterToken    uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1160,6 +1182,13 @@ func (x *FenceRequested) GetGrant() *FencedGrant {
 		return x.Grant
 	}
 	return nil
+}
+
+func (x *FenceRequested) GetAfterToken() uint64 {
+	if x != nil {
+		return x.AfterToken
+	}
+	return 0
 }
 
 // FencedGrant tells whoever has to stop what runs for a grant where to look for it.
@@ -2207,7 +2236,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tall_bytes\x18\x05 \x01(\x03R\ballBytes\"<\n" +
 	"\n" +
 	"FileStaged\x12.\n" +
-	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xc6\x01\n" +
+	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xe7\x01\n" +
 	"\x10PublishRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12+\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x17.blotter.v1.PublishModeR\x04mode\x12\x1e\n" +
@@ -2215,7 +2244,9 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"generation\x18\x03 \x01(\x04R\n" +
 	"generation\x12!\n" +
 	"\fspec_version\x18\x04 \x01(\x04R\vspecVersion\x12,\n" +
-	"\x05parts\x18\x05 \x03(\v2\x16.blotter.v1.StagedPartR\x05parts\"e\n" +
+	"\x05parts\x18\x05 \x03(\v2\x16.blotter.v1.StagedPartR\x05parts\x12\x1f\n" +
+	"\vafter_token\x18\x06 \x01(\x04R\n" +
+	"afterToken\"e\n" +
 	"\n" +
 	"StagedPart\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12.\n" +
@@ -2224,18 +2255,22 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x121\n" +
 	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\".\n" +
 	"\x14MaintenanceRequested\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x9d\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xbe\x01\n" +
 	"\x12MaintenanceGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
 	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc6\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vafter_token\x18\x05 \x01(\x04R\n" +
+	"afterToken\"\xe7\x01\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
 	"\x10suspect_file_ids\x18\x03 \x03(\tR\x0esuspectFileIds\x12-\n" +
 	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\x12-\n" +
-	"\x05grant\x18\x05 \x01(\v2\x17.blotter.v1.FencedGrantR\x05grant\"\x92\x01\n" +
+	"\x05grant\x18\x05 \x01(\v2\x17.blotter.v1.FencedGrantR\x05grant\x12\x1f\n" +
+	"\vafter_token\x18\x06 \x01(\x04R\n" +
+	"afterToken\"\x92\x01\n" +
 	"\vFencedGrant\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
 	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +

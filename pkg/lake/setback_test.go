@@ -1,0 +1,59 @@
+package lake_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/lake"
+)
+
+// A table that lacks what was committed to it takes no changes and no maintenance, also
+// once a fence has brought it past the token that it lacks, until all rows are replaced.
+func TestATableThatWasSetBackTakesNoChanges(t *testing.T) {
+	w := newWorld(t, lake.DefaultConfig())
+	spec := reports()
+	files := 0
+	part := func(token uint64, kind dms.FileKind) lake.Part {
+		files++
+		return w.stage(t, spec, stagedSpec{file: fmt.Sprint("f", files), kind: kind, token: token, changes: []change{report(int64(token), "x", "/1", 1)}})
+	}
+	refused := func(when string, token, after uint64) {
+		t.Helper()
+		_, err := w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: token, After: after, Mode: lake.Merge, Parts: []lake.Part{part(token, dms.KindChange)}})
+		if !errors.Is(err, lake.ErrSetBack) {
+			t.Errorf("%s: publish gave %v", when, err)
+		}
+		if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: token, After: after}); !errors.Is(err, lake.ErrSetBack) {
+			t.Errorf("%s: maintenance gave %v", when, err)
+		}
+	}
+	refused("no table", 6, 5)
+	if _, err := w.lake.Contents(t.Context(), spec.ID); !errors.Is(err, lake.ErrNoTable) {
+		t.Errorf("a refused publication leaves %v where no table was", err)
+	}
+
+	w.publish(t, spec, 3, lake.Merge, part(3, dms.KindChange))
+	refused("an older table", 6, 5)
+	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.Token != 3 || c.Rows != 1 {
+		t.Errorf("after refusals the table is at token %d with %d rows, %v", c.Token, c.Rows, err)
+	}
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 6, After: 5}); err != nil || !r.Fenced() || r.SetBackFrom != 5 {
+		t.Fatalf("a fence of a table that was set back gave %+v, %v", r, err)
+	}
+	refused("fenced past it", 7, 5)
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 7}); err != nil || r.SetBackFrom != 5 {
+		t.Fatalf("a fence that knows of nothing before it gave %+v, %v", r, err)
+	}
+	refused("fenced again", 8, 0)
+
+	request := lake.Request{Spec: spec, Token: 8, After: 9, Mode: lake.Replace, Generation: 1, Parts: []lake.Part{part(8, dms.KindLoad)}}
+	if r, err := w.lake.Publish(t.Context(), request); err != nil || r.SetBackFrom != 0 || r.TableRows != 1 {
+		t.Fatalf("a replacement gave %+v, %v", r, err)
+	}
+	w.publish(t, spec, 9, lake.Merge, part(9, dms.KindChange))
+	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.SetBackFrom != 0 || c.Rows != 2 {
+		t.Errorf("after a replacement the table has %d rows and lacks what was before %d, %v", c.Rows, c.SetBackFrom, err)
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openblotter/blotter/pkg/eventlog"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
+	"github.com/openblotter/blotter/tools/internal/fsck"
+	"github.com/openblotter/blotter/tools/internal/roles"
+)
+
+// TestACatalogThatWasSetBack: a table whose catalog was lost, or put back from an older
+// copy, takes no changes as if nothing had been. Its pause says so, and fsck goes on to,
+// until the catalog is back or a load has replaced the rows.
+func TestACatalogThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(s *testSystem, older func()){
+		"lost":     func(s *testSystem, _ func()) { s.lose(roles.CatalogFile) },
+		"set back": func(_ *testSystem, older func()) { older() },
+	} {
+		for wayOn, mend := range map[string]func(s *testSystem, newest func()){
+			"restored": func(s *testSystem, newest func()) { s.halt(); newest(); s.restart(); s.must("resume", "rms.reports") },
+			"loaded anew": func(s *testSystem, _ func()) {
+				later := time.Date(2024, 3, 4, 9, 0, 0, 0, time.UTC)
+				s.deliverAt(later, "LOAD00000001.csv", "id,status,amount\n1,new,4.00\n2,new,5.00\n")
+				s.must("resume", "rms.reports")
+				s.sealed()
+			},
+		} {
+			t.Run(name+" and "+wayOn, func(t *testing.T) {
+				t.Parallel()
+				s := startSystem(t)
+				s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+				s.sealed()
+				s.halt()
+				older := s.keepCopy(roles.CatalogFile)
+				s.restart()
+				s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+				s.halt()
+				newest := s.keepCopy(roles.CatalogFile)
+				lose(s, older)
+				s.restart()
+				s.deliver("20240304-070000000.csv", "Op,id,status,amount\nI,3,open,3.00\n")
+				if out := s.must("tables"); !strings.Contains(out, "lost or set back") {
+					t.Fatalf("the table goes on:\n%s", out)
+				}
+				if kinds, _, err := s.fsck(); !errors.Is(err, errUnsettled) || !slices.Contains(kinds, fsck.SnapshotLost) {
+					t.Errorf("fsck finds %q (%v)", kinds, err)
+				}
+				mend(s, newest)
+				s.settle()
+				if kinds, report, err := s.fsck(); err != nil {
+					t.Errorf("in the end fsck finds %q (%v): %+v", kinds, err, report.Findings)
+				}
+				want := "1,closed,2.00\n3,open,3.00\n"
+				if wayOn == "loaded anew" {
+					want = "1,new,4.00\n2,new,5.00\n"
+				}
+				if out := s.must("cat", "rms.reports"); !strings.HasSuffix(out, want) {
+					t.Errorf("in the end the rows are\n%s", out)
+				}
+			})
+		}
+	}
+}
+
+// TestAnObjectThatWasForgotten: an object whose row was taken away is told of again, and
+// stops nothing; its file is taken once.
+func TestAnObjectThatWasForgotten(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.sealed()
+	s.halt()
+	s.inSQLite(roles.ControlFile, `DELETE FROM objects WHERE key LIKE '%LOAD00000001%'`)
+	if kinds, _, err := s.fsck(); !errors.Is(err, errUnsettled) || !slices.Equal(kinds, []string{fsck.ControlDiffers}) {
+		t.Errorf("fsck finds %q (%v)", kinds, err)
+	}
+	s.restart()
+	s.must("reconcile", "--reason", "test")
+	s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+	if out := s.must("cat", "rms.reports"); !strings.HasSuffix(out, "amount\n1,closed,2.00\n") {
+		t.Errorf("the rows are\n%s", out)
+	}
+	if kinds, report, err := s.fsck(); err != nil {
+		t.Errorf("in the end fsck finds %q (%v): %+v", kinds, err, report.Findings)
+	}
+}
+
+// againLog tells of each arrival twice.
+type againLog struct{ fsck.Log }
+
+func (l againLog) Read(ctx context.Context, f eventlog.Filter) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for r, err := range l.Log.Read(ctx, f) {
+			_, arrived := r.Event.(*blotterv1.ObjectArrived)
+			if !yield(r, err) || arrived && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestFsckNotesAnObjectThatWasToldTwice(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.sealed()
+	stores, err := roles.OpenStores(t.Context(), roles.Config{Dir: s.dir, Lake: roles.DefaultConfig().Lake}, newLogger(false))
+	s.check(err)
+	defer func() { s.check(stores.Close()) }()
+	report, err := fsck.Run(t.Context(), fsck.Deps{
+		Log: againLog{s.process.Log}, Control: s.process.Store, Hold: s.process.Hold,
+		Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake,
+	}, reportsID)
+	if s.check(err); report.Left() > 0 || !slices.ContainsFunc(report.Findings, func(f *fsck.Finding) bool { return f.Kind == fsck.LogEventTwice }) {
+		t.Errorf("it finds %+v", report.Findings)
+	}
+}
