@@ -152,6 +152,8 @@ func advise(err error, o nats.Options) error {
 		advice = "the server's certificate has expired, or is not valid yet; renew it, and have the server reload"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		advice = "the server has no TLS: give it a block tls, or call it nats:// instead of tls://"
+	case strings.Contains(err.Error(), certificateRequired) && o.TLSCertCB != nil:
+		advice = alerts["tls: unknown certificate"] // it is not even shown to one who does not name its authority
 	case strings.Contains(err.Error(), "tls: "):
 		for text, what := range alerts {
 			if strings.Contains(err.Error(), text) {

@@ -17,7 +17,7 @@ func TestAccountPage(t *testing.T) {
 	t.Parallel()
 	blocks, prose := readPage(t, "../../../deploy/guide/account.md")
 	checkCommands(t, prose)
-	known := map[string]bool{"AWS_REGION": true, "BLOTTER_NATS_CA": true, "BLOTTER_NATS_NKEY": true, "BLOTTER_NATS_CERT": true, "BLOTTER_NATS_KEY": true}
+	known := map[string]bool{"AWS_REGION": true, "BLOTTER_NATS_CA": true, "BLOTTER_NATS_NKEY": true}
 	for _, p := range roles.PlaceList() {
 		known[p.Variable()] = true
 	}
@@ -110,6 +110,10 @@ func checkRoles(t *testing.T, prose string, environment map[string]string) {
 		{"LambdaTransformer", "lambda:InvokeFunction", arn("lambda", "function:blotter-transform")},
 		{"Curator", "sns:Publish", environment["BLOTTER_ALERTS"]},
 		{"Curator", "glue:UpdateTable", arn("glue", "table/rms/reports")},
+		// What `blotter audit trim` reads.
+		{"Auditors", "dynamodb:Query", arn("dynamodb", "table/"+strings.TrimPrefix(environment["BLOTTER_CONTROL"], "dynamodb://")+"/index/any")},
+		{"Auditors", "s3:GetObject", "arn:aws:s3:::" + bucket("BLOTTER_AUDIT") + "/spans/any"},
+		{"Auditors", "s3:ListBucket", "arn:aws:s3:::" + bucket("BLOTTER_AUDIT")},
 	} {
 		if !read[may.role].Allows(iam.Call{Action: may.action, Resource: may.on}) {
 			t.Errorf("%s may not %s on %s", may.role, may.action, may.on)

@@ -159,10 +159,14 @@ func parseIngress(uri string) (address, error) {
 }
 
 // parseNATS checks the addresses of servers. They may hold a password, which no error
-// shows.
+// shows. Behind the first, the scheme may be left out.
 func parseNATS(uri string) (address, error) {
-	for one := range strings.SplitSeq(uri, ",") {
-		u, err := url.Parse(strings.TrimSpace(one))
+	for i, one := range strings.Split(uri, ",") {
+		one = strings.TrimSpace(one)
+		if i > 0 && !strings.Contains(one, "://") {
+			one = "nats://" + one
+		}
+		u, err := url.Parse(one)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return address{}, errors.New("expected nats://HOST[:PORT], tls://…, ws://… or wss://…, with commas between several")
 		}

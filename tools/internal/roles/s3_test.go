@@ -254,6 +254,7 @@ func TestWhatIsMissingIsSaidAtStartInProcess(t *testing.T) {
 		"--catalog (BLOTTER_CATALOG): a catalog in Glue is of tables on S3":  {Catalog: "glue://"},
 		"one lies in the other":                                              {Raw: "s3://" + there, Failed: "s3://" + there + "/failed"},
 		"--nats (BLOTTER_NATS): expected nats://HOST":                        {NATS: "localhost"},
+		"--nats (BLOTTER_NATS): expected nats://HOST[:PORT]":                 {NATS: "tls://nats-1:4222,http://nats-2"},
 		"is the server up":                                                   {NATS: "nats://user:secret@127.0.0.1:1"},
 		"open the raw folder":                                                {Raw: t.TempDir() + "/nothing"},
 	} {
