@@ -26,3 +26,11 @@ type Queue interface {
 	// Len counts the files of a table.
 	Len(ctx context.Context, table dms.TableID) (int, error)
 }
+
+// Counter is a Queue that lists its files by taking them out of the sight of others for a
+// moment, and can say about how many there are without.
+type Counter interface {
+	// Count gives about how many files of a table there are: what came or went within a
+	// minute may not count yet, and a file that was held again may count twice.
+	Count(ctx context.Context, table dms.TableID) (int, error)
+}

@@ -34,7 +34,9 @@ note is no finding: nothing is wrong, but something may be of use to know.
 It changes nothing without --repair. With it, what is safe is mended, and each repair
 stands in the log: the hold queue is made what the state says, staged output that nothing
 reads is removed, copies and reports are written again. A control state that differs is
-not mended here: see "blotter replay --rebuild".
+not mended here: see "blotter replay --rebuild". On AWS repairs have a role of their own,
+blotter-repairs: without --repair the files that wait in SQS are only counted, since SQS
+shows them by taking them out of the sight of others.
 
 It reads the whole log, the lists of the table's objects, and one column of its rows. With
 --bytes it also reads what was staged, the raw versions and the copies of quarantined files,

@@ -30,5 +30,6 @@
 //
 // Permissions: sqs:GetQueueUrl, CreateQueue, TagQueue, SendMessage,
 // ReceiveMessage, DeleteMessage and ChangeMessageVisibility on the queues of the
-// prefix.
+// prefix. Who only counts the files that wait needs GetQueueUrl and
+// GetQueueAttributes, and takes none of them out of sight.
 package sqs

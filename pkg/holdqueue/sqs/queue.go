@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -81,7 +82,10 @@ type heldFile struct {
 	id    dms.FileID
 }
 
-var _ holdqueue.Queue = (*Queue)(nil)
+var (
+	_ holdqueue.Queue   = (*Queue)(nil)
+	_ holdqueue.Counter = (*Queue)(nil)
+)
 
 // New makes the adapter; it asks nothing of SQS yet.
 func New(client *awssqs.Client, cfg Config) (*Queue, error) {
@@ -176,6 +180,51 @@ func (q *Queue) Len(ctx context.Context, id dms.TableID) (int, error) {
 		return 0, fmt.Errorf("count held files of table %s: %w", id, err)
 	}
 	return len(items), nil
+}
+
+// counts are the attributes of a queue that together count its messages.
+var counts = []types.QueueAttributeName{
+	types.QueueAttributeNameApproximateNumberOfMessages,
+	types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
+	types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
+}
+
+// Count implements holdqueue.Counter.
+func (q *Queue) Count(ctx context.Context, id dms.TableID) (int, error) {
+	n, err := q.count(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("count messages of table %s: %w", id, err)
+	}
+	return n, nil
+}
+
+func (q *Queue) count(ctx context.Context, id dms.TableID) (int, error) {
+	url, err := q.find(ctx, id, false)
+	if err != nil || url == "" {
+		return 0, err
+	}
+	out, err := q.client.GetQueueAttributes(ctx, &awssqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: counts})
+	if isNoQueue(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	sum := 0
+	for _, name := range counts {
+		n, err := strconv.Atoi(out.Attributes[string(name)])
+		if err != nil {
+			return 0, fmt.Errorf("%s of queue %s: %w", name, url, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// Check reports whether SQS answers. It needs to find queues, and looks into none.
+func (q *Queue) Check(ctx context.Context) error {
+	_, err := q.find(ctx, dms.RawTable, false)
+	return err
 }
 
 // all lists a table's files by order, then by id, each once.

@@ -123,6 +123,34 @@ func TestDeletedQueue(t *testing.T) {
 	}
 }
 
+// TestCount: files are counted that another process looks at, and nothing is taken out of
+// sight for it.
+func TestCount(t *testing.T) {
+	client := awssqs.NewFromConfig(awstest.Config(t))
+	q := open(t, client)
+	if n, err := q.Count(t.Context(), reports); n != 0 || err != nil {
+		t.Errorf("without a queue: %d, %v", n, err)
+	}
+	if err := q.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for n := range 12 {
+		if err := q.Hold(t.Context(), reports, item(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := client.ReceiveMessage(t.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &q.tables[reports].url, MaxNumberOfMessages: 3, VisibilityTimeout: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := q.Count(t.Context(), reports); n != 12 || err != nil {
+		t.Errorf("counted %d, %v", n, err)
+	}
+	if items, err := q.Held(t.Context(), reports, 100); len(items) != 9 || err != nil {
+		t.Errorf("to count has hidden some: %d are shown, %v", len(items), err)
+	}
+}
+
 // TestSecondProcess: what one process holds another sees and releases, and what
 // is there twice is shown once and released whole.
 func TestSecondProcess(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,42 +233,6 @@ func (l *look) checkFiles(context.Context) error {
 		l.add(Finding{Kind: LoadWaits, Note: true, Detail: "a load is open that no quiet period seals",
 			Do: fmt.Sprintf("`blotter load complete '%s'` once all of it has come", l.id)})
 	}
-	return nil
-}
-
-// checkHold: the hold queue shows what waits.
-func (l *look) checkHold(ctx context.Context) error {
-	if l.state == nil || l.state.Grant != nil {
-		return nil // it may be changing
-	}
-	want := map[dms.FileID]dms.FileOrder{}
-	for _, f := range l.state.Files {
-		if f.Held {
-			want[f.ID] = f.Order
-		}
-	}
-	there, err := l.deps.Hold.Held(ctx, l.id, math.MaxInt32)
-	if err != nil {
-		return fmt.Errorf("read its hold queue: %w", err)
-	}
-	surplus := 0
-	for _, item := range there {
-		if order, known := want[item.FileID]; !known || order != item.Order {
-			surplus++ // one in another order stands for two
-			continue
-		}
-		delete(want, item.FileID)
-	}
-	if surplus+len(want) == 0 {
-		return nil
-	}
-	f := Finding{Kind: HoldDiffers, Detail: fmt.Sprintf("%d files wait that it does not show, and it shows %d that do not wait", len(want), surplus),
-		Do: fmt.Sprintf("`blotter holdqueue rebuild '%s'`", l.id)}
-	if l.deps.Repair != nil {
-		id := l.id
-		f.repair = func(ctx context.Context) (string, error) { return l.deps.Repair.Hold(ctx, id) }
-	}
-	l.add(f)
 	return nil
 }
 

@@ -94,7 +94,7 @@ func checkRoles(t *testing.T, prose string, environment map[string]string) {
 	}
 	read, err := iam.Read("../../../deploy/aws/roles.yaml", map[string]string{
 		"RawBucket": bucket("BLOTTER_RAW"), "StagingBucket": bucket("BLOTTER_STAGING"), "FailedBucket": bucket("BLOTTER_FAILED"),
-		"LakeBucket": bucket("BLOTTER_LAKE"), "AuditBucket": bucket("BLOTTER_AUDIT"), "Databases": "rms",
+		"LakeBucket": bucket("BLOTTER_LAKE"), "AuditBucket": bucket("BLOTTER_AUDIT"), "Database": "rms",
 		"AWS::Partition": account.Partition, "AWS::Region": account.Region, "AWS::AccountId": account.ID,
 	})
 	if err != nil {

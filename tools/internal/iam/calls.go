@@ -48,6 +48,16 @@ func (a Account) Needs(r *http.Request, body []byte) (operation string, calls []
 	return operation, calls, err
 }
 
+// Keys gives what conditions may ask of a request: of a list of S3 the folder that it
+// names.
+func Keys(r *http.Request) map[string]string {
+	query := r.URL.Query()
+	if !isS3(r) || !query.Has("prefix") {
+		return nil
+	}
+	return map[string]string{"s3:prefix": query.Get("prefix")}
+}
+
 // s3 reads requests whose path begins with the bucket.
 func (a Account) s3(r *http.Request) (string, []Call) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")

@@ -30,11 +30,38 @@ type Door struct {
 // NewDoor makes the door of a role to what listens at an address. refused is told of each
 // call that is refused.
 func NewDoor(role Role, account Account, to *url.URL, refused func(why string)) *Door {
-	return &Door{role: role, account: account, refused: refused, used: map[Call]bool{}, proxy: &httputil.ReverseProxy{
+	d := &Door{role: role, account: account, refused: refused, used: map[Call]bool{}}
+	d.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		// The role hears that there is no answer; one that has given up hears nothing.
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	}}
+		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ModifyResponse: d.hide,
+	}
+	return d
+}
+
+// hide answers as S3 does to who asks for an object that is not there and may not list the
+// bucket: that it is refused.
+func (d *Door) hide(answer *http.Response) error {
+	r := answer.Request
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if answer.StatusCode != http.StatusNotFound || !isS3(r) || key == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil
+	}
+	lists := Call{"s3:ListBucket", fmt.Sprintf("arn:%s:s3:::%s", d.account.Partition, bucket)}
+	if d.role.Allows(lists) {
+		return nil
+	}
+	why := fmt.Sprintf("%s is not authorized to perform: s3:ListBucket on resource: %s (to hear that %s is not there)", d.role.Name, lists.Resource, key)
+	d.refused(why)
+	if err := answer.Body.Close(); err != nil {
+		return err
+	}
+	body := fmt.Sprintf("<Error><Code>AccessDenied</Code><Message>%s</Message></Error>", why)
+	answer.StatusCode, answer.Status = http.StatusForbidden, http.StatusText(http.StatusForbidden)
+	answer.Header = http.Header{"Content-Type": {"application/xml"}}
+	answer.Body, answer.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	return nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -54,7 +81,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, c := range calls {
-		if !d.role.Allows(c) {
+		if !d.role.AllowsWith(c, Keys(r)) {
 			d.deny(w, r, fmt.Sprintf("%s is not authorized to perform: %s on resource: %s (%s)", d.role.Name, c.Action, c.Resource, operation))
 			return
 		}

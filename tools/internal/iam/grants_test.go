@@ -26,7 +26,7 @@ var adapters = map[string][]string{
 // engines are the packages that a service runs transforms with.
 var engines = map[string]string{"lambda-transformer": "pkg/jobs/lambda", "glue-dispatcher": "pkg/jobs/glue"}
 
-// looking are the packages with which people look, and the operator mends.
+// looking are the packages with which people look, and whoever repairs writes.
 var looking = []string{"pkg/objects/s3", "pkg/control/dynamo", "pkg/holdqueue/sqs", "pkg/lake/glue"}
 
 // byPlatform is what AWS itself calls as a role, for a program that does not.
@@ -40,16 +40,23 @@ var byPlatform = map[string][]string{
 var unused = map[string][]string{
 	"IngestRouter":      {"s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"},
 	"Classifier":        writingState,
+	"LockManager":       {"sqs:GetQueueAttributes"},
+	"Reconcile":         slices.Concat(writingState, []string{"dynamodb:GetItem", "dynamodb:Query"}),
 	"LambdaTransformer": slices.Concat(writingState, []string{"s3:DeleteObject", "s3:ListBucketVersions"}),
 	"GlueDispatcher": slices.Concat(writingState, []string{"s3:DeleteObject", "s3:ListBucketVersions",
 		"glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"}),
 	"Curator":   slices.Concat(writingState, []string{"s3:ListBucketVersions"}),
 	"Function":  {"s3:DeleteObject", "s3:ListBucketVersions", "s3:GetBucketVersioning"},
 	"Job":       {"s3:DeleteObject", "s3:ListBucketVersions", "s3:GetBucketVersioning"},
-	"Operators": {"s3:DeleteObject", "glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"},
-	"Auditors": {"s3:DeleteObject", "s3:PutObject", "s3:AbortMultipartUpload", "glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable",
-		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
-		"sqs:CreateQueue", "sqs:TagQueue", "sqs:SendMessage", "sqs:DeleteMessage"},
+	"Operators": slices.Concat(repairing, []string{"s3:DeleteObject", "glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"}),
+	"Repairs":   {"glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"},
+	"Auditors":  slices.Concat(repairing, []string{"s3:DeleteObject", "s3:PutObject", "s3:AbortMultipartUpload", "glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"}),
+}
+
+// repairing is what only repairs do with state and lists of files that wait.
+var repairing = []string{
+	"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
+	"sqs:CreateQueue", "sqs:TagQueue", "sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
 }
 
 // writingState is what those do without that read registrations only.
@@ -59,7 +66,10 @@ var writingState = []string{"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamo
 // that it opens.
 func uses(t *testing.T) map[string][]string {
 	t.Helper()
-	all := map[string][]string{"Function": {"pkg/objects/s3"}, "Job": {"pkg/objects/s3"}, "Operators": slices.Concat(looking, []string{"pkg/alert/sns", "pkg/alert/eventbridge"}), "Auditors": looking}
+	all := map[string][]string{
+		"Function": {"pkg/objects/s3"}, "Job": {"pkg/objects/s3"}, "Reconcile": {"pkg/control/dynamo"},
+		"Operators": slices.Concat(looking, []string{"pkg/alert/sns", "pkg/alert/eventbridge"}), "Repairs": looking, "Auditors": looking,
+	}
 	for _, service := range roles.Names() {
 		role, is := services[service]
 		if !is {
@@ -137,8 +147,8 @@ func TestEntrypointRoles(t *testing.T) {
 	t.Parallel()
 	for workflow, want := range map[string]map[string][]Statement{
 		"true": {
-			"MachineRole": {{[]string{"sqs:SendMessage"}, []string{"${Ingress.Arn}"}}},
-			"RuleRole":    {{[]string{"states:StartExecution"}, []string{"${Machine}"}}},
+			"MachineRole": {{Actions: []string{"sqs:SendMessage"}, Resources: []string{"${Ingress.Arn}"}}},
+			"RuleRole":    {{Actions: []string{"states:StartExecution"}, Resources: []string{"${Machine}"}}},
 		},
 		"false": {},
 	} {
@@ -206,29 +216,41 @@ func whoMayWrite(t *testing.T, read map[string]Role, object func(place string) s
 		{Call{"s3:DeleteObject", object("raw")}, nil},
 		{Call{"s3:DeleteObjectVersion", object("raw")}, nil},
 		{Call{"s3:PutObject", object("staging")}, []string{"Function", "GlueDispatcher", "Job", "LambdaTransformer"}},
-		{Call{"s3:DeleteObject", object("staging")}, nil},
-		{Call{"s3:PutObject", object("failed")}, []string{"Curator", "Operators"}},
-		{Call{"s3:DeleteObject", object("failed")}, nil},
+		{Call{"s3:DeleteObject", object("staging")}, []string{"Repairs"}},
+		{Call{"s3:PutObject", object("failed")}, []string{"Curator", "Operators", "Repairs"}},
+		{Call{"s3:DeleteObject", object("failed")}, []string{"Repairs"}},
 		{Call{"s3:PutObject", object("lake")}, []string{"Curator"}},
 		{Call{"s3:DeleteObject", object("lake")}, []string{"Curator"}},
 		{Call{"s3:PutObject", object("audit")}, []string{"Curator"}},
 		{Call{"s3:DeleteObject", object("audit")}, nil},
-		{Call{"dynamodb:PutItem", table}, []string{"IngestRouter", "LockManager", "Operators"}},
+		{Call{"dynamodb:PutItem", table}, []string{"IngestRouter", "LockManager", "Repairs"}},
+		{Call{"dynamodb:GetItem", table}, []string{"Auditors", "Classifier", "Curator", "GlueDispatcher", "IngestRouter", "LambdaTransformer", "LockManager", "Operators", "Repairs"}},
+		{Call{"sqs:SendMessage", testAccount.arn("sqs", "blotter-hold-rms.fifo")}, []string{"LockManager", "Repairs"}},
+		{Call{"sqs:ReceiveMessage", testAccount.arn("sqs", "blotter-hold-rms.fifo")}, []string{"LockManager", "Repairs"}},
+		{Call{"sqs:ChangeMessageVisibility", testAccount.arn("sqs", "blotter-hold-rms.fifo")}, []string{"LockManager", "Repairs"}},
+		{Call{"sqs:GetQueueAttributes", testAccount.arn("sqs", "blotter-hold-rms.fifo")}, []string{"Auditors", "Operators", "Repairs"}},
 		{Call{"dynamodb:PutItem", testAccount.arn("dynamodb", "table/another")}, nil},
 		{Call{"glue:UpdateTable", testAccount.arn("glue", "table/rms/reports")}, []string{"Curator"}},
 		{Call{"states:SendTaskSuccess", testAccount.arn("states", "stateMachine:blotter")}, []string{"IngestRouter"}},
 		{Call{"sqs:ReceiveMessage", testAccount.arn("sqs", "blotter-ingress")}, []string{"IngestRouter"}},
 		{Call{"s3:GetObject", object("another")}, nil},
-		{Call{"s3:GetObjectVersion", object("raw")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators"}},
-		{Call{"s3:GetObject", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators"}},
-		{Call{"s3:GetObject", object("audit")}, []string{"Auditors", "Curator", "Operators"}},
+		{Call{"s3:GetObjectVersion", object("raw")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators", "Repairs"}},
+		{Call{"s3:GetObject", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators", "Repairs"}},
+		{Call{"s3:GetObject", object("audit")}, []string{"Auditors", "Curator", "Operators", "Repairs"}},
 		// The adapter names the version that S3 has returned, wherever a bucket keeps versions.
-		{Call{"s3:GetObjectVersion", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators"}},
-		{Call{"s3:GetObjectVersion", object("failed")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators"}},
-		{Call{"s3:GetObjectVersion", object("audit")}, []string{"Auditors", "Curator", "Operators"}},
+		{Call{"s3:GetObjectVersion", object("lake")}, []string{"Auditors", "Curator", "GlueDispatcher", "Job", "Operators", "Repairs"}},
+		{Call{"s3:GetObjectVersion", object("failed")}, []string{"Auditors", "Curator", "Function", "GlueDispatcher", "IngestRouter", "Job", "LambdaTransformer", "Operators", "Repairs"}},
+		{Call{"s3:GetObjectVersion", object("audit")}, []string{"Auditors", "Curator", "Operators", "Repairs"}},
 		{Call{"s3:ListBucket", "arn:aws:s3:::another"}, nil},
 		{Call{"glue:UpdateTable", testAccount.arn("glue", "table/another/reports")}, nil},
-		{Call{"sqs:GetQueueUrl", testAccount.arn("sqs", "blotter-ingress")}, []string{"Auditors", "IngestRouter", "Operators"}},
+		// A database is named in full, or by the beginning of its name with * behind.
+		{Call{"glue:CreateDatabase", testAccount.arn("glue", "database/rms")}, []string{"Curator"}},
+		{Call{"glue:GetTable", testAccount.arn("glue", "table/rms_hr/reports")}, nil},
+		{Call{"glue:GetDatabase", testAccount.arn("glue", "database/rms_hr")}, nil},
+		{Call{"glue:GetTable", testAccount.arn("glue", "table/cad_2024/calls")}, []string{"Auditors", "Curator", "GlueDispatcher", "Operators", "Repairs"}},
+		{Call{"glue:CreateTable", testAccount.arn("glue", "table/cad_2024/calls")}, []string{"Curator"}},
+		{Call{"glue:GetTable", testAccount.arn("glue", "table/cad/calls")}, nil},
+		{Call{"sqs:GetQueueUrl", testAccount.arn("sqs", "blotter-ingress")}, []string{"Auditors", "IngestRouter", "Operators", "Repairs"}},
 		{Call{"sns:Publish", testAccount.arn("sns", "blotter-alerts")}, []string{"Curator", "Operators"}},
 		{Call{"sns:Publish", "arn:aws:sns:eu-west-1:999999999999:blotter-alerts"}, nil},
 		{Call{"sns:Publish", testAccount.arn("sns", "another")}, nil},

@@ -68,6 +68,7 @@ var actions = map[string][]string{
 	"sqs.ChangeMessageVisibilityBatch": {"sqs:ChangeMessageVisibility"},
 	"sqs.CreateQueue":                  {"sqs:CreateQueue", "sqs:TagQueue"},
 	"sqs.DeleteMessage":                {"sqs:DeleteMessage"},
+	"sqs.GetQueueAttributes":           {"sqs:GetQueueAttributes"},
 	"sqs.GetQueueUrl":                  {"sqs:GetQueueUrl"},
 	"sqs.ReceiveMessage":               {"sqs:ReceiveMessage"},
 	"sqs.SendMessage":                  {"sqs:SendMessage"},
@@ -143,13 +144,13 @@ var testAccount = Account{"aws", "eu-west-1", "123456789012"}
 
 // ownBuckets is a deployment in which each place has a bucket of its own.
 var ownBuckets = map[string]string{
-	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit", "Databases": "rms",
+	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit", "Database": "rms", "Database3": "cad_*",
 	"AlertBus": "arn:aws:events:eu-west-1:123456789012:event-bus/alerts",
 }
 
 // oneBucket is one in which all of them are folders of one.
 var oneBucket = map[string]string{
-	"RawBucket": "all", "StagingBucket": "all", "FailedBucket": "all", "LakeBucket": "all", "AuditBucket": "all", "Databases": "rms",
+	"RawBucket": "all", "StagingBucket": "all", "FailedBucket": "all", "LakeBucket": "all", "AuditBucket": "all", "Database": "rms", "Database3": "cad_*",
 	"RawPrefix": "raw/", "StagingPrefix": "staging/", "FailedPrefix": "failed/", "LakePrefix": "lake/", "AuditPrefix": "audit/",
 }
 
@@ -263,10 +264,13 @@ func TestNeeds(t *testing.T) {
 func TestDoor(t *testing.T) {
 	t.Parallel()
 	var came []string
-	behind := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
 		_, _ = b.ReadFrom(r.Body)
 		came = append(came, r.Method+" "+r.URL.String()+" "+b.String())
+		if strings.HasSuffix(r.URL.Path, "/missing") {
+			w.WriteHeader(http.StatusNotFound)
+		}
 	}))
 	defer behind.Close()
 	to, err := url.Parse(behind.URL)
@@ -274,7 +278,10 @@ func TestDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused []string
-	d := NewDoor(Role{"Test", []Statement{{[]string{"s3:PutObject"}, []string{"arn:aws:s3:::b/in/*"}}}}, testAccount, to, func(why string) { refused = append(refused, why) })
+	d := NewDoor(Role{Name: "Test", Statements: []Statement{
+		{Actions: []string{"s3:PutObject", "s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/in/*", "arn:aws:s3:::c/*"}},
+		{Actions: []string{"s3:ListBucket"}, Resources: []string{"arn:aws:s3:::c"}, Conditions: []Condition{{stringLikeIfExists, "s3:prefix", []string{"in/*"}}}},
+	}}, testAccount, to, func(why string) { refused = append(refused, why) })
 	send := func(service, method, path, target, body string) (int, string) {
 		r := httptest.NewRequest(method, path, strings.NewReader(body))
 		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=K/20240101/eu-west-1/"+service+"/aws4_request")
@@ -298,6 +305,15 @@ func TestDoor(t *testing.T) {
 	if used := d.Used(); len(used) != 1 || !used[Call{"s3:PutObject", "arn:aws:s3:::b/in/a/b"}] {
 		t.Errorf("used %v", used)
 	}
+	// A list goes as far as its condition, and an object that is not there is refused to who may not list.
+	for path, want := range map[string]int{
+		"/c?list-type=2&prefix=in%2Fa": http.StatusOK, "/c?list-type=2&prefix=out%2F": http.StatusForbidden,
+		"/c/missing": http.StatusNotFound, "/b/in/missing": http.StatusForbidden,
+	} {
+		if code, body := send("s3", "GET", path, "", ""); code != want {
+			t.Errorf("GET %s: %d %s, expected %d", path, code, body, want)
+		}
+	}
 }
 
 // TestRead: what cannot be read is told.
@@ -307,7 +323,9 @@ func TestRead(t *testing.T) {
 	for content, says := range map[string]string{
 		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Deny, Action: a, Resource: b}]}}]}}}":              `the effect "Deny"`,
 		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Allow, Action: a, Resource: !Sub \"${X}\"}]}}]}}}": "there is no X to refer to",
-		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Allow, Condition: {Bool: {a: true}}}]}}]}}}":       "the condition",
+		"Resources: {R: {Type: AWS::IAM::Role, Properties: {Policies: [{PolicyDocument: {Statement: [{Effect: Allow, Condition: {Bool: {a: true}}}]}}]}}}":       "the condition Bool",
+		"Resources: {R: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {Statement: [{Effect: Allow, Action: sts:TagSession}]}}}}":                 "no trust",
+		"Resources: {P: {Type: AWS::IAM::Policy, Properties: {Roles: [R], PolicyDocument: {Statement: [{Effect: Allow, Action: a, Resource: b}]}}}}":             "there is no role R",
 		"Resources: [": "roles.yaml",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {

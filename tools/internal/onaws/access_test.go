@@ -47,6 +47,7 @@ func openDoors(t *testing.T, parameters map[string]string, refused func(why stri
 	for user, name := range map[string]string{
 		"ingest-router": "IngestRouter", "classifier": "Classifier", "lock-manager": "LockManager", "curator": "Curator",
 		"lambda-transformer": "LambdaTransformer", "glue-dispatcher": "GlueDispatcher", "operator": "Operators", "auditor": "Auditors", "function": "Function",
+		"repairs": "Repairs", "reconcile": "Reconcile",
 	} {
 		role, there := roles[name]
 		if !there {

@@ -153,6 +153,12 @@ func (p *program) runWith(env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// runBehind runs a command as a user of the NATS server who finds AWS behind the door of another role.
+func (p *program) runBehind(door, user string, args ...string) (string, error) {
+	p.t.Helper()
+	return p.runWith(append(p.as(user), "AWS_ENDPOINT_URL="+p.doors[door].url), args...)
+}
+
 // must runs a command that has to succeed, and gives what it prints.
 func (p *program) must(args ...string) string {
 	p.t.Helper()

@@ -92,7 +92,8 @@ func prepare(t *testing.T) *site {
 	}
 	parameters := map[string]string{
 		"Name": name, "RawBucket": s.raw, "StagingBucket": name + "-staging", "FailedBucket": name + "-failed", "LakeBucket": name + "-lake",
-		"AuditBucket": name + "-audit", "AuditPrefix": "of/", "Databases": s.databases, "Alerts": s.subscribe(),
+		"AuditBucket": name + "-audit", "AuditPrefix": "of/", "RawPrefix": "dms/", "StagingPrefix": "of/", "FailedPrefix": "failed/", "LakePrefix": "tables/",
+		"Database": "another", "Database2": s.databases + "*", "Alerts": s.subscribe(),
 	}
 	deployRoles(t, parameters)
 	s.ctx, s.refused.stop = context.WithCancel(t.Context())
@@ -294,9 +295,12 @@ func TestRolesAsProcesses(t *testing.T) {
 		t.Errorf("the log does not give the control state:\n%s", out)
 	}
 	s.audited()
+	s.reconciled()
+	s.repaired()
 	for _, role := range roles.Names() {
 		s.running[role].end()
 	}
+	s.rebuilt()
 }
 
 // audited has curator archive the log, and an auditor, who may change nothing, prove it and
@@ -364,6 +368,11 @@ func (s *site) badFile() {
 	}
 	s.put("dms/rms/reports/20240707-000000000.csv", "Op,id,status\nI,4,open\n")
 	await(s, "rms.reports", func(*blotterv1.FileHeld) bool { return true })
+	for _, who := range []string{"operator", "auditor"} { // who looks takes no file out of sight
+		if out, err := s.runAs(who, "fsck", "rms.reports"); err != nil {
+			s.t.Errorf("%s: with a file that waits: %v\n%s", who, err, out)
+		}
+	}
 	if out := s.must("holdqueue", "rebuild", "rms.reports"); !strings.HasPrefix(out, "1 file of rms.reports waits") {
 		s.t.Errorf("the hold queue is said to be: %s", out)
 	}

@@ -32,6 +32,7 @@ type Access struct {
 const (
 	upAccess       = "up"
 	operatorAccess = "operator"
+	reconcile      = "reconcile"
 	auditorAccess  = "auditor"
 	adminAccess    = "admin"
 )
@@ -76,6 +77,7 @@ func Accesses() []Access {
 		Access{operatorAccess, "gives commands; reads; says what was repaired", repairs.And(eventlog.Use{Asks: true, Tells: []string{
 			"command." + lockmanager.ServiceName + ".*", "command." + ingestrouter.ServiceName + ".*", "$SRV.>",
 		}}), true},
+		Access{reconcile, "has the raw bucket listed, by a schedule; reads", eventlog.Use{Asks: true, Tells: []string{ingestrouter.ReconcileSubject}}, true},
 		Access{auditorAccess, "reads, and nothing else", eventlog.Use{Lists: true}, true},
 		Access{adminAccess, "makes the log and changes its settings; trims it behind the archive; removes consumers",
 			repairs.And(eventlog.Use{Creates: true, Trims: true}), true})

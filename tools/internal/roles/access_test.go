@@ -294,6 +294,8 @@ func TestDenied(t *testing.T) {
 		{"a command of the admin", adminAccess, "command.ingest-router.list", raw("command.ingest-router.list", `{}`), "operator's"},
 		{"a reconcile of the auditor", auditorAccess, ingestrouter.ReconcileSubject, raw(ingestrouter.ReconcileSubject, `{}`), "operator's"},
 		{"a reconcile of a service", classifier.ServiceName, ingestrouter.ReconcileSubject, raw(ingestrouter.ReconcileSubject, `{}`), "operator's"},
+		{"a pause of the scheduled reconcile", reconcile, "command.lock-manager.pause", raw("command.lock-manager.pause", `{}`), "operator's"},
+		{"another command of the scheduled reconcile", reconcile, "command.ingest-router.dismiss", raw("command.ingest-router.dismiss", `{}`), "operator's"},
 		{"answering a reconcile", lockmanager.ServiceName, ingestrouter.ReconcileSubject, hear(ingestrouter.ReconcileSubject), ""},
 		{"answering commands", classifier.ServiceName, "command.lock-manager.pause", hear("command.lock-manager.pause"), ""},
 		{"listening to commands", operatorAccess, "command.lock-manager.pause", hear("command.lock-manager.pause"), ""},

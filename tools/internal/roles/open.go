@@ -20,7 +20,6 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/control/dynamo"
 	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
-	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/holdqueue"
 	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
 	"github.com/openblotter/blotter/pkg/holdqueue/sqs"
@@ -245,7 +244,7 @@ func (o *opener) hold(ctx context.Context) (holdqueue.Queue, func() error, error
 	// Queues are made when they are needed; that SQS can be asked shows now.
 	looking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if _, err := q.Len(looking, dms.RawTable); err != nil {
+	if err := q.Check(looking); err != nil {
 		return nil, nil, fmt.Errorf("--hold: SQS cannot be asked in region %s: %w", cfg.Region, err)
 	}
 	return q, func() error { return nil }, nil
