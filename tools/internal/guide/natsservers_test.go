@@ -95,7 +95,7 @@ func (s *natsSite) start(t *testing.T, conf string, n int, store string) {
 		t.Fatal(err)
 	}
 	options, err := server.ProcessConfigFile(file)
-	if err != nil || len(options.Nkeys) != 11 {
+	if err != nil || len(options.Nkeys) != 12 {
 		t.Fatalf("nats-server says %v of\n%s", err, conf)
 	}
 	options.NoSigs = true
