@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/natsserver"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -255,4 +257,57 @@ func TestConflictsHaveTheirCodes(t *testing.T) {
 	if err := classify(&jetstream.APIError{ErrorCode: 10077}); errors.Is(err, ErrConflict) || IsPermanent(err) {
 		t.Errorf("a full stream is %v", err)
 	}
+}
+
+// logLines keeps what is logged.
+type logLines chan string
+
+func (c logLines) Write(b []byte) (int, error) {
+	select {
+	case c <- string(b):
+	default: // more than anyone reads
+	}
+	return len(b), nil
+}
+
+// TestALostConnectionIsTold: that it is lost, why it does not come back yet, and that it is.
+func TestALostConnectionIsTold(t *testing.T) {
+	cfg := natsserver.DefaultConfig()
+	cfg.Dir = t.TempDir()
+	server, err := natsserver.Start(t.Context(), cfg, testLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(server.URL(), "nats://127.0.0.1:%d", &cfg.Port); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(logLines, 100)
+	nc, err := Connect(server.URL(), "test", slog.New(slog.NewTextHandler(lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	server.Close()
+	expect := func(what string) {
+		t.Helper()
+		deadline := time.NewTimer(time.Minute)
+		defer deadline.Stop()
+		for {
+			select {
+			case line := <-lines:
+				if strings.Contains(line, what) {
+					return
+				}
+			case <-deadline.C:
+				t.Fatalf("it is not told: %s", what)
+			}
+		}
+	}
+	expect("connection to nats lost")
+	expect("nats is not reached again yet")
+	if server, err = natsserver.Start(t.Context(), cfg, testLogger()); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	expect("connection to nats is back")
 }

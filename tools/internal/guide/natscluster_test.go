@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/openblotter/blotter/pkg/natsauth"
 )
 
@@ -67,6 +69,7 @@ func (p natsPage) tryThree(t *testing.T) {
 			return s.healthy(t, n) && meta.Leader != "" && meta.Size == size
 		})
 	}
+	s.growLog(t)
 	s.run(t, s.here(p.creates[1]))
 	if !strings.Contains(s.output, "with 3 replicas and 0 events") {
 		t.Errorf("it says %s", s.output)
@@ -93,6 +96,39 @@ func (p natsPage) tryThree(t *testing.T) {
 
 	s.stop(others[1])
 	eventually(t, "a server that says it is alone", func() bool { return !s.healthy(t, lost) })
+}
+
+// growLog makes a log of one replica, as on one server alone, and has admin change it as
+// the page says: to three.
+func (s *natsSite) growLog(t *testing.T) {
+	t.Helper()
+	b := s.here(s.creates[1])
+	one := b
+	one.text = strings.TrimSpace(b.text) + " --log-replicas 1"
+	s.run(t, one)
+	b.attrs = map[string]string{"exit": "1"}
+	s.run(t, b)
+	if !strings.Contains(s.output, "`nats stream edit BLOTTER --replicas=3`") {
+		t.Errorf("of a log with one replica it says %s", s.output)
+	}
+	nc, err := s.connect(s.urls(0, 1, 2), "admin", func(*natsauth.Credentials) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "BLOTTER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := stream.CachedInfo().Config
+	more.Replicas = size
+	if _, err := js.UpdateStream(t.Context(), more); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // leader is the server that leads the log, by what the page says that servers tell of it.
