@@ -62,8 +62,9 @@ its variants for each service. A password for NATS belongs into the environment,
 onto the command line, where others of the machine see it.
 
 With --create, S3 buckets and the DynamoDB table that are missing are made, the raw
-bucket so that it keeps versions. That is for trials: for the rest have them made as
-you make all else.`)
+bucket so that it keeps versions. Blotter knows the indexes of the table: let it make
+that. Buckets get nothing else, no key of yours, no rules, no block of public access: where
+they matter, make them as you make all else, before; what is there is left as it is.`)
 	return b.String()
 }
 

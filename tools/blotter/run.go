@@ -132,7 +132,7 @@ Register tables with ` + "`blotter apply`" + `.
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  export BLOTTER_NATS=nats://nats:4222 BLOTTER_CONTROL=dynamodb://blotter BLOTTER_HOLD=sqs://blotter-hold-
   blotter run --roles lock-manager,classifier --dir /tmp/deciders
-  blotter run --roles ingest-router --raw s3://rms-raw/dms/ --failed s3://rms-lake/failed --ingress sqs://blotter-ingress --dir /tmp/router`,
+  blotter run --roles ingest-router --raw s3://rms-raw/dms/ --failed s3://blotter-rms-failed --ingress sqs://blotter-ingress --dir /tmp/router`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at := siteOf(cmd)

@@ -1,6 +1,8 @@
 package guide
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +52,7 @@ func TestAccountPage(t *testing.T) {
 		}
 	}
 	checkParameters(t, aws.String())
+	checkEnvironment(t, aws.String(), environment)
 	checkRoles(t, prose, environment)
 }
 
@@ -59,15 +62,20 @@ var deployed = regexp.MustCompile(`(?s)--template-file (deploy/aws/[a-z]+\.yaml)
 func checkParameters(t *testing.T, commands string) {
 	t.Helper()
 	found := deployed.FindAllStringSubmatch(commands, -1)
-	if len(found) != 2 {
+	if len(found) != 4 { // the last one is deployed twice
 		t.Fatalf("%d templates are deployed: %q", len(found), found)
 	}
+	before := map[string]map[string]bool{} // what a stack was given stays
 	for _, m := range found {
 		template, err := cloudformation.Read("../../../" + m[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		given := map[string]bool{}
+		given := before[m[1]]
+		if given == nil {
+			given = map[string]bool{}
+			before[m[1]] = given
+		}
 		for word := range strings.FieldsSeq(m[2]) {
 			if name, _, is := strings.Cut(word, "="); is {
 				given[name] = true
@@ -81,6 +89,57 @@ func checkParameters(t *testing.T, commands string) {
 				t.Errorf("%s is not given its parameter %s", m[1], name)
 			}
 		}
+	}
+}
+
+// checkEnvironment: the tasks of the template, with the parameters that the page gives it,
+// have the environment that the page shows, and the curator the key of the archive besides.
+func checkEnvironment(t *testing.T, commands string, environment map[string]string) {
+	t.Helper()
+	parameters := map[string]string{"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}
+	for _, m := range deployed.FindAllStringSubmatch(commands, -1) {
+		if m[1] != "deploy/aws/services.yaml" {
+			continue
+		}
+		for word := range strings.FieldsSeq(m[2]) {
+			if name, value, is := strings.Cut(word, "="); is {
+				parameters[name] = value
+			}
+		}
+	}
+	template, err := cloudformation.Read("../../../deploy/aws/services.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := template.Resolve(parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks := 0
+	for name, r := range made {
+		containers, _ := r.Properties["ContainerDefinitions"].([]any)
+		for _, c := range containers {
+			list, _ := c.(map[string]any)["Environment"].([]any)
+			got := map[string]string{}
+			for _, v := range list {
+				v, _ := v.(map[string]any)
+				got[fmt.Sprint(v["Name"])] = fmt.Sprint(v["Value"])
+			}
+			if len(got) == 0 {
+				continue
+			}
+			tasks++
+			want := maps.Clone(environment)
+			if name == "CuratorTask" {
+				want["BLOTTER_AUDIT_KEY"] = "/run/secrets/audit-key"
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%s has the environment %v, the page shows %v", name, got, want)
+			}
+		}
+	}
+	if tasks != 7 {
+		t.Errorf("%d tasks have an environment", tasks)
 	}
 }
 

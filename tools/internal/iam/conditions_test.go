@@ -80,3 +80,34 @@ func TestTrust(t *testing.T) {
 		t.Error("another account is taken for this one")
 	}
 }
+
+// TestServicesRoles: what starts a task of deploy/aws/services.yaml reads the task's own
+// secrets, and the schedule starts one task as two roles; both for this account alone.
+func TestServicesRoles(t *testing.T) {
+	t.Parallel()
+	read, err := Read(root+"/deploy/aws/services.yaml", map[string]string{
+		"Image": "i", "Vpc": "v", "Subnets": "s", "Nats": "n", "NatsCidr": "c", "Raw": "r", "Staging": "s", "Failed": "f", "Lake": "l", "Audit": "a",
+		"AWS::Partition": testAccount.Partition, "AWS::Region": testAccount.Region, "AWS::AccountId": testAccount.ID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := Condition{stringEquals, "aws:SourceAccount", []string{testAccount.ID}}
+	tasks := []Trust{{"ecs-tasks.amazonaws.com", []Condition{{arnLike, "aws:SourceArn", []string{testAccount.arn("ecs", "*")}}, account}}}
+	want := map[string]Role{"Scheduler": {"Scheduler", []Trust{{"scheduler.amazonaws.com", []Condition{account}}}, []Statement{
+		{[]string{"ecs:RunTask"}, []string{"${ReconcileTask}"}, []Condition{{arnLike, "ecs:cluster", []string{"${Cluster.Arn}"}}}},
+		{[]string{"iam:PassRole"}, []string{"${ReconcileExecution.Arn}", "arn:aws:iam::123456789012:role/blotter-reconcile"},
+			[]Condition{{stringEquals, "iam:PassedToService", []string{"ecs-tasks.amazonaws.com"}}}},
+	}}}
+	for _, name := range append(slices.Collect(maps.Values(services)), "Reconcile") {
+		secrets := []string{"${" + name + "Seed}", "${Authorities}"}
+		if name == "Curator" {
+			secrets = append(secrets, "${AuditKey}")
+		}
+		role := name + "Execution"
+		want[role] = Role{role, tasks, []Statement{{Actions: []string{"secretsmanager:GetSecretValue"}, Resources: secrets}}}
+	}
+	if !reflect.DeepEqual(read, want) {
+		t.Errorf("the roles are\n%v, expected\n%v", read, want)
+	}
+}

@@ -144,7 +144,7 @@ var testAccount = Account{"aws", "eu-west-1", "123456789012"}
 
 // ownBuckets is a deployment in which each place has a bucket of its own.
 var ownBuckets = map[string]string{
-	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit", "Database": "rms", "Database3": "cad_*",
+	"RawBucket": "raw", "StagingBucket": "staging", "FailedBucket": "failed", "LakeBucket": "lake", "AuditBucket": "audit", "Database": "rms", "Database3": "cad_*", "Programs": "programs",
 	"AlertBus": "arn:aws:events:eu-west-1:123456789012:event-bus/alerts",
 }
 

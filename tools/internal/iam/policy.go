@@ -170,7 +170,7 @@ func readStatements(policy any) ([]Statement, error) {
 		if effect := field(s, "Effect"); effect != "Allow" {
 			return nil, fmt.Errorf("a statement has the effect %q; only Allow is known here", effect)
 		}
-		conditions, err := readConditions(field(s, "Condition"), stringLikeIfExists)
+		conditions, err := readConditions(field(s, "Condition"), stringLikeIfExists, stringEquals, arnLike)
 		if err != nil {
 			return nil, err
 		}
