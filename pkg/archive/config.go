@@ -14,6 +14,10 @@ type Config struct {
 	MaxBytes  int
 	// MaxAge closes a span when the oldest event that is not archived is as old.
 	MaxAge time.Duration
+	// SignGaps has what the log lacks be signed as missing. Else the archive does not go on
+	// behind it: the stream denies deletes, so that an event which is not there was lost,
+	// and may come back from a backup.
+	SignGaps bool
 	// Interval is how often a Keeper looks, and how long it waits after a failure.
 	Interval time.Duration
 }

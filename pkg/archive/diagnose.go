@@ -35,12 +35,13 @@ func diagnose(b []byte, c Checkpoint, live *cursor) (err error) {
 			return wrong(key, at, changed+": there is another leaf in its place")
 		}
 		hash := leaf.Hash()
-		said, err := live.hash(at)
+		said := r.LeafHash[:]
+		of, there, err := live.leaf(at)
 		if err != nil {
 			return wrong(key, differs, changed+"; the log cannot be read to compare with it: %s", err)
 		}
-		if said == nil {
-			said = r.LeafHash[:]
+		if there {
+			said = of.Hash()
 		}
 		if differs == 0 && !bytes.Equal(hash, said) {
 			differs = at

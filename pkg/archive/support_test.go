@@ -244,7 +244,7 @@ func testKey(tb testing.TB) (secret string, keys Keys) {
 // smallSpans has ten events in a span.
 func smallSpans() Config {
 	c := DefaultConfig()
-	c.MaxEvents = 10
+	c.MaxEvents, c.SignGaps = 10, true
 	return c
 }
 

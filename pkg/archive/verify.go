@@ -127,7 +127,16 @@ func (v Verify) run(ctx context.Context, each func(Leaf) error) (*Report, error)
 		}
 		r.Origin = r.last.Origin
 	}
-	return r, v.end(r, kept, w.live)
+	if err := v.end(r, kept, w.live); err != nil {
+		return r, err
+	}
+	if w.live != nil && w.live.last < r.Size {
+		w.differ(w.live.last+1, r.Size, fmt.Sprintf("it holds nothing: it ends at %d", w.live.last))
+	}
+	if w.differs != nil {
+		return r, w.differs
+	}
+	return r, nil
 }
 
 // since begins the walk behind the checkpoint that was verified before. Its tree is that
@@ -230,9 +239,7 @@ func (v Verify) end(r *Report, kept []Checkpoint, live *cursor) error {
 	case live == nil:
 	case live.first > r.Size+1:
 		return wrong("", r.Size+1, "it ends at sequence %d, and the log begins at %d: what was archived last was taken away, or the log was purged of what was not archived", r.Size, live.first)
-	case live.last < r.Size:
-		return &LogDiffers{Seq: live.last + 1, What: fmt.Sprintf("it ends there, %d events were archived", r.Size)}
-	default:
+	case live.last > r.Size:
 		r.Unarchived = live.last - r.Size
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // cursor gives the leaves of a log, one after the other. A nil one gives none.
@@ -38,21 +39,21 @@ func (c *cursor) close() {
 	}
 }
 
-// hash gives the hash of the leaf at a sequence; nil if the log does not reach there.
-// Sequences only grow from call to call.
-func (c *cursor) hash(seq uint64) ([]byte, error) {
+// leaf gives the leaf at a sequence; ok tells that the log reaches there. Sequences only
+// grow from call to call.
+func (c *cursor) leaf(seq uint64) (_ Leaf, ok bool, err error) {
 	if c == nil || seq < c.at || seq > c.last {
-		return nil, nil
+		return Leaf{}, false, nil
 	}
 	for {
 		l, err, ok := c.next()
 		if err != nil || !ok {
-			return nil, err
+			return Leaf{}, false, err
 		}
 		c.at++
 		if l.Seq == seq {
 			c.given++
-			return l.Hash(), nil
+			return l, true, nil
 		}
 	}
 }
@@ -62,6 +63,8 @@ type walker struct {
 	store store
 	tree  *tree
 	live  *cursor // may be nil
+	// differs collects where the log is not what was archived; nil: it is.
+	differs *LogDiffers
 	// leaf is called for each leaf, in order, before the root of its span is proven;
 	// span after it is. Either may be nil.
 	leaf func(Leaf, row, []byte) error
@@ -104,7 +107,6 @@ func (w *walker) step(ctx context.Context, number uint64, before *Checkpoint) (*
 func (w *walker) leaves(ctx context.Context, f *spanFile, c Checkpoint) error {
 	key := keyOfSpan(c.Span.Number)
 	span := Span{Number: c.Span.Number, First: c.Span.First, Last: c.Span.First - 1, SHA256: c.Span.SHA256}
-	var differs error
 	for r, err := range f.rows() {
 		if err == nil {
 			err = ctx.Err()
@@ -123,14 +125,8 @@ func (w *walker) leaves(ctx context.Context, f *spanFile, c Checkpoint) error {
 		if want, err := newRow(l, hash); err != nil || !want.equal(&r) {
 			return wrong(key, l.Seq, "its columns say something else than the event in it")
 		}
-		if differs == nil {
-			said, err := w.live.hash(l.Seq)
-			if err != nil {
-				return err
-			}
-			if said != nil && !bytes.Equal(said, hash) {
-				differs = &LogDiffers{Seq: l.Seq, What: "it holds another event there than was archived and signed"}
-			}
+		if err := w.compare(l, hash); err != nil {
+			return err
 		}
 		span.note(l)
 		if err := w.tree.append(hash); err != nil {
@@ -156,16 +152,76 @@ func (w *walker) leaves(ctx context.Context, f *spanFile, c Checkpoint) error {
 	case !slices.EqualFunc(w.tree.frontier(), f.info.Frontier, bytes.Equal):
 		return wrong(key, 0, "its frontier is not that of the tree")
 	}
-	return differs
+	return nil
 }
+
+// compare holds the log to a leaf.
+func (w *walker) compare(l Leaf, hash []byte) error {
+	said, there, err := w.live.leaf(l.Seq)
+	switch {
+	case err != nil || !there || bytes.Equal(said.Hash(), hash):
+		return err
+	case said.Gap:
+		w.differ(l.Seq, l.Seq, "it lacks what was archived")
+	case l.Gap:
+		w.differ(l.Seq, l.Seq, "it holds an event where none was archived")
+	default:
+		w.differ(l.Seq, l.Seq, "it holds another event than was archived and signed")
+	}
+	return nil
+}
+
+func (w *walker) differ(first, last uint64, what string) {
+	if w.differs == nil {
+		w.differs = &LogDiffers{}
+	}
+	w.differs.add(first, last, what)
+}
+
+// maxPlaces bounds the places that a LogDiffers names.
+const maxPlaces = 20
 
 // LogDiffers: the log is not what was archived of it.
 type LogDiffers struct {
-	Seq  uint64
-	What string
+	Places []Place // in order, at most maxPlaces
+	Total  uint64  // sequences in all
+}
+
+// Place is where the log differs, and how. Sequences that follow each other are one.
+type Place struct {
+	First, Last uint64
+	What        string
+}
+
+func (d *LogDiffers) add(first, last uint64, what string) {
+	d.Total += last - first + 1
+	n := len(d.Places)
+	switch {
+	case n > 0 && d.Places[n-1].Last+1 == first && d.Places[n-1].What == what:
+		d.Places[n-1].Last = last
+	case n < maxPlaces:
+		d.Places = append(d.Places, Place{first, last, what})
+	}
 }
 
 // Error implements error.
 func (d *LogDiffers) Error() string {
-	return fmt.Sprintf("the log is not what was archived, from sequence %d on: %s", d.Seq, d.What)
+	var b strings.Builder
+	fmt.Fprint(&b, "the log is not what was archived: ")
+	named := uint64(0)
+	for i, p := range d.Places {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if p.First == p.Last {
+			fmt.Fprintf(&b, "at sequence %d %s", p.First, p.What)
+		} else {
+			fmt.Fprintf(&b, "at sequences %d to %d %s", p.First, p.Last, p.What)
+		}
+		named += p.Last - p.First + 1
+	}
+	if more := d.Total - named; more > 0 {
+		fmt.Fprintf(&b, "; and at %d more", more)
+	}
+	return b.String()
 }

@@ -30,6 +30,8 @@ var (
 	ErrOtherLog = errors.New("the log is not the one that this archive is of")
 	// ErrNoPast: the log was trimmed, and the archive is empty.
 	ErrNoPast = errors.New("the log was trimmed, and what was before is not in this archive")
+	// ErrLacks: the log lacks an event, see Config.SignGaps.
+	ErrLacks = errors.New("the log lacks an event, though none is ever deleted: its files were damaged")
 	// ErrOtherKey: the archive was signed with a key that the writer does not know.
 	ErrOtherKey = errors.New("the archive is signed with another key")
 )
@@ -44,6 +46,7 @@ type Writer struct {
 	signer note.Signer
 	public string
 	log    Source
+	keepIn string // see KeepIn
 
 	opened bool
 	head   *Checkpoint // of the last span; nil: there is none
@@ -69,6 +72,12 @@ func NewWriter(cfg Config, bucket objects.Bucket, log Source, secret, older stri
 		return nil, err
 	}
 	return &Writer{cfg: cfg, store: store{bucket, keys}, signer: signer, public: public, log: log}, nil
+}
+
+// Begun reports whether a bucket holds an archive.
+func Begun(ctx context.Context, bucket objects.Bucket) (bool, error) {
+	n, err := store{bucket: bucket}.count(ctx)
+	return n > 0, err
 }
 
 // Head gives the checkpoint of the last span; nil if there is none.
@@ -98,6 +107,9 @@ func (w *Writer) open(ctx context.Context) error {
 
 // mayBegin refuses to begin the archive of a log that was trimmed.
 func (w *Writer) mayBegin(ctx context.Context) error {
+	if err := w.notTaken(0); err != nil {
+		return err
+	}
 	first, _, err := w.log.Bounds(ctx)
 	if err == nil && first > 1 {
 		err = fmt.Errorf("%w: the log begins at sequence %d, and the archive is empty: it was lost, or is another one; restore it, or name its place (--audit)", ErrNoPast, first)
@@ -107,12 +119,15 @@ func (w *Writer) mayBegin(ctx context.Context) error {
 
 // goOnAfter takes up the archive after its last span.
 func (w *Writer) goOnAfter(ctx context.Context, number uint64) error {
-	c, _, err := w.store.checkpoint(ctx, number)
+	c, signed, err := w.store.checkpoint(ctx, number)
 	var bad *Wrong
 	if errors.As(err, &bad) {
 		return fmt.Errorf("%w, or was changed; give its key in %s, and older ones in %s: %w", ErrOtherKey, KeyVariable, OlderVariable, err)
 	}
 	if err != nil {
+		return err
+	}
+	if err := w.notTaken(c.Size); err != nil {
 		return err
 	}
 	f, err := w.store.span(ctx, c)
@@ -127,7 +142,7 @@ func (w *Writer) goOnAfter(ctx context.Context, number uint64) error {
 		return err
 	}
 	w.head, w.tree = &c, t
-	return nil
+	return w.keep(signed)
 }
 
 // sameLog compares the last archived leaf with the log, as far as it is there.
@@ -258,6 +273,12 @@ func (w *Writer) build(ctx context.Context, number uint64) (*spanWriter, error) 
 	for l, err := range leaves(ctx, w.log, next, until) {
 		if err != nil {
 			return nil, err
+		}
+		if l.Gap && !w.cfg.SignGaps {
+			if s.span.Last >= s.span.First {
+				break // what comes before it is archived
+			}
+			return nil, fmt.Errorf("%w: sequence %d; restore the stream from a backup, or, if it is lost for good, have it signed as missing: `blotter audit archive --gaps`", ErrLacks, l.Seq)
 		}
 		if err := s.add(l); err != nil {
 			return nil, err
@@ -394,7 +415,7 @@ func (w *Writer) close(ctx context.Context, span Span, t *tree) (*Checkpoint, er
 		return nil, err
 	}
 	w.head, w.tree = &c, t
-	return &c, nil
+	return &c, w.keep(signed)
 }
 
 // publishKey lays the verifier key beside the archive, once.

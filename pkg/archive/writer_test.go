@@ -51,6 +51,42 @@ func TestGapsAreLeaves(t *testing.T) {
 	}
 }
 
+// TestNoGapIsSignedUnasked: the archive ends before an event that the log lost, until that
+// comes back or an operator has the gap signed.
+func TestNoGapIsSignedUnasked(t *testing.T) {
+	secret, keys := testKey(t)
+	asked := smallSpans()
+	unasked := asked
+	unasked.SignGaps = false
+	for name, c := range map[string]struct {
+		cfg  Config
+		log  func() *memLog
+		gaps uint64
+	}{
+		"it comes back": {unasked, func() *memLog { return newLog(t, 25) }, 0},
+		"it is signed": {asked, func() *memLog {
+			l := newLog(t, 25)
+			l.remove(14)
+			return l
+		}, 1},
+	} {
+		b, l := newMem(), newLog(t, 25)
+		l.remove(14)
+		for range 2 {
+			err := newTestWriter(t, unasked, b, l, secret).Rest(t.Context(), func(Checkpoint) {})
+			if r, wrong := verify(t, b, keys); !errors.Is(err, ErrLacks) || wrong != nil || r.Size != 13 || r.Gaps != 0 {
+				t.Fatalf("%s: at first %v, and %+v (%v)", name, err, r, wrong)
+			}
+		}
+		if err := newTestWriter(t, c.cfg, b, c.log(), secret).Rest(t.Context(), func(Checkpoint) {}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r, err := verify(t, b, keys); err != nil || r.Size != 25 || r.Gaps != c.gaps {
+			t.Errorf("%s: in the end %+v, %v", name, r, err)
+		}
+	}
+}
+
 // TestNoArchiveBeginsOfATrimmedLog: what was before is signed elsewhere, and would be
 // signed as a gap here.
 func TestNoArchiveBeginsOfATrimmedLog(t *testing.T) {

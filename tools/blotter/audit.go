@@ -49,26 +49,34 @@ func newAudit() *cobra.Command {
 }
 
 func newAuditArchive() *cobra.Command {
-	return &cobra.Command{
+	var gaps bool
+	cmd := &cobra.Command{
 		Use:   "archive",
 		Short: "Write all events that are not archived yet",
 		Long: `Write all that the log holds now to the archive, without waiting until a span is full or
 an hour old. It works on a running and on a stopped system, and goes on from whatever an
-earlier writer left. It needs the signing key, see "blotter audit --help".`,
+earlier writer left. It needs the signing key, see "blotter audit --help".
+
+Nothing is ever deleted from the middle of the log. Where it lacks an event, its files were
+damaged, and the archive does not go on: restore the stream from a backup. If the event is
+lost for good, --gaps has the archive say that it is missing, which it says for ever.`,
 		Example: `  blotter audit archive
   BLOTTER_AUDIT_KEY=/secrets/audit-key blotter audit archive --nats nats://nats:4222 --audit s3://rms-audit`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runArchive(cmd.Context(), siteOf(cmd), cmd.OutOrStdout())
+			return runArchive(cmd.Context(), siteOf(cmd), gaps, cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVar(&gaps, "gaps", false, "sign events that the log has lost as missing, and go on behind them")
+	return cmd
 }
 
-func runArchive(ctx context.Context, at site, out io.Writer) (err error) {
+func runArchive(ctx context.Context, at site, gaps bool, out io.Writer) (err error) {
 	cfg, err := at.config()
 	if err != nil {
 		return err
 	}
+	cfg.Archive.SignGaps = gaps
 	c, err := connect(ctx, at, false)
 	if err != nil {
 		return err
@@ -79,7 +87,7 @@ func runArchive(ctx context.Context, at site, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	w, err := roles.NewArchiver(cfg, bucket, c.log)
+	w, err := roles.NewArchiver(ctx, cfg, bucket, c.log)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/openblotter/blotter/pkg/archive"
 )
 
 // fails is blotter for a command that must not succeed; it gives what is said and why.
@@ -114,7 +116,7 @@ func TestAudit(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(filepath.Join(audit, "spans")), os.RemoveAll(filepath.Join(audit, "checkpoints"))); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.fails("audit", "verify"); !strings.Contains(out, "there is no archive") {
+	if out := s.unsettled("audit", "verify"); !strings.Contains(out, "was taken away") || !strings.Contains(out, "there is no archive") {
 		t.Errorf("nothing is left: %s", out)
 	}
 	for _, gone := range []string{"its objects", "its folder"} {
@@ -139,6 +141,15 @@ func (s *testSystem) rollBack(audit, kept string) {
 		s.t.Errorf("an older checkpoint is put in the place of the last one: %s", out)
 	}
 	s.check(os.Remove(last), os.Remove(filepath.Join(audit, "spans", "000000000001.parquet")))
+	if out := s.unsettled("audit", "verify"); !strings.Contains(out, "was taken away") {
+		s.t.Errorf("a shorter archive, and the folder of its system: %s", out)
+	}
+	if out := s.fails("audit", "archive"); !strings.Contains(out, "was taken away") {
+		s.t.Errorf("a shorter archive is gone on with: %s", out)
+	}
+	keptHere := s.read(filepath.Join(s.dir, archive.KeptFile))
+	s.lose(archive.KeptFile)
+	defer func() { s.check(os.WriteFile(filepath.Join(s.dir, archive.KeptFile), keptHere, 0o600)) }()
 	if out := s.must("audit", "verify"); !strings.Contains(out, " in 1 span,") {
 		s.t.Errorf("a shorter archive: %s", out)
 	}

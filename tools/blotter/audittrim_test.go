@@ -154,7 +154,10 @@ func TestATrimThatDiedIsTold(t *testing.T) {
 	s.deliver("20240304-090000000.csv", "Op,id,status,amount\nU,1,settled,5.00\n")
 	_, last, err = s.process.Log.Bounds(t.Context())
 	s.check(err, s.process.Log.Trim(t.Context(), last, nil))
-	s.must("audit", "archive")
+	if out := s.fails("audit", "archive"); !strings.Contains(out, "audit archive --gaps") {
+		t.Errorf("of events that are lost archive says\n%s", out)
+	}
+	s.must("audit", "archive", "--gaps")
 	if out := s.unsettled("audit", "trim", "--keep", "1h"); !strings.Contains(out, "events are lost") {
 		t.Errorf("trim says\n%s", out)
 	}

@@ -37,7 +37,9 @@ sequence, where that can be told.
 
 An archive whose newest spans were taken away together with their checkpoints is a
 shorter archive, and nothing in it shows that. Keep checkpoints elsewhere (--keep), and
-have later archives held to them (--checkpoint): each must extend every one. --against
+have later archives held to them (--checkpoint): each must extend every one. The folder of
+a system that holds the log keeps the newest one itself (audit-checkpoint), to which the
+archive is held as well. --against
 also compares each archived event with the log, as far as it reaches back, and holds the
 archive to what the log says of its trims.
 
@@ -91,9 +93,9 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 	case errors.As(err, &bad):
 		says.Wrong, says.Object, says.Seq = err.Error(), bad.Object, bad.Seq
 	case errors.As(err, &differs):
-		says.Wrong, says.Seq = err.Error(), differs.Seq
-	case errors.Is(err, archive.ErrEmpty) && len(o.kept)+len(o.since) > 0:
-		says.Report, says.Wrong = &archive.Report{}, fmt.Sprintf("all of the archive was taken away: a checkpoint was kept of it, and now %v", err)
+		says.Wrong, says.Seq = err.Error(), differs.Places[0].First
+	case errors.Is(err, archive.ErrTaken):
+		says.Report, says.Wrong = &archive.Report{}, fmt.Sprintf("all of the archive was taken away: a checkpoint was kept of it, and now %v", archive.ErrEmpty)
 	case err != nil:
 		return err
 	case o.keep != "":
@@ -119,7 +121,16 @@ func verify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOptions
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	return v.Run(ctx)
+	report, err = v.Run(ctx)
+	return report, taken(v, err)
+}
+
+// taken tells of an archive that is not there, and of which a checkpoint was kept.
+func taken(v archive.Verify, err error) error {
+	if errors.Is(err, archive.ErrEmpty) && len(v.Kept)+len(v.Since) > 0 {
+		return fmt.Errorf("%w: %w", archive.ErrTaken, err)
+	}
+	return err
 }
 
 // openVerify opens what is verified and what it is held to; the client is nil unless
@@ -149,9 +160,12 @@ func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOpt
 			return v, nil, nil, fmt.Errorf("--since: %w", err)
 		}
 	}
+	if _, signed := roles.KeptCheckpoint(cfg, v.Keys); signed != nil && o.since == "" {
+		v.Kept = append(v.Kept, signed)
+	}
 	bucket, closeBucket, err := roles.OpenAudit(ctx, cfg, true)
 	if err != nil {
-		return v, nil, nil, err
+		return v, nil, nil, taken(v, err)
 	}
 	closers = append(closers, closeBucket)
 	v.Bucket = bucket

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -122,6 +123,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		defer func() { err = errors.Join(err, closeMender()) }()
 		deps.Repair = m
 	}
+	deps.Kept = keptCheckpoint(cfg)
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -247,4 +249,18 @@ func (m *mender) Say(ctx context.Context, table dms.TableID, e *blotterv1.Findin
 		Correlation: e.GetFileId(), Actor: operator(), Time: time.Now(), Message: e,
 	})
 	return err
+}
+
+// keptCheckpoint gives the checkpoint that the folder of a system keeps, if it can be believed.
+func keptCheckpoint(cfg roles.Config) *archive.Checkpoint {
+	public, err := roles.AuditPublic(cfg)
+	if err != nil {
+		return nil
+	}
+	keys, err := archive.ParseKeys(public)
+	if err != nil {
+		return nil
+	}
+	kept, _ := roles.KeptCheckpoint(cfg, keys)
+	return kept
 }

@@ -47,10 +47,18 @@ func (l *look) checkLog(ctx context.Context) error {
 		return err
 	}
 	archived, err := l.deps.Log.Archived(ctx)
+	none := err == nil && archived == 0 || errors.Is(err, archive.ErrEmpty)
 	switch {
+	case (err == nil || none) && l.deps.Kept != nil && archived < l.deps.Kept.Size:
+		l.add(Finding{Kind: ArchiveTaken, Object: fmt.Sprintf("event %d", archived+1),
+			Detail: fmt.Sprintf("the archive ends at sequence %d, and a checkpoint of sequence %d was kept: what was archived was taken away", archived, l.deps.Kept.Size),
+			Do:     "restore the archive from a copy; if it is lost for good, remove the file audit-checkpoint from the folder of the system, and it is written anew as far as the log reaches back"})
 	case err == nil && archived > 0:
-	case err == nil, errors.Is(err, archive.ErrEmpty):
-		if err := l.noteArchive(ctx, first); err != nil {
+		if err := l.noteArchive(ctx, max(archived+1, first), "the log is not archived any more"); err != nil {
+			return err
+		}
+	case none:
+		if err := l.noteArchive(ctx, first, "the log is not archived, or its archive was taken away"); err != nil {
 			return err
 		}
 	case first == 1 && l.unreadable(err):
@@ -80,13 +88,13 @@ func (l *look) checkLog(ctx context.Context) error {
 }
 
 // noteArchive tells of a log that should have been archived by now.
-func (l *look) noteArchive(ctx context.Context, first uint64) error {
+func (l *look) noteArchive(ctx context.Context, first uint64, what string) error {
 	return read(ctx, l.deps.Log, eventlog.Filter{FromSeq: first, UntilSeq: first}, func(r eventlog.Record) {
 		if time.Since(r.Stored) < 2*archive.DefaultConfig().MaxAge {
 			return
 		}
-		l.add(Finding{Kind: ArchiveNone, Note: true, Detail: "the log is not archived, or its archive was taken away: nothing proves that it is as it was written",
-			Do: "`blotter audit archive` archives it now; if it was archived before, restore the archive first"})
+		l.add(Finding{Kind: ArchiveNone, Note: true, Detail: fmt.Sprintf("%s: nothing proves that it is as it was written from sequence %d on", what, first),
+			Do: "`blotter audit archive` archives it now, or says why not; if it was archived before, restore the archive first"})
 	})
 }
 

@@ -14,6 +14,7 @@ const (
 	LogEventTwice     = "log.event_twice"       // note: an object was told of as new a second time
 	LogBehind         = "log.behind_archive"    // the log ends before its archive does
 	LogTrimUntold     = "log.trim_untold"       // the log begins later than it says itself
+	ArchiveTaken      = "archive.taken"         // the archive, or the end of it, was taken away
 	ArchiveChanged    = "archive.changed"       // the archive is not as it was signed
 	ControlDiffers    = "control.differs"       // the log does not fold to the control state
 	HoldDiffers       = "hold.differs"          // the hold queue is not what the control state says
@@ -27,7 +28,7 @@ const (
 	RowsDiffer        = "lake.rows_differ"      // the live rows are not those that the log has a hash of
 	FailedCopyGone    = "failed.copy_missing"   // the copy or the report of a quarantined file is gone
 	RejectedCopyGone  = "failed.rows_missing"   // the rows that were set aside, or their report, are gone
-	ArchiveNone       = "archive.none"          // note: the log is not archived
+	ArchiveNone       = "archive.none"          // note: the log is not archived, or no longer
 	RawGone           = "raw.gone"              // a raw version that is still to be read is gone; note: one that was published
 	RawChanged        = "raw.changed"           // a raw version has other bytes than when it was staged
 	StagedGone        = "staged.gone"           // staged output that waits to be published is gone

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -30,6 +31,8 @@ type Deps struct {
 	Raw             objects.Bucket
 	Staging, Failed objects.Bucket
 	Lake            *lake.Lake // nil: nothing was published yet
+	// Kept is the newest checkpoint that is known of the archive; nil: none is.
+	Kept *archive.Checkpoint
 	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
 	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.

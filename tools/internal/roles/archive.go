@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/openblotter/blotter/pkg/archive"
@@ -86,6 +87,22 @@ func AuditPublic(cfg Config) (string, error) {
 	return strings.TrimSpace(public+"\n"+older) + "\n", nil
 }
 
+// keepsCheckpoint: the folder of the process outlives it, as the log that it holds does.
+func (c Config) keepsCheckpoint() bool { return c.Places.NATS == "" }
+
+// KeptCheckpoint gives the newest checkpoint that the folder of a system keeps of its
+// archive; nil if it keeps none, or none that was signed with one of the keys.
+func KeptCheckpoint(cfg Config, keys archive.Keys) (c *archive.Checkpoint, signed []byte) {
+	if !cfg.keepsCheckpoint() {
+		return nil, nil
+	}
+	kept, signed, err := archive.KeptIn(cfg.Dir, keys)
+	if err != nil {
+		return nil, nil
+	}
+	return &kept, signed
+}
+
 // OpenAudit opens the bucket of the archive, and gives what closes it. The error is
 // archive.ErrEmpty if it is to be read and its folder is not there.
 func OpenAudit(ctx context.Context, cfg Config, readOnly bool) (objects.Bucket, func() error, error) {
@@ -100,14 +117,30 @@ func OpenAudit(ctx context.Context, cfg Config, readOnly bool) (objects.Bucket, 
 }
 
 // NewArchiver makes the writer of the archive of a log; see Config.AuditKeys for its key.
-func NewArchiver(cfg Config, bucket objects.Bucket, log archive.Source) (*archive.Writer, error) {
-	secret, older, err := cfg.signing(true)
+// Its error is ErrNoKey, too, where a key would be made for an archive that another one has
+// signed.
+func NewArchiver(ctx context.Context, cfg Config, bucket objects.Bucket, log archive.Source) (*archive.Writer, error) {
+	secret, older, err := cfg.signing(false)
+	if errors.Is(err, ErrNoKey) {
+		begun, lookErr := archive.Begun(ctx, bucket)
+		switch {
+		case lookErr != nil:
+			return nil, lookErr
+		case begun:
+			return nil, fmt.Errorf("%w; the archive is there, and the key that signed it (%s) is not: put it back from a backup, or go on with another key, "+
+				"and give the verifier key of this one in %s", ErrNoKey, filepath.Join(cfg.Dir, archive.SecretFile), archive.OlderVariable)
+		}
+		secret, older, err = cfg.signing(true)
+	}
 	if err != nil {
 		return nil, err
 	}
 	w, err := archive.NewWriter(cfg.Archive, bucket, log, secret, older)
 	if err != nil {
 		return nil, fmt.Errorf("the keys of the archive: %w", err)
+	}
+	if cfg.keepsCheckpoint() {
+		w.KeepIn(cfg.Dir)
 	}
 	return w, nil
 }
@@ -182,7 +215,7 @@ func (p *Process) openAudit(ctx context.Context) error {
 		return err
 	}
 	p.atClose(closer)
-	w, err := NewArchiver(p.cfg, bucket, p.Log)
+	w, err := NewArchiver(ctx, p.cfg, bucket, p.Log)
 	if errors.Is(err, ErrNoKey) {
 		p.logger.WarnContext(ctx, "the event log is not archived", "error", err)
 		return nil
