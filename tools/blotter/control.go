@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/registry"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // order runs one command of lock-manager against the system of the folder.
@@ -74,7 +77,7 @@ folder (--dir) that no system has used one is begun, which is told.`,
 				for _, detail := range said {
 					fmt.Fprintln(cmd.OutOrStdout(), detail)
 				}
-				return err
+				return errors.Join(err, noteJobs(ctx, siteOf(cmd), specs, cmd.ErrOrStderr()))
 			})
 		},
 	}
@@ -82,6 +85,19 @@ folder (--dir) that no system has used one is begun, which is told.`,
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
 	needsFlag(cmd, "file", "name the registration with -f FILE")
 	return cmd
+}
+
+// noteJobs tells of functions and jobs that tables name and that are not there. They may be
+// made afterwards, so it is no error.
+func noteJobs(ctx context.Context, at site, specs []registry.Table, out io.Writer) error {
+	cfg, err := at.config()
+	if err != nil {
+		return err
+	}
+	for _, note := range roles.MissingJobs(ctx, cfg, specs) {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
+	return nil
 }
 
 func newFlag() *cobra.Command {

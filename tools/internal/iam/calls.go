@@ -126,16 +126,19 @@ func (a Account) object(r *http.Request, query url.Values, on string) (string, [
 	return "", nil
 }
 
-var invocation = regexp.MustCompile(`^/2015-03-31/functions/([^/]+)/invocations$`)
+var invocation = regexp.MustCompile(`^/2015-03-31/functions/([^/]+)/(invocations|configuration)$`)
 
 func (a Account) lambda(r *http.Request) (string, []Call) {
 	m := invocation.FindStringSubmatch(r.URL.Path)
 	if m == nil {
 		return "", nil
 	}
-	name := m[1]
+	name, what := m[1], m[2]
 	if !strings.HasPrefix(name, "arn:") {
 		name = a.arn("lambda", "function:"+name)
+	}
+	if what == "configuration" {
+		return "lambda.GetFunctionConfiguration", []Call{{"lambda:GetFunctionConfiguration", name}}
 	}
 	return "lambda.Invoke", []Call{{"lambda:InvokeFunction", name}}
 }

@@ -68,7 +68,7 @@ func uses(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{
 		"Function": {"pkg/objects/s3"}, "Job": {"pkg/objects/s3"}, "Reconcile": {"pkg/control/dynamo"},
-		"Operators": slices.Concat(looking, []string{"pkg/alert/sns", "pkg/alert/eventbridge"}), "Repairs": looking, "Auditors": looking,
+		"Operators": slices.Concat(looking, []string{"pkg/alert/sns", "pkg/alert/eventbridge", "pkg/jobs/presence"}), "Repairs": looking, "Auditors": looking,
 	}
 	for _, service := range roles.Names() {
 		role, is := services[service]
@@ -257,6 +257,9 @@ func whoMayWrite(t *testing.T, read map[string]Role, object func(place string) s
 		{Call{"sqs:SendMessage", testAccount.arn("sqs", "blotter-ingress")}, nil},
 		{Call{"lambda:InvokeFunction", testAccount.arn("lambda", "function:blotter-transform")}, []string{"LambdaTransformer"}},
 		{Call{"lambda:InvokeFunction", testAccount.arn("lambda", "function:another")}, nil},
+		{Call{"lambda:GetFunctionConfiguration", testAccount.arn("lambda", "function:blotter-transform")}, []string{"Operators"}},
+		{Call{"glue:GetJob", testAccount.arn("glue", "job/blotter-transform")}, []string{"Operators"}},
+		{Call{"glue:GetJob", testAccount.arn("glue", "job/another")}, nil},
 		{Call{"glue:StartJobRun", testAccount.arn("glue", "job/blotter-transform")}, []string{"GlueDispatcher"}},
 	} {
 		var who []string

@@ -174,7 +174,9 @@ func (s *site) apply(reason string) {
 	if err := os.WriteFile(file, []byte(s.registration), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.must("apply", "-f", file, "--reason", reason)
+	if out := s.must("apply", "-f", file, "--reason", reason); strings.Contains(out, "note:") {
+		s.t.Errorf("of what is there it is noted: %s", out)
+	}
 }
 
 func (s *site) startRole(role string) { s.running[role] = s.start(role, filepath.Join(s.dir, role)) }
@@ -296,6 +298,7 @@ func TestRolesAsProcesses(t *testing.T) {
 	}
 	s.audited()
 	s.reconciled()
+	s.misnamed()
 	s.repaired()
 	for _, role := range roles.Names() {
 		s.running[role].end()

@@ -1,6 +1,8 @@
 package onaws
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -9,6 +11,23 @@ import (
 
 	"github.com/openblotter/blotter/pkg/awsconfig/awstest"
 )
+
+// misnamed has a table name a function and a job that are not there.
+func (s *site) misnamed() {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "units.yaml")
+	content := strings.Split(tables, "tables:")[0] +
+		"tables: [{name: units, primary_key: [id], columns: {id: int not null}, route: auto, job: {lambda: blotter-none, glue: blotter-none}}]\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	out := s.must("apply", "-f", file)
+	for _, says := range []string{"the function blotter-none, and Lambda has none", "the job blotter-none, and Glue has none"} {
+		if !strings.Contains(out, says) {
+			s.t.Errorf("it is not noted that %s:\n%s", says, out)
+		}
+	}
+}
 
 // reconciled has the scheduled task list the bucket, by its own seed and role.
 func (s *site) reconciled() {
@@ -55,7 +74,7 @@ func (s *site) rebuilt() {
 	if out, err := s.runAs("admin", "places", "--create"); err != nil {
 		s.t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := s.runBehind("repairs", "operator", "replay", "--rebuild"); err != nil || !strings.Contains(out, "the control store is written anew: 2 tables") {
+	if out, err := s.runBehind("repairs", "operator", "replay", "--rebuild"); err != nil || !strings.Contains(out, "the control store is written anew: 3 tables") {
 		s.t.Fatalf("whoever repairs writes the control store anew: %v\n%s", err, out)
 	}
 	s.check("rms.reports", "1,closed", "3,open", "4,open")

@@ -1,0 +1,32 @@
+package roles
+
+import (
+	"context"
+
+	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/openblotter/blotter/pkg/jobs/presence"
+	"github.com/openblotter/blotter/pkg/registry"
+)
+
+// MissingJobs says which functions and jobs that tables name are not there, and which could
+// not be asked for. It asks where they would be run: where raw, staged and failed objects
+// lie on S3.
+func MissingJobs(ctx context.Context, cfg Config, tables []registry.Table) []string {
+	for _, place := range []string{"raw", "staging", "failed"} {
+		if a, err := cfg.address(place); err != nil || a.scheme != schemeS3 {
+			return nil
+		}
+	}
+	if !presence.Any(tables) {
+		return nil
+	}
+	to, err := (&opener{cfg: cfg}).toAWS(ctx)
+	if err != nil {
+		return []string{"whether the functions and jobs that tables name are there could not be asked: " + err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return presence.Missing(ctx, awslambda.NewFromConfig(to), awsglue.NewFromConfig(to), tables)
+}
