@@ -38,6 +38,17 @@ var advice = map[int]string{
 	lib.SQLITE_IOERR:    "the disk answers with errors: check it and the system's log",
 }
 
+// Advised wraps an error with what can be done about it, if that is known.
+func Advised(err error) error {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		if text, ok := advice[failure.Code()&0xff]; ok {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	return err
+}
+
 // Explain wraps an error of a query with the file and with what can be done
 // about it. Errors of contexts stay what they are; nil stays nil.
 func (d *DB) Explain(doing string, err error) error { return d.explain(doing, err) }
@@ -49,13 +60,7 @@ func (d *DB) explain(doing string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	var failure *sqlite.Error
-	if errors.As(err, &failure) {
-		if text, ok := advice[failure.Code()&0xff]; ok {
-			return fmt.Errorf("%s: %s %s: %s: %w", doing, d.cfg.What, d.cfg.Path, text, err)
-		}
-	}
-	return fmt.Errorf("%s: %s %s: %w", doing, d.cfg.What, d.cfg.Path, err)
+	return fmt.Errorf("%s: %s %s: %w", doing, d.cfg.What, d.cfg.Path, Advised(err))
 }
 
 // explainSQLite explains what SQLite says and leaves every other error as it

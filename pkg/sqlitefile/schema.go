@@ -58,7 +58,7 @@ func (d *DB) checkReadOnly(ctx context.Context) error {
 		return err
 	}
 	if h.fresh() {
-		return fmt.Errorf("%w: %w: what began to make it has not gone on; `blotter up --tables FILE` makes it. If it had something in it, restore it from a backup", ErrSchema, ErrEmpty)
+		return fmt.Errorf("%w: %w: if nothing was ever in it, `blotter up --tables FILE` makes it; if it was emptied, restore it from a backup", ErrSchema, ErrEmpty)
 	}
 	if h.version < len(d.cfg.Migrations) {
 		return fmt.Errorf("%w: an older Blotter wrote it (schema %d, this program needs %d); start this version once to bring it up to date",

@@ -35,8 +35,8 @@ The key is given as COLUMN=VALUE for each column of the primary key, or as the p
 values in its order, written as in a CSV file of the table, after -- where one begins
 with a minus. Files are ruled out by the keys that their staged output has; the others
 are read again. Where a raw version is gone, its staged output tells the last change of
-the row in it. The lake is asked, too: the exit code is 1 if it does not hold what the
-files give. Rows that cannot be taken, and files that cannot be read, are told: the row
+the row in it. The lake is asked, too: the exit code is 3 if it does not hold what the
+files give, or has lost the table, and 1 if it could not look. Rows that cannot be taken, and files that cannot be read, are told: the row
 may be in them.
 
 Values of the row are shown with --show-values only: they are personal data. It works
@@ -69,8 +69,8 @@ func newExplain() *cobra.Command {
 			} else {
 				printLife(cmd.OutOrStdout(), life, args[1:])
 			}
-			if err == nil && !life.Agrees && !life.Unknown {
-				err = fmt.Errorf("the lake does not hold what the files give; `blotter replay '%s' --rows` compares every row", id)
+			if err == nil {
+				err = judged(life)
 			}
 			return err
 		},
@@ -78,6 +78,20 @@ func newExplain() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&showValues, "show-values", false, "show the values of each change")
 	return cmd
+}
+
+// judged is the error of a life that the lake contradicts, or that could not be held to it.
+func judged(l *explain.Life) error {
+	again := fmt.Sprintf("`blotter replay '%s' --rows` compares every row", l.Table)
+	switch {
+	case l.Lost != "":
+		return finding(fmt.Errorf("the lake cannot be asked: %s; `blotter fsck` tells what to do", l.Lost))
+	case l.Unknown || l.Agrees:
+		return nil
+	case !l.Whole():
+		return fmt.Errorf("the lake does not hold what the files give, of which not all could be read; %s", again)
+	}
+	return finding(fmt.Errorf("the lake does not hold what the files give; %s", again))
 }
 
 // keyOf reads a key from arguments: COLUMN=VALUE, or values in the order of the key.
@@ -200,6 +214,8 @@ func lifeVerdict(l *explain.Life) string {
 		where[i] = fmt.Sprintf("row %d of file %s", p.Row, shortID(string(p.FileID)))
 	}
 	switch {
+	case l.Lost != "":
+		return "what the lake holds cannot be told; by the files it had to be as is told below"
 	case l.Unknown:
 		return "what the lake holds cannot be told: the newest snapshot that the log knows is not there"
 	case !l.Agrees && len(l.Lake) == 0:

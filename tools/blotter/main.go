@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/tools/internal/spark"
 )
 
-// exitUnsettled is the exit code of a run that ended with something quarantined,
-// held or paused; every other error exits with 1.
+// exitUnsettled is the exit code of a run that ended with something quarantined, held or
+// paused, and of a look that found something wrong; every other error exits with 1.
 const exitUnsettled = 3
 
 // defaultDir is the folder that commands work on unless they are told otherwise.
@@ -25,19 +26,36 @@ const defaultDir = "blotter-data"
 // it is was printed.
 var errUnsettled = errors.New("something is left for an operator to decide")
 
+// finding has a command end with the exit code of what is wrong, instead of that of what
+// kept it from looking; err is printed.
+func finding(err error) error { return &foundError{err} }
+
+type foundError struct{ error }
+
+func (e *foundError) Unwrap() error { return e.error }
+
+// exitCode tells which of the two an error is.
+func exitCode(err error) int {
+	var found *foundError
+	var missing *eventlog.MissingError
+	if errors.As(err, &found) || errors.As(err, &missing) || errors.Is(err, errUnsettled) {
+		return exitUnsettled
+	}
+	return 1
+}
+
 func main() {
 	spark.RowsIfAsked()
 	ctx, stop := lifecycle.Signals(context.Background())
 	err := newRoot().ExecuteContext(ctx)
 	stop()
-	switch {
-	case err == nil:
+	if err == nil {
 		return
-	case errors.Is(err, errUnsettled):
-		os.Exit(exitUnsettled)
 	}
-	fmt.Fprintln(os.Stderr, "blotter:", err)
-	os.Exit(1)
+	if !errors.Is(err, errUnsettled) { // what that is was printed
+		fmt.Fprintln(os.Stderr, "blotter:", err)
+	}
+	os.Exit(exitCode(err))
 }
 
 func newRoot() *cobra.Command {

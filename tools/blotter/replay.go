@@ -40,14 +40,14 @@ type replayedTable struct {
 }
 
 // errDiffers ends a replay that did not give the live control state.
-var errDiffers = errors.New("the log and the control state do not agree; what differs is listed above")
+var errDiffers = finding(errors.New("the log and the control state do not agree; what differs is listed above"))
 
 const replayHelp = `Fold the events of lock-manager, from the beginning of the log, into the state of
 a table or of all tables, and say what differs from the control state.
 
 Without --until and --seq the whole log is folded, and must give the control state
-exactly: the command then exits with 0, else with 1. An event that is missing, or
-stands there twice, is told with its place in the log.
+exactly: the command then exits with 0, with 3 if it does not, and with 1 if it could not
+look. An event that is missing, or stands there twice, is told with its place in the log.
 
 With --until or --seq the state as of then is shown, and below it what is different
 today. Nothing is decided again, and nothing is changed. It works on a running and
@@ -59,7 +59,7 @@ included, with the snapshot of that time (the newest without --until and --seq).
 are the rows that differ, by their keys, with the columns that differ; raw versions
 that are gone; and files that are not staged again as the log says. Values of other
 columns than the key's are shown with --show-values only: they are personal data. The
-exit code is 0 if every row is proven. --out keeps the rebuilt tables, as Iceberg
+exit code is 0 if every row is proven, and 3 if not. --out keeps the rebuilt tables, as Iceberg
 tables in a new folder; its disk and the system's folder for temporary files (TMPDIR)
 need room for the table's rows.
 

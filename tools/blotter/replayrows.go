@@ -49,7 +49,7 @@ type replayedRows struct {
 }
 
 // errRowsDiffer ends a replay of rows that did not give what the lake has.
-var errRowsDiffer = errors.New("not every row could be proven; what is wrong is listed above")
+var errRowsDiffer = finding(errors.New("not every row could be proven; what is wrong is listed above"))
 
 // replayRows rebuilds and compares tables, one after the other.
 func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, out, progress io.Writer) (err error) {
@@ -77,8 +77,11 @@ func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, 
 	for _, id := range tables {
 		f.Table = id
 		one, err := replayTableRows(ctx, c.log, stores, into, f, o, progress)
-		if err != nil {
+		if err != nil && (ctx.Err() != nil || len(tables) == 1) {
 			return err
+		}
+		if err != nil { // the other tables may be whole
+			one.Verdict, one.Equal = fmt.Sprintf("it could not be looked at: %v", err), false
 		}
 		all = append(all, one)
 		equal = equal && one.Equal
@@ -158,7 +161,13 @@ func replayTableRows(ctx context.Context, log *eventlog.Log, stores *roles.Store
 	if err != nil {
 		return out, err
 	}
-	return out, out.compare(ctx, stores, into, h, o)
+	if err := out.compare(ctx, stores, into, h, o); err != nil {
+		if ctx.Err() != nil {
+			return out, err
+		}
+		out.Verdict = fmt.Sprintf("its rows cannot be compared with those of the lake: %v; `blotter fsck` tells what to do", err)
+	}
+	return out, nil
 }
 
 // compare finds the newest snapshot with the rows of then, and holds them together.
@@ -273,6 +282,10 @@ func (r *replayedRows) compareExpired(ctx context.Context, h *rebuild.History, m
 }
 
 func (r *replayedRows) print(out io.Writer, o rowsOptions) {
+	if r.Rebuilt == nil {
+		fmt.Fprintf(out, "%s: %s\n", r.Table, r.Verdict)
+		return
+	}
 	fmt.Fprintf(out, "%s as of event %d of the log, published %s: %s\n", r.Table, r.Seq, longTime(r.At), r.Verdict)
 	fmt.Fprintf(out, "  %s rebuilt from %s; for %d of them the staged bytes have the hash in the log\n",
 		count(int(r.RebuiltRows), "row"), count(r.Rebuilt.Files, "file"), r.Rebuilt.Identical)

@@ -10,6 +10,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/sqlitefile"
 )
 
 // CatalogName is the name under which tables stand in the catalog's file; other
@@ -38,7 +39,7 @@ func Open(path string, io *lake.IO) (*Catalog, error) {
 	}
 	catalog, err := icesql.NewCatalog(CatalogName, db, icesql.SQLite, io.Properties())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, sqlitefile.Advised(err)), db.Close())
 	}
 	return &Catalog{Catalog: catalog, db: db}, nil
 }

@@ -104,8 +104,11 @@ type Life struct {
 	// Lake is what the lake holds; Agrees tells whether that is what the files give.
 	Lake   []Place `json:"lake"`
 	Agrees bool    `json:"agrees"`
-	// Unknown: the lake's snapshot of the log's end has expired, or is not there.
+	// Unknown: the lake's snapshot of the log's end has expired.
 	Unknown bool `json:"lake_unknown,omitempty"`
+	// Lost tells why the lake cannot be asked, which lost the table or is damaged; empty if
+	// it can.
+	Lost string `json:"lake_lost,omitempty"`
 }
 
 // Whole reports whether every row that may have changed the key could be asked.
@@ -349,6 +352,31 @@ func (e *explainer) judge() {
 	}
 }
 
+// lookup finds the row in the newest snapshot that the log knows.
+func (e *explainer) lookup(ctx context.Context) (found lake.Found, err error) {
+	if e.deps.Lake == nil {
+		return found, lake.ErrNoTable
+	}
+	set, err := e.deps.Lake.RowsAt(ctx, e.query.Table, e.history.snapshot)
+	if err != nil {
+		return found, err
+	}
+	spec := e.history.specs[e.history.state.SpecVersion]
+	return set.Lookup(ctx, spec.PrimaryKey, bytes.Clone(e.key))
+}
+
+// setBack tells that a table without the snapshot was set back; empty where it has gone on.
+func (e *explainer) setBack(ctx context.Context) string {
+	token, err := e.deps.Lake.Token(ctx, e.query.Table)
+	switch {
+	case err != nil:
+		return "the table cannot be read: " + err.Error()
+	case token < e.history.state.Committed:
+		return fmt.Sprintf("the table was set back: it is at token %d, and a commit was made under token %d", token, e.history.state.Committed)
+	}
+	return ""
+}
+
 // ask looks up what the lake holds.
 func (e *explainer) ask(ctx context.Context) error {
 	var want []Place
@@ -361,22 +389,20 @@ func (e *explainer) ask(ctx context.Context) error {
 		e.life.Agrees = len(want) == 0
 		return nil
 	}
-	if e.deps.Lake == nil {
-		e.life.Unknown = true
+	found, err := e.lookup(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, lake.ErrNoSnapshot):
+		e.life.Lost = e.setBack(ctx)
+		e.life.Unknown = e.life.Lost == ""
 		return nil
-	}
-	set, err := e.deps.Lake.RowsAt(ctx, e.query.Table, e.history.snapshot)
-	if errors.Is(err, lake.ErrNoTable) || errors.Is(err, lake.ErrNoSnapshot) {
-		e.life.Unknown = true
+	case errors.Is(err, lake.ErrNoTable):
+		e.life.Lost = "the catalog knows no such table, in which it was published by the log"
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	spec := e.history.specs[e.history.state.SpecVersion]
-	found, err := set.Lookup(ctx, spec.PrimaryKey, bytes.Clone(e.key))
-	if err != nil {
-		return err
+	case err != nil:
+		e.life.Lost = "the table cannot be read: " + err.Error()
+		return nil
 	}
 	for _, r := range found.Rows {
 		// A mended row bears the file and the number that it has always had.
