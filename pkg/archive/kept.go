@@ -23,7 +23,7 @@ func KeptIn(dir string, keys Keys) (c Checkpoint, signed []byte, err error) {
 		return c, nil, fmt.Errorf("read the checkpoint that was kept: %w", err)
 	}
 	if c, err = OpenKept(signed, keys); err != nil {
-		err = fmt.Errorf("the checkpoint that was kept in %s: %w", path, err)
+		err = fmt.Errorf("the checkpoint that was kept in %s: %w; put the key that signed it back, or, if the file was damaged, move it away", path, err)
 	}
 	return c, signed, err
 }
@@ -43,7 +43,7 @@ func (w *Writer) notTaken(size uint64) error {
 	}
 	if err == nil && kept.Size > size {
 		err = fmt.Errorf("%w: it ends at sequence %d, a checkpoint of sequence %d was kept; restore it from a copy, or, if it is lost for good, "+
-			"remove %s, and it is written anew as far as the log reaches back", ErrTaken, size, kept.Size, filepath.Join(w.keepIn, KeptFile))
+			"move what is left of it and %s away, and it is written anew as far as the log reaches back", ErrTaken, size, kept.Size, filepath.Join(w.keepIn, KeptFile))
 	}
 	return err
 }
@@ -54,15 +54,19 @@ func (w *Writer) keep(signed []byte) error {
 		return nil
 	}
 	path := filepath.Join(w.keepIn, KeptFile)
-	if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, signed) {
-		return nil
+	c, err := OpenKept(signed, w.store.keys)
+	if err != nil {
+		return fmt.Errorf("keep a checkpoint: %w", err)
+	}
+	if kept, b, err := KeptIn(w.keepIn, w.store.keys); err == nil && (bytes.Equal(b, signed) || kept.Size > c.Size) {
+		return nil // another writer was faster
 	}
 	f, err := os.CreateTemp(w.keepIn, "."+KeptFile+"-*")
 	if err != nil {
 		return fmt.Errorf("keep a checkpoint: %w", err)
 	}
 	_, err = f.Write(signed)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/openblotter/blotter/pkg/objects"
 )
@@ -85,6 +86,27 @@ func (s store) put(ctx context.Context, key string, b []byte) (err error) {
 		return fmt.Errorf("write %s of the archive: %w", key, err)
 	}
 	return nil
+}
+
+// afterFirst gives an object that comes after the first span of an archive; empty if there
+// is none.
+func (s store) afterFirst(ctx context.Context) (string, error) {
+	for _, first := range []string{keyOfCheckpoint(0), keyOfSpan(0)} {
+		for info, err := range s.bucket.List(ctx, path.Dir(first)+"/") {
+			if err != nil {
+				return "", fmt.Errorf("list the archive: %w", err)
+			}
+			if info.Key == first {
+				continue
+			}
+			// Another writer may have begun it just now.
+			if begun, err := s.has(ctx, keyOfCheckpoint(0)); err != nil || begun {
+				return "", errors.Join(err, errors.New("another writer has just begun the archive: try again"))
+			}
+			return info.Key, nil
+		}
+	}
+	return "", nil
 }
 
 // count gives the number of checkpoints, by asking for some twice log2 of them: they

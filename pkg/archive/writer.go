@@ -110,6 +110,11 @@ func (w *Writer) mayBegin(ctx context.Context) error {
 	if err := w.notTaken(0); err != nil {
 		return err
 	}
+	if left, err := w.store.afterFirst(ctx); err != nil {
+		return err
+	} else if left != "" {
+		return fmt.Errorf("%w: its first checkpoint is not there, and %s is; restore it from a copy, or move what is left of it away", ErrTaken, left)
+	}
 	first, _, err := w.log.Bounds(ctx)
 	if err == nil && first > 1 {
 		err = fmt.Errorf("%w: the log begins at sequence %d, and the archive is empty: it was lost, or is another one; restore it, or name its place (--audit)", ErrNoPast, first)

@@ -29,6 +29,12 @@ func (e *DeniedError) Error() string {
 
 func (e *DeniedError) publishes() bool { return e.Verb == "publish to" }
 
+// ofLog reports whether the refusal is of what a client of the log asks for itself: not of an
+// answer to a subject that whoever asked has named.
+func (e *DeniedError) ofLog() bool {
+	return !e.publishes() || strings.HasPrefix(e.Subject, "$JS.") || strings.HasPrefix(e.Subject, root+".")
+}
+
 // Unwrap gives nats.ErrPermissionViolation.
 func (e *DeniedError) Unwrap() error { return nats.ErrPermissionViolation }
 
@@ -75,7 +81,7 @@ func deniedBy(nc *nats.Conn, err error) *DeniedError {
 // asker has named where it is to go.
 func denied(nc *nats.Conn, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
-		if e := deniedBy(nc, nc.LastError()); e != nil && !(e.publishes() && strings.HasPrefix(e.Subject, "_INBOX.")) {
+		if e := deniedBy(nc, nc.LastError()); e != nil && e.ofLog() {
 			return Permanent(fmt.Errorf("%w (%w)", e, err))
 		}
 	}

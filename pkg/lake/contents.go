@@ -18,7 +18,7 @@ type Contents struct {
 	Rows     int64  `json:"rows"`  // live, by the metadata
 	Bytes    int64  `json:"bytes"` // of data and delete files of the newest snapshot
 	Token    uint64 `json:"token"` // of the last commit
-	// SetBackFrom is as in Result.
+	// SetBackFrom is as in Result; also that of a table which was set back since.
 	SetBackFrom uint64           `json:"set_back_from,omitempty"`
 	DataFiles   []DataFileInfo   `json:"data_files"`
 	Deletes     []DeleteFileInfo `json:"delete_files"`
@@ -96,7 +96,7 @@ func (l *Lake) Contents(ctx context.Context, id dms.TableID) (Contents, error) {
 		return Contents{}, err
 	}
 	c := Contents{
-		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.last.SetBackFrom, Due: u.due(), Next: u.next(),
+		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.setBackFrom(u.tbl, 0), Due: u.due(), Next: u.next(),
 		DataFiles: u.dataFiles(), Deletes: u.deleteFiles(), Manifests: []ManifestInfo{}, Snapshots: u.snapshots(), Tombstones: []TombstoneInfo{},
 		MetadataFiles: 1,
 	}

@@ -12,8 +12,8 @@ var (
 	// was published, and nothing ever will be under this token.
 	ErrStale = errors.New("token is stale")
 	// ErrSetBack: the table does not carry what was committed to it: it, or the catalog
-	// that names its metadata, was lost, or put back from an older copy. It takes
-	// nothing but a replacement of all its rows.
+	// that names its metadata, was lost, or put back from an older copy, or its current
+	// snapshot is an older one. It takes nothing but fences and a replacement of all its rows.
 	ErrSetBack = errors.New("the table was lost or set back")
 	// ErrBusy: other commits came first as often as was tried. Try again later.
 	ErrBusy = errors.New("table keeps changing")

@@ -72,7 +72,7 @@ func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, turn Turn)
 	if r, done, err := state.maintained(token); done {
 		return l.again(ctx, spec, r, err)
 	}
-	if err := state.follows(turn.After); err != nil {
+	if err := state.follows(tbl, turn.After); err != nil {
 		return Result{}, err
 	}
 	u, err := l.look(ctx, tbl, spec.ID)

@@ -108,19 +108,48 @@ type tableState struct {
 
 // setBackFrom gives the token from which the table was set back, 0 if it was not: after
 // is the newest under which there was a commit.
-func (s tableState) setBackFrom(after uint64) uint64 {
-	if s.token < after {
-		return max(s.last.SetBackFrom, after)
+func (s tableState) setBackFrom(tbl *table.Table, after uint64) uint64 {
+	from := s.last.SetBackFrom
+	if s.rolledBack(tbl) {
+		from = max(from, s.token)
 	}
-	return s.last.SetBackFrom
+	if s.token < after {
+		from = max(from, after)
+	}
+	return from
+}
+
+// rolledBack reports whether somebody has made an older snapshot the current one, which
+// leaves the properties as they are: going back from it, one of our own commits comes
+// before the last of them. Where ancestors have expired, that cannot be told.
+func (s tableState) rolledBack(tbl *table.Table) bool {
+	if s.last.SnapshotID == 0 {
+		return false
+	}
+	at := tbl.CurrentSnapshot()
+	for range len(tbl.Metadata().Snapshots()) {
+		if at == nil || at.SnapshotID == s.last.SnapshotID {
+			return false
+		}
+		if at.Summary != nil && at.Summary.Properties[PropertyToken] != "" {
+			return true
+		}
+		if at.ParentSnapshotID == nil {
+			return false
+		}
+		at = tbl.SnapshotByID(*at.ParentSnapshotID)
+	}
+	return false
 }
 
 // follows fails with ErrSetBack unless the table carries every commit up to after.
-func (s tableState) follows(after uint64) error {
-	from := s.setBackFrom(after)
+func (s tableState) follows(tbl *table.Table, after uint64) error {
+	from := s.setBackFrom(tbl, after)
 	switch {
 	case from == 0:
 		return nil
+	case s.rolledBack(tbl):
+		return fmt.Errorf("%w: an older snapshot than that of token %d is its current one", ErrSetBack, s.token)
 	case s.token < from:
 		return fmt.Errorf("%w: it is at token %d, and a commit was made under token %d", ErrSetBack, s.token, from)
 	}

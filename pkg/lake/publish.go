@@ -121,7 +121,7 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 		return r, err
 	}
 	if req.Mode == Merge {
-		if err := b.state.follows(req.After); err != nil {
+		if err := b.state.follows(b.tbl, req.After); err != nil {
 			return Result{}, err
 		}
 	}

@@ -57,3 +57,44 @@ func TestATableThatWasSetBackTakesNoChanges(t *testing.T) {
 		t.Errorf("after a replacement the table has %d rows and lacks what was before %d, %v", c.Rows, c.SetBackFrom, err)
 	}
 }
+
+// A table whose current snapshot somebody has made an older one lacks rows, whatever its
+// properties say.
+func TestATableThatWasRolledBackTakesNoChanges(t *testing.T) {
+	w := newWorld(t, lake.DefaultConfig())
+	spec := reports()
+	merge := func(token uint64) error {
+		part := w.stage(t, spec, stagedSpec{file: fmt.Sprint("f", token), kind: dms.KindChange, token: token, changes: []change{report(int64(token), "x", "/1", 1)}})
+		_, err := w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: token, After: token - 1, Mode: lake.Merge, Parts: []lake.Part{part}})
+		return err
+	}
+	for token := range uint64(3) {
+		if err := merge(token + 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tbl, err := w.catalog.LoadTable(t.Context(), lake.Identifier(spec.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := *tbl.CurrentSnapshot().ParentSnapshotID
+	tx := tbl.NewTransaction()
+	if err := tx.RollbackToSnapshot(older); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := merge(4); !errors.Is(err, lake.ErrSetBack) {
+		t.Errorf("publish gave %v", err)
+	}
+	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.SetBackFrom != 3 {
+		t.Errorf("its contents say that it was set back from %d, %v", c.SetBackFrom, err)
+	}
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 4, After: 3}); err != nil || r.SetBackFrom != 3 {
+		t.Errorf("a fence gave %+v, %v", r, err)
+	}
+	if err := merge(5); !errors.Is(err, lake.ErrSetBack) {
+		t.Errorf("after a fence, publish gave %v", err)
+	}
+}

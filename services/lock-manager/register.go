@@ -47,18 +47,29 @@ func (s *Service) checkOne(ctx context.Context, spec registry.Table) (string, er
 	t := s.table(spec.ID)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for range maxConflicts {
+		detail, err = s.checkOnce(ctx, t, register)
+		if !errors.Is(err, control.ErrConflict) {
+			return detail, err
+		}
+		t.state = nil // another replica has gone on: its copy here is old
+	}
+	return "", fmt.Errorf("table %s: %w %d times in a row", spec.ID, control.ErrConflict, maxConflicts)
+}
+
+// checkOnce is checkOne with the state that is at hand; ErrConflict if it is an old one.
+func (s *Service) checkOnce(ctx context.Context, t *table, register Register) (string, error) {
 	if err := s.load(ctx, t); err != nil {
 		return "", err
 	}
 	if err := s.unchanged(ctx, t); err != nil {
-		t.state = nil
 		return "", err
 	}
 	defer t.settle(false)
 	if err := s.hydrate(ctx, t, Input{Command: register}); err != nil {
 		return "", err
 	}
-	_, detail, err = t.state.register(register)
+	_, detail, err := t.state.register(register)
 	return detail, err
 }
 

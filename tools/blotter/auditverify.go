@@ -160,7 +160,7 @@ func openVerify(ctx context.Context, at site, cfg roles.Config, o auditVerifyOpt
 			return v, nil, nil, fmt.Errorf("--since: %w", err)
 		}
 	}
-	if _, signed := roles.KeptCheckpoint(cfg, v.Keys); signed != nil && o.since == "" {
+	if _, signed, err := roles.KeptCheckpoint(cfg, v.Keys); err == nil && signed != nil && o.since == "" {
 		v.Kept = append(v.Kept, signed)
 	}
 	bucket, closeBucket, err := roles.OpenAudit(ctx, cfg, true)

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
-	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -123,7 +122,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		defer func() { err = errors.Join(err, closeMender()) }()
 		deps.Repair = m
 	}
-	deps.Kept = keptCheckpoint(cfg)
+	deps.Kept, deps.KeptFault = roles.KeptByKey(cfg)
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -249,18 +248,4 @@ func (m *mender) Say(ctx context.Context, table dms.TableID, e *blotterv1.Findin
 		Correlation: e.GetFileId(), Actor: operator(), Time: time.Now(), Message: e,
 	})
 	return err
-}
-
-// keptCheckpoint gives the checkpoint that the folder of a system keeps, if it can be believed.
-func keptCheckpoint(cfg roles.Config) *archive.Checkpoint {
-	public, err := roles.AuditPublic(cfg)
-	if err != nil {
-		return nil
-	}
-	keys, err := archive.ParseKeys(public)
-	if err != nil {
-		return nil
-	}
-	kept, _ := roles.KeptCheckpoint(cfg, keys)
-	return kept
 }

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -165,5 +167,28 @@ func TestFsckOfHeldObjectsThatWereTakenIn(t *testing.T) {
 	s.sealed()
 	if kinds, report, err := s.fsck(); err != nil || report.Tables < 2 {
 		t.Errorf("once it is taken in it finds %q: %+v", kinds, report.Findings)
+	}
+}
+
+// TestFsckOfDeletions: objects that were deleted, however that was told, are no finding.
+func TestFsckOfDeletions(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.sealed()
+	const folder = "dms/rms/reports/"
+	at := time.Date(2024, 3, 5, 8, 0, 0, 0, time.UTC)
+	for _, d := range []ingestrouter.Deletion{
+		{Key: folder + "LOAD00000001.csv", Sequencer: "1", Expired: true},
+		{Key: folder + "LOAD00000001.csv", VersionID: "v1"},
+		{Key: folder + "20240304-060000000.csv", VersionID: "m1", Marker: true},
+		{Key: "elsewhere/x.csv", Sequencer: "2"},
+	} {
+		d.Bucket, d.Time = s.process.Raw.Name(), at
+		s.check(s.process.IngestRouter.Delete(t.Context(), d))
+	}
+	s.settle()
+	if kinds, report, err := s.fsck("--bytes"); err != nil {
+		t.Errorf("it finds %q: %+v", kinds, report.Findings[0])
 	}
 }

@@ -74,17 +74,19 @@ func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, 
 	}
 	all := []replayedRows{}
 	equal := true
+	var blind error
 	for _, id := range tables {
 		f.Table = id
 		one, err := replayTableRows(ctx, c.log, stores, into, f, o, progress)
 		if err != nil && (ctx.Err() != nil || len(tables) == 1) {
 			return err
 		}
-		if err != nil { // the other tables may be whole
+		if err != nil { // the other tables can be looked at
 			one.Verdict, one.Equal = fmt.Sprintf("it could not be looked at: %v", err), false
+			blind = errors.Join(blind, err)
 		}
 		all = append(all, one)
-		equal = equal && one.Equal
+		equal = equal && (one.Equal || err != nil)
 		if !o.json {
 			one.print(out, o)
 		}
@@ -97,7 +99,7 @@ func replayRows(ctx context.Context, at site, f eventlog.Filter, o rowsOptions, 
 	if !equal {
 		return errRowsDiffer
 	}
-	return nil
+	return blind
 }
 
 // copyIn makes the lake that is filled: in the folder that was named, or in one that
@@ -162,7 +164,7 @@ func replayTableRows(ctx context.Context, log *eventlog.Log, stores *roles.Store
 		return out, err
 	}
 	if err := out.compare(ctx, stores, into, h, o); err != nil {
-		if ctx.Err() != nil {
+		if !lake.Damaged(err) {
 			return out, err
 		}
 		out.Verdict = fmt.Sprintf("its rows cannot be compared with those of the lake: %v; `blotter fsck` tells what to do", err)

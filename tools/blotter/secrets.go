@@ -41,16 +41,16 @@ type secretFile struct{ name, value string }
 func readSecrets(args []string, lookup func(string) (string, bool)) ([]secretFile, error) {
 	var files []secretFile
 	var faults []error
-	for _, arg := range args {
+	for n, arg := range args { // none is shown: a secret may stand in the place of a variable
 		name, variable, is := strings.Cut(arg, "=")
 		value, _ := lookup(variable)
 		switch {
 		case !is || variable == "":
-			faults = append(faults, fmt.Errorf("%q: expected FILE=VARIABLE", arg))
+			faults = append(faults, fmt.Errorf("argument %d: expected FILE=VARIABLE", n+1))
 		case name == "" || name != filepath.Base(name) || strings.HasPrefix(name, "."):
-			faults = append(faults, fmt.Errorf("%q: expected the name of a file, without a folder", name))
+			faults = append(faults, fmt.Errorf("argument %d: expected the name of a file before =, without a folder", n+1))
 		case value == "":
-			faults = append(faults, fmt.Errorf("the environment has no %s for %s: does the secret have a value?", variable, name))
+			faults = append(faults, fmt.Errorf("argument %d: the environment lacks the variable that it names behind =: does the secret have a value?", n+1))
 		}
 		files = append(files, secretFile{name, value})
 	}

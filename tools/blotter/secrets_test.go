@@ -16,11 +16,16 @@ func TestSecrets(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	dir := t.TempDir()
 	out, err := command(t.Context(), nil, "secrets", "--out", dir, "user.nk=SEED", "other.nk=EMPTY")
-	if err == nil || !strings.Contains(err.Error(), "no EMPTY for other.nk") {
+	if err == nil || !strings.Contains(err.Error(), "argument 2: the environment lacks the variable") {
 		t.Errorf("an empty variable: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); len(entries) != 0 || err != nil {
 		t.Errorf("with an empty variable there are %v, %v", entries, err)
+	}
+	for _, wrong := range []string{"user.nk=SUABC", "SUABC", "SUABC=SEED/x", "a/SUABC=SEED"} { // none is shown, whatever it is
+		if out, err := command(t.Context(), nil, "secrets", "--out", dir, wrong); err == nil || strings.Contains(out+err.Error(), "SUABC") {
+			t.Errorf("of %s it says %v: %s", wrong, err, out)
+		}
 	}
 	for range 2 { // a task that starts again
 		if out, err = command(t.Context(), nil, "secrets", "--out", dir, "user.nk=SEED", "ca.pem=CA"); err != nil {

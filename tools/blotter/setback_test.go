@@ -45,6 +45,9 @@ func TestACatalogThatWasSetBack(t *testing.T) {
 				s.halt()
 				newest := s.keepCopy(roles.CatalogFile)
 				lose(s, older)
+				if out, err := s.blotter("up", "--until-idle", "--tables", s.write("tables.yaml", testTables)); !errors.Is(err, errUnsettled) || !strings.Contains(out, "rms.reports takes no changes") {
+					t.Errorf("it starts with %v and\n%s", err, out)
+				}
 				s.restart()
 				s.deliver("20240304-070000000.csv", "Op,id,status,amount\nI,3,open,3.00\n")
 				if out := s.must("tables"); !strings.Contains(out, "lost or set back") {

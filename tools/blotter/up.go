@@ -275,7 +275,10 @@ func (r *runner) close(ctx context.Context) error {
 	}
 	summary.at = r.options.at
 	summary.print(r.out, time.Since(r.started))
-	if r.options.untilIdle && summary.unsettled() {
+	for _, id := range r.process.SetBack {
+		fmt.Fprintf(r.out, "%s takes no changes: the lake lacks what was committed to it; `blotter fsck` tells what to do\n", id)
+	}
+	if r.options.untilIdle && (summary.unsettled() || len(r.process.SetBack) > 0) {
 		return errUnsettled
 	}
 	return nil

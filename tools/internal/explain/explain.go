@@ -391,8 +391,6 @@ func (e *explainer) ask(ctx context.Context) error {
 	}
 	found, err := e.lookup(ctx)
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case errors.Is(err, lake.ErrNoSnapshot):
 		e.life.Lost = e.setBack(ctx)
 		e.life.Unknown = e.life.Lost == ""
@@ -400,9 +398,11 @@ func (e *explainer) ask(ctx context.Context) error {
 	case errors.Is(err, lake.ErrNoTable):
 		e.life.Lost = "the catalog knows no such table, in which it was published by the log"
 		return nil
-	case err != nil:
+	case lake.Damaged(err):
 		e.life.Lost = "the table cannot be read: " + err.Error()
 		return nil
+	case err != nil:
+		return err
 	}
 	for _, r := range found.Rows {
 		// A mended row bears the file and the number that it has always had.

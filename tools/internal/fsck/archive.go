@@ -46,13 +46,17 @@ func (l *look) checkLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if l.deps.KeptFault != nil {
+		l.add(Finding{Kind: ArchiveUnproven, Detail: l.deps.KeptFault.Error(),
+			Do: "put the signing key (audit-key) back from a backup; `blotter audit verify --key` proves the archive by a verifier key that was kept; if audit-checkpoint itself was damaged, remove it once that is done"})
+	}
 	archived, err := l.deps.Log.Archived(ctx)
 	none := err == nil && archived == 0 || errors.Is(err, archive.ErrEmpty)
 	switch {
 	case (err == nil || none) && l.deps.Kept != nil && archived < l.deps.Kept.Size:
 		l.add(Finding{Kind: ArchiveTaken, Object: fmt.Sprintf("event %d", archived+1),
 			Detail: fmt.Sprintf("the archive ends at sequence %d, and a checkpoint of sequence %d was kept: what was archived was taken away", archived, l.deps.Kept.Size),
-			Do:     "restore the archive from a copy; if it is lost for good, remove the file audit-checkpoint from the folder of the system, and it is written anew as far as the log reaches back"})
+			Do:     "restore the archive from a copy; if it is lost for good, move what is left of it and the file audit-checkpoint away, and it is written anew as far as the log reaches back"})
 	case err == nil && archived > 0:
 		if err := l.noteArchive(ctx, max(archived+1, first), "the log is not archived any more"); err != nil {
 			return err

@@ -12,9 +12,12 @@ import (
 	"strconv"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/transform"
+	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	"github.com/openblotter/blotter/services/curator"
+	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
@@ -127,7 +130,7 @@ func (l *look) rowBytes(ctx context.Context) error {
 	if l.lake.contents == nil || l.facts.newest == 0 {
 		return nil
 	}
-	set, err := l.deps.Lake.RowsAt(ctx, l.id, l.facts.newest)
+	set, err := l.newestRows(ctx)
 	if err != nil {
 		return nil //nolint:nilerr // told by checkRows
 	}
@@ -167,6 +170,9 @@ func (l *look) reportBytes(ctx context.Context, q quarantined) error {
 	why := "it is no report any more"
 	if err := json.Unmarshal(b, &got); err == nil && len(b) <= maxReport {
 		want.Value, want.Resume, want.Hint, want.Copy, want.CopyError = got.Value, got.Resume, got.Hint, q.event.GetObjectKey(), got.CopyError
+		if got.CopyError != "" { // a repair may have found the object gone
+			want.Copy = ""
+		}
 		if reflect.DeepEqual(got, want) {
 			return nil
 		}
@@ -227,7 +233,7 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 	switch {
 	case gone == "" && err != nil:
 		return fmt.Errorf("read the raw version of %s: %w", f.Object.Key, err)
-	case errors.Is(err, objects.ErrChanged) && !l.toldOfNow(ctx, f.Object):
+	case errors.Is(err, objects.ErrChanged) && !l.toldOfNow(ctx, f.Object.Key):
 		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: "the object is not what it was when the file came, and no event tells of what it is now",
 			Do: fmt.Sprintf("if DMS wrote it anew, `blotter reconcile` takes that in; else restore it from a backup; `blotter replay '%s' --rows` tells which rows differ", l.id)})
 	case gone != "" && l.facts.published[id] && unstaged:
@@ -251,10 +257,20 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 	return nil
 }
 
-// toldOfNow reports whether an event tells of what lies under the key of an object now.
-func (l *look) toldOfNow(ctx context.Context, o dms.Object) bool {
-	info, err := l.deps.Raw.Stat(ctx, o.Key)
-	return err == nil && l.facts.versions[versionOf(dms.Object{Key: o.Key, ETag: info.ETag})]
+// toldOfNow reports whether an event tells of what lies under a key now, or that cannot be
+// said.
+func (l *look) toldOfNow(ctx context.Context, key string) bool {
+	info, err := l.deps.Raw.Stat(ctx, key)
+	if err != nil || l.facts.versions[version{key, info.ETag}] {
+		return true // told as gone by then, or told
+	}
+	told := false // since the log was read, perhaps
+	err = read(ctx, l.deps.Log, eventlog.Filter{Table: l.id, Service: ingestrouter.ServiceName}, func(r eventlog.Record) {
+		if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {
+			told = told || versionOf(e.GetObject()) == version{key, info.ETag}
+		}
+	})
+	return err != nil || told
 }
 
 func (l *look) copyBytes(ctx context.Context, id dms.FileID, key, want string) error {

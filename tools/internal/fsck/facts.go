@@ -50,21 +50,22 @@ type facts struct {
 	snapshots map[int64]bool   // that the curator told of
 	published map[dms.FileID]bool
 	// inForce are the files of the last replacement, and those published after it.
-	inForce  map[dms.FileID]bool
-	newest   int64 // the newest snapshot, and its token
-	newestOf uint64
-	newestBy uint64              // the newest token of a commit but fences: one that is lost took nothing with it
-	rowsHash string              // of the live rows after the newest publication; empty: not known
-	versions map[dms.Object]bool // of objects that were told of; without bucket, size and time
-	arrived  map[dms.FileID]bool
-	accepted map[dms.FileID]bool
-	again    []arrival       // of files that had arrived before
-	said     map[string]bool // what the curator said of tokens
-	released []release
-	specs    map[uint64][]byte // registrations as they were said
-	objects  objectFacts
-	files    map[dms.FileID]dms.File
-	staged   map[dms.FileID]*blotterv1.StagedFile // under its newest token
+	inForce      map[dms.FileID]bool
+	newest       int64 // the newest snapshot, and its token
+	newestOf     uint64
+	newestCommit int64            // the snapshot of newestBy
+	newestBy     uint64           // the newest token of a commit but fences: one that is lost took nothing with it
+	rowsHash     string           // of the live rows after the newest publication; empty: not known
+	versions     map[version]bool // of objects that were told of
+	arrived      map[dms.FileID]bool
+	accepted     map[dms.FileID]bool
+	again        []arrival       // of files that had arrived before
+	said         map[string]bool // what the curator said of tokens
+	released     []release
+	specs        map[uint64][]byte // registrations as they were said
+	objects      objectFacts
+	files        map[dms.FileID]dms.File
+	staged       map[dms.FileID]*blotterv1.StagedFile // under its newest token
 
 	asked       map[uint64]*blotterv1.PublishRequested // that are not answered yet
 	pauses      map[string]pause                       // by the event's id, that are not answered yet
@@ -107,7 +108,7 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
-		versions: map[dms.Object]bool{}, specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
+		versions: map[version]bool{}, specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
 	}
 	err := read(ctx, log, eventlog.Filter{Table: id}, func(r eventlog.Record) {
 		f.events++
@@ -116,10 +117,10 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 	return f, err
 }
 
-// versionOf names what an object held at one time.
-func versionOf(o dms.Object) dms.Object {
-	return dms.Object{Key: o.Key, VersionID: o.VersionID, ETag: o.ETag}
-}
+// version names what an object held at one time.
+type version struct{ key, etag string }
+
+func versionOf(o *blotterv1.ObjectRef) version { return version{o.GetKey(), o.GetEtag()} }
 
 // copies lists the copies of a quarantined file.
 func (f *facts) copies(id dms.FileID) (keys []string) {
@@ -135,7 +136,7 @@ func (f *facts) fold(r eventlog.Record) {
 	if r.Service == ingestrouter.ServiceName {
 		f.objects.fold(r)
 		if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {
-			f.versions[versionOf(wire.ObjectOf(e.GetObject()))] = true
+			f.versions[versionOf(e.GetObject())] = true
 		}
 	}
 	switch e := r.Event.(type) {
@@ -224,7 +225,7 @@ func (f *facts) commit(what string, token uint64, snapshot int64) {
 	if token >= f.newestOf {
 		f.newest, f.newestOf = snapshot, token
 	}
-	if what != saidFenced {
-		f.newestBy = max(f.newestBy, token)
+	if what != saidFenced && token >= f.newestBy {
+		f.newestCommit, f.newestBy = snapshot, token
 	}
 }

@@ -15,6 +15,7 @@ const (
 	LogBehind         = "log.behind_archive"    // the log ends before its archive does
 	LogTrimUntold     = "log.trim_untold"       // the log begins later than it says itself
 	ArchiveTaken      = "archive.taken"         // the archive, or the end of it, was taken away
+	ArchiveUnproven   = "archive.unproven"      // what was kept of the archive cannot be checked
 	ArchiveChanged    = "archive.changed"       // the archive is not as it was signed
 	ControlDiffers    = "control.differs"       // the log does not fold to the control state
 	HoldDiffers       = "hold.differs"          // the hold queue is not what the control state says

@@ -61,12 +61,10 @@ func (l *look) checkHold(ctx context.Context) error {
 func countedHold(table dms.TableID, waiting, shown int) *Finding {
 	f := Finding{Kind: HoldDiffers, Detail: fmt.Sprintf("%d files wait, and it has about %d; they were only counted", waiting, shown),
 		Do: fmt.Sprintf("look again in a minute, since the count is late; if it stays so, `blotter holdqueue rebuild '%s'`", table)}
-	switch {
-	case shown == waiting:
+	if shown == waiting {
 		return nil
-	case shown > waiting:
-		f.Note = true
-		f.Detail += ", and a file that was held again may count twice"
 	}
+	// The count is late by up to a minute, and a file that was held again may count twice.
+	f.Note = true
 	return &f
 }

@@ -39,8 +39,8 @@ func TestCountedHold(t *testing.T) {
 		err    bool
 	}{
 		{name: "as many", queue: countedQueue{n: 2}},
-		{name: "fewer", queue: countedQueue{n: 1}, says: "2 files wait, and it has about 1"},
-		{name: "more", queue: countedQueue{n: 3}, says: "may count twice", note: true},
+		{name: "fewer", queue: countedQueue{n: 1}, says: "2 files wait, and it has about 1", note: true},
+		{name: "more", queue: countedQueue{n: 3}, says: "2 files wait, and it has about 3", note: true},
 		{name: "refused", queue: countedQueue{err: errNoRight}, err: true},
 		{name: "repair", queue: countedQueue{n: 2}, repair: struct{ Repairer }{}, err: true},
 	} {

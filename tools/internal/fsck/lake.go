@@ -48,7 +48,7 @@ const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or
 const restore = "restore it from a backup or from another version of the object; "
 
 // checkLake: the table's objects are there, and its snapshots are those of the log.
-func (l *look) checkLake(context.Context) error {
+func (l *look) checkLake(ctx context.Context) error {
 	again := fmt.Sprintf("`blotter replay '%s' --rows --out DIR` makes the rows once more from the raw files", l.id)
 	if l.lake.broken != nil {
 		l.add(Finding{Kind: LakeUnreadable, Detail: l.lake.broken.Error(), Do: restore + again})
@@ -64,8 +64,12 @@ func (l *look) checkLake(context.Context) error {
 		l.add(Finding{Kind: LakeObjectGone, Object: m.Key, Detail: fmt.Sprintf("a %s that %s needs is gone", m.What, which), Do: restore + again})
 	}
 	c := l.lake.contents
+	behind, err := l.isBehind(ctx)
+	if err != nil {
+		return err
+	}
 	if c == nil {
-		if l.facts.newestBy != 0 && l.lake.broken == nil && len(l.lake.missing) == 0 {
+		if behind && l.lake.broken == nil && len(l.lake.missing) == 0 {
 			l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy), Do: restoreCatalog + again})
 		}
 		return nil
@@ -84,7 +88,7 @@ func (l *look) checkLake(context.Context) error {
 				Do: fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole", l.id)})
 		}
 	}
-	if c.Token < l.facts.newestBy {
+	if behind {
 		l.add(Finding{Kind: SnapshotLost, Object: strconv.FormatInt(l.facts.newest, 10),
 			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token), Do: restoreCatalog + again})
 	}
@@ -98,12 +102,41 @@ func (l *look) checkLake(context.Context) error {
 	return nil
 }
 
+// newestRows opens the newest snapshot that the log tells of: that of the newest commit,
+// where a fence after it was lost.
+func (l *look) newestRows(ctx context.Context) (*lake.RowSet, error) {
+	set, err := l.deps.Lake.RowsAt(ctx, l.id, l.facts.newest)
+	if errors.Is(err, lake.ErrNoSnapshot) && l.facts.newestCommit != l.facts.newest {
+		return l.deps.Lake.RowsAt(ctx, l.id, l.facts.newestCommit)
+	}
+	return set, err
+}
+
+// isBehind reports whether the table lacks a commit that the log tells of. The lake was read
+// first, and may have gone on since.
+func (l *look) isBehind(ctx context.Context) (bool, error) {
+	if c := l.lake.contents; l.lake.broken != nil || c != nil && c.Token >= l.facts.newestBy || l.facts.newestBy == 0 {
+		return false, nil
+	}
+	if l.deps.Lake == nil {
+		return true, nil
+	}
+	token, err := l.deps.Lake.Token(ctx, l.id)
+	if errors.Is(err, lake.ErrNoTable) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the token of the table: %w", err)
+	}
+	return token < l.facts.newestBy, nil
+}
+
 // checkRows: every row comes from a file that was published.
 func (l *look) checkRows(ctx context.Context) error {
 	if l.lake.contents == nil || l.facts.newest == 0 {
 		return nil
 	}
-	set, err := l.deps.Lake.RowsAt(ctx, l.id, l.facts.newest)
+	set, err := l.newestRows(ctx)
 	if errors.Is(err, lake.ErrNoSnapshot) || errors.Is(err, lake.ErrNoTable) {
 		return nil // told as lost, or a newer one is about to be said
 	}

@@ -33,6 +33,8 @@ type Deps struct {
 	Lake            *lake.Lake // nil: nothing was published yet
 	// Kept is the newest checkpoint that is known of the archive; nil: none is.
 	Kept *archive.Checkpoint
+	// KeptFault says why a checkpoint that was kept cannot be checked.
+	KeptFault error
 	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
 	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -40,10 +42,20 @@ func (f objectFacts) fold(r eventlog.Record) {
 		return
 	}
 	fact := objectFact{state: ingestrouter.StateAfter(r.Event)}
-	if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {
+	// Of a deletion the row keeps less than the event tells.
+	if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok && id != deletionOf(r.Event) {
 		fact.object = wire.ObjectOf(e.GetObject())
 	}
 	f[dms.FileID(id)] = fact
+}
+
+// deletionOf gives the id of a deletion; empty for any other event.
+func deletionOf(event proto.Message) string {
+	e, ok := event.(*blotterv1.ObjectDeleted)
+	if !ok {
+		return ""
+	}
+	return e.GetDeletionId()
 }
 
 func (l *look) readObjectFacts(ctx context.Context, table dms.TableID) (objectFacts, error) {
@@ -107,10 +119,11 @@ func (l *look) objectDiffers(ctx context.Context, id dms.FileID, want objectFact
 	return row, "", nil
 }
 
-func sameObject(a, b dms.Object) bool {
-	same := a.LastModified.Equal(b.LastModified)
-	a.LastModified = b.LastModified
-	return same && a == b
+// sameObject compares what names the bytes of an object: when it was written, a listing may
+// tell otherwise than the event that told of it first. Of a deletion nothing is compared.
+func sameObject(row, said dms.Object) bool {
+	row.LastModified = said.LastModified
+	return said.Key == "" || row == said
 }
 
 // checkUnowned looks at the objects that belonged to no table when they came. One that was

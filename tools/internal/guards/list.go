@@ -44,12 +44,12 @@ func control() []Guard {
 		},
 		{
 			Name: "a commit follows those before it", Against: "changes to a table whose catalog was lost or set back, which cover the loss up",
-			File: theLake + "/property.go", Old: "	from := s.setBackFrom(after)", New: "	from := s.setBackFrom(after) * 0",
+			File: theLake + "/property.go", Old: "	from := s.setBackFrom(tbl, after)", New: "	from := s.setBackFrom(tbl, after) * 0",
 			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "an older table: publish gave <nil>",
 		},
 		{
 			Name: "a fence covers up no loss", Against: "changes to a table that was set back, once a fence has brought it past what it lacks",
-			File: theLake + "/fence.go", Old: ", SetBackFrom: state.setBackFrom(turn.After)", New: "",
+			File: theLake + "/fence.go", Old: ", SetBackFrom: state.setBackFrom(tbl, turn.After)", New: "",
 			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "a fence of a table that was set back gave",
 		},
 		{

@@ -153,7 +153,7 @@ func TestEntrypointRoles(t *testing.T) {
 		"false": {},
 	} {
 		read, err := Read(root+"/deploy/aws/entrypoint.yaml", map[string]string{
-			"RawBucket": "raw", "Workflow": workflow, "AWS::Region": testAccount.Region, "AWS::AccountId": testAccount.ID,
+			"RawBucket": "raw", "Workflow": workflow, "AWS::Partition": testAccount.Partition, "AWS::Region": testAccount.Region, "AWS::AccountId": testAccount.ID,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +217,8 @@ func whoMayWrite(t *testing.T, read map[string]Role, object func(place string) s
 		{Call{"s3:DeleteObjectVersion", object("raw")}, nil},
 		{Call{"s3:PutObject", object("staging")}, []string{"Function", "GlueDispatcher", "Job", "LambdaTransformer"}},
 		{Call{"s3:DeleteObject", object("staging")}, []string{"Repairs"}},
-		{Call{"s3:PutObject", object("failed")}, []string{"Curator", "Operators", "Repairs"}},
+		{Call{"s3:PutObject", object("failed")}, []string{"Curator", "Repairs"}},
+		{Call{"s3:PutObject", object("failed") + "/rejected-4/mended-0123.jsonl"}, []string{"Curator", "Operators", "Repairs"}},
 		{Call{"s3:DeleteObject", object("failed")}, []string{"Repairs"}},
 		{Call{"s3:PutObject", object("lake")}, []string{"Curator"}},
 		{Call{"s3:DeleteObject", object("lake")}, []string{"Curator"}},

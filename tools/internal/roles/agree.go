@@ -15,6 +15,8 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/services/curator"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
@@ -146,4 +148,73 @@ func (p *Process) agreeWithArchive(ctx context.Context, w *archive.Writer) error
 		return fmt.Errorf("%w: %w; restore the log from a backup; a new system has an archive of its own (--audit)", eventlog.ErrSetBack, err)
 	}
 	return nil
+}
+
+// agreeWithLake refuses to run the curator on a lake that knows of more than the control
+// store: its answers would be those of grants that the store never gave. A table that
+// lacks what was committed to it is told of, and kept in SetBack: it takes no changes. One
+// that cannot be read is told of, too; the others go on.
+func (p *Process) agreeWithLake(ctx context.Context) error {
+	if p.Lake == nil || !p.cfg.wants(curator.ServiceName) {
+		return nil
+	}
+	tables, err := p.Store.Tables(ctx)
+	if err != nil {
+		return fmt.Errorf("list the tables of the control store: %w", err)
+	}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(parallelTables)
+	for _, id := range tables {
+		group.Go(func() error {
+			behind, err := p.agreeWithTable(ctx, id)
+			if behind != nil {
+				p.logger.ErrorContext(ctx, "a table takes no changes", "table", id.String(), "error", behind)
+				mu.Lock()
+				p.SetBack = append(p.SetBack, id)
+				mu.Unlock()
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// agreeWithTable reads the lake before the store, and again after it, since both go on: a
+// token is granted before it is committed, and counts as committed after it.
+func (p *Process) agreeWithTable(ctx context.Context, id dms.TableID) (behind, err error) {
+	before, err := p.lakeToken(ctx, id)
+	if err != nil {
+		p.logger.WarnContext(ctx, "a table of the lake cannot be read", "table", id.String(), "error", err)
+		return nil, ctx.Err()
+	}
+	item, err := p.Store.Table(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the state of %s: %w", id, err)
+	}
+	state, err := lockmanager.DecodeState(item.State)
+	if err != nil {
+		return nil, fmt.Errorf("read the state of %s: %w", id, err)
+	}
+	if before > state.Token {
+		return nil, fmt.Errorf("%w, and the log with it: %s is at token %d in the lake, and %d was the last one granted. Restore store and log from a newer backup, "+
+			"or the lake from one of that time; what goes on from here would contradict what was published", ErrStoreBehind, id, before, state.Token)
+	}
+	if before >= state.Committed {
+		return nil, nil
+	}
+	after, err := p.lakeToken(ctx, id)
+	if err != nil || after >= state.Committed {
+		return nil, ctx.Err()
+	}
+	return fmt.Errorf("%w: it is at token %d, and a commit was made under token %d; `blotter fsck` tells what to do", lake.ErrSetBack, after, state.Committed), nil
+}
+
+// lakeToken gives the token of a table's last commit; 0 if there is no such table.
+func (p *Process) lakeToken(ctx context.Context, id dms.TableID) (uint64, error) {
+	token, err := p.Lake.Token(ctx, id)
+	if errors.Is(err, lake.ErrNoTable) {
+		return 0, nil
+	}
+	return token, err
 }

@@ -87,20 +87,41 @@ func AuditPublic(cfg Config) (string, error) {
 	return strings.TrimSpace(public+"\n"+older) + "\n", nil
 }
 
-// keepsCheckpoint: the folder of the process outlives it, as the log that it holds does.
-func (c Config) keepsCheckpoint() bool { return c.Places.NATS == "" }
+// keepsCheckpoint: the folder of the process holds log and archive, and keeps a checkpoint
+// apart from the latter.
+func (c Config) keepsCheckpoint() bool { return c.Places.NATS == "" && c.Places.Audit == "" }
 
 // KeptCheckpoint gives the newest checkpoint that the folder of a system keeps of its
-// archive; nil if it keeps none, or none that was signed with one of the keys.
-func KeptCheckpoint(cfg Config, keys archive.Keys) (c *archive.Checkpoint, signed []byte) {
+// archive; nil if it keeps none. It is an error if none of the keys has signed it.
+func KeptCheckpoint(cfg Config, keys archive.Keys) (c *archive.Checkpoint, signed []byte, err error) {
 	if !cfg.keepsCheckpoint() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	kept, signed, err := archive.KeptIn(cfg.Dir, keys)
-	if err != nil {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
 	}
-	return &kept, signed
+	if err != nil {
+		return nil, nil, err
+	}
+	return &kept, signed, nil
+}
+
+// KeptByKey is KeptCheckpoint by the key at hand.
+func KeptByKey(cfg Config) (*archive.Checkpoint, error) {
+	var keys archive.Keys
+	text, err := AuditPublic(cfg)
+	if err == nil {
+		keys, err = archive.ParseKeys(text)
+	}
+	if err != nil {
+		if _, statErr := os.Stat(filepath.Join(cfg.Dir, archive.KeptFile)); !cfg.keepsCheckpoint() || statErr != nil {
+			return nil, nil //nolint:nilerr // nothing was ever archived from here
+		}
+		return nil, fmt.Errorf("a checkpoint of the archive was kept, and cannot be checked: %w", err)
+	}
+	kept, _, err := KeptCheckpoint(cfg, keys)
+	return kept, err
 }
 
 // OpenAudit opens the bucket of the archive, and gives what closes it. The error is
@@ -122,7 +143,7 @@ func OpenAudit(ctx context.Context, cfg Config, readOnly bool) (objects.Bucket, 
 func NewArchiver(ctx context.Context, cfg Config, bucket objects.Bucket, log archive.Source) (*archive.Writer, error) {
 	secret, older, err := cfg.signing(false)
 	if errors.Is(err, ErrNoKey) {
-		begun, lookErr := archive.Begun(ctx, bucket)
+		begun, lookErr := cfg.archiveBegun(ctx, bucket)
 		switch {
 		case lookErr != nil:
 			return nil, lookErr
@@ -143,6 +164,17 @@ func NewArchiver(ctx context.Context, cfg Config, bucket objects.Bucket, log arc
 		w.KeepIn(cfg.Dir)
 	}
 	return w, nil
+}
+
+// archiveBegun reports whether there is, or was, an archive whose key would be made.
+func (c Config) archiveBegun(ctx context.Context, bucket objects.Bucket) (bool, error) {
+	if a, err := c.address("audit"); err != nil || a.scheme != "" {
+		return false, err // no key is ever made for it
+	}
+	if _, err := os.Stat(filepath.Join(c.Dir, archive.KeptFile)); err == nil {
+		return true, nil
+	}
+	return archive.Begun(ctx, bucket)
 }
 
 // Archived gives the option that lets a log begin in its archive, and what closes the

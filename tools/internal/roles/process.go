@@ -15,6 +15,7 @@ import (
 	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/control"
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/holdqueue"
 	"github.com/openblotter/blotter/pkg/ingress"
@@ -47,6 +48,9 @@ type Process struct {
 	// IngestRouter and LockManager are nil in a process without these roles.
 	IngestRouter *ingestrouter.Service
 	LockManager  *lockmanager.Service
+	// SetBack are the tables of the lake that lacked, when the process was opened, what
+	// was committed to them: they take no changes. Only the curator looks.
+	SetBack []dms.TableID
 
 	cfg     Config
 	logger  *slog.Logger
@@ -93,7 +97,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.agree, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.openIngress, p.openAlerts, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.agree, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.agreeWithLake, p.openIngress, p.openAlerts, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
