@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -281,7 +282,9 @@ func TestAPublicationSaidBeforeItsFenceIsNotSaidAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.flaky.Log, _ = eventlogtest.Open(t, b.url) // another process: it remembers nothing
+	var nc *nats.Conn
+	b.flaky.Log, nc = eventlogtest.Open(t, b.url) // another process: it remembers nothing
+	eventlogtest.Forget(t, nc)
 	said := b.hears(&blotterv1.FenceRequested{Token: 4, Reason: "deadline"})
 	if len(said) != 1 || said[0].Seq != first {
 		t.Errorf("it says %d events, expected the one at sequence %d", len(said), first)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/natsserver"
@@ -105,6 +106,26 @@ func Run(t *testing.T, run func(context.Context) error) (stop func()) {
 	}
 	t.Cleanup(func() { stop(); cancel() })
 	return stop
+}
+
+// Forget returns when the server has forgotten every id that it knew when it was called: an
+// event is said once beyond its window for duplicates, too.
+func Forget(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const subject = "blotter.0.probe.probe.probe.Probe"
+	fresh := func() bool {
+		ack, err := js.Publish(t.Context(), subject, nil, jetstream.WithMsgID("probe"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !ack.Duplicate
+	}
+	Eventually(t, "a first probe", fresh)
+	Eventually(t, "the window for duplicates to pass", fresh)
 }
 
 // Idle waits until the consumers of a service have handled all there is.
