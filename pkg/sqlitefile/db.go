@@ -50,11 +50,23 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open %s %s: %w", cfg.What, cfg.Path, err)
 	}
 	cfg.Path = abs
-	d := &DB{cfg: cfg, patience: BusyTimeout}
-	if err := d.open(ctx); err != nil {
-		return nil, errors.Join(d.explain("open", err), d.Close())
+	until := time.Now().Add(BusyTimeout)
+	for {
+		d := &DB{cfg: cfg, patience: BusyTimeout}
+		err := d.open(ctx)
+		if err == nil {
+			return d, nil
+		}
+		if err = errors.Join(d.explain("open", err), d.Close()); !busy(err) || time.Now().After(until) {
+			return nil, err
+		}
+		// To make a file one of WAL takes a lock for which SQLite does not wait.
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
-	return d, nil
 }
 
 func (d *DB) open(ctx context.Context) error {

@@ -26,6 +26,12 @@ func Damaged(err error) bool {
 	return errors.Is(err, ErrEmpty)
 }
 
+// busy reports whether an error says that somebody else holds a lock.
+func busy(err error) bool {
+	var failure *sqlite.Error
+	return errors.As(err, &failure) && failure.Code()&0xff == lib.SQLITE_BUSY
+}
+
 // advice tells what to do about SQLite's primary result codes that an operator
 // can do something about.
 var advice = map[int]string{

@@ -178,7 +178,7 @@ BLOTTER_AUDIT_OLDER_KEYS; those who verify then need both.`,
 			}
 			public, err := roles.AuditPublic(cfg)
 			if errors.Is(err, roles.ErrNoKey) {
-				return fmt.Errorf("no archive was written from here yet (%w)", err)
+				return fmt.Errorf("no archive was written from here yet, or its signing key was lost: the verifier key lies beside each archive, too, in its folder keys, but believe only one that was kept elsewhere (%w)", err)
 			}
 			if err != nil {
 				return err

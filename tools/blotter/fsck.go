@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -123,6 +124,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		deps.Repair = m
 	}
 	deps.Kept, deps.KeptFault = roles.KeptByKey(cfg)
+	deps.Prove = prover(at, cfg, o.bytes)
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -248,4 +250,19 @@ func (m *mender) Say(ctx context.Context, table dms.TableID, e *blotterv1.Findin
 		Correlation: e.GetFileId(), Actor: operator(), Time: time.Now(), Message: e,
 	})
 	return err
+}
+
+// prover gives what proves the archive by the key at hand, if it is asked for and there is
+// one. An archive that is not there is not wrong.
+func prover(at site, cfg roles.Config, asked bool) func(context.Context) error {
+	if _, err := roles.AuditPublic(cfg); err != nil || !asked {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		_, err := verify(ctx, at, cfg, auditVerifyOptions{})
+		if errors.Is(err, archive.ErrEmpty) {
+			return nil // told by what was kept of it
+		}
+		return err
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/tools/internal/fsck"
 	"github.com/openblotter/blotter/tools/internal/roles"
@@ -69,6 +70,9 @@ func TestFsckOfLogAndArchive(t *testing.T) {
 			s := startSystem(t)
 			s.fill()
 			s.must("audit", "archive")
+			if kinds, report, err := s.fsck("--bytes"); err != nil {
+				t.Fatalf("as it was written it finds %q: %+v", kinds, report.Findings)
+			}
 			c.plant(s)
 			for _, step := range []func(){func() {}, s.halt} {
 				step()
@@ -121,5 +125,39 @@ func TestFsckOfALogThatWasSetBack(t *testing.T) {
 	// Nor is it archived any more, as if nothing had been.
 	if out, err := s.blotter("audit", "archive"); err == nil {
 		t.Errorf("it is archived:\n%s", out)
+	}
+}
+
+// TestFsckProvesTheArchive: a byte of a span that nothing else reads is found with --bytes,
+// as long as the signing key is there; without the key that is told.
+func TestFsckProvesTheArchive(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.must("audit", "archive")
+	s.sealed()
+	s.must("audit", "archive")
+	s.halt()
+	key := s.keepCopy(archive.SecretFile)
+	s.flip(roles.AuditDir, "spans", "000000000000.parquet")
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{{nil, nil}, {[]string{"--bytes"}, []string{fsck.ArchiveChanged}}} {
+		if kinds, _, _ := s.fsck(c.args...); !slices.Equal(kinds, c.want) {
+			t.Errorf("with %q it finds %q, expected %q", c.args, kinds, c.want)
+		}
+	}
+	s.lose(archive.SecretFile)
+	if kinds, _, _ := s.fsck("--bytes"); !slices.Equal(kinds, []string{fsck.ArchiveUnproven}) {
+		t.Errorf("without the key it finds %q", kinds)
+	}
+	if out := s.fails("audit", "archive"); !strings.Contains(out, "put it back from a backup") {
+		t.Errorf("without the key it is archived:\n%s", out)
+	}
+	key()
+	s.check(os.WriteFile(filepath.Join(s.dir, archive.KeptFile), nil, 0o600))
+	if kinds, _, _ := s.fsck(); !slices.Equal(kinds, []string{fsck.ArchiveUnproven}) {
+		t.Errorf("of an empty checkpoint it says %q", kinds)
 	}
 }

@@ -82,6 +82,11 @@ func (l *look) checkLog(ctx context.Context) error {
 	if archived+1 < first {
 		return fmt.Errorf("%w: sequences %d to %d", eventlog.ErrGone, archived+1, first-1)
 	}
+	if l.deps.Prove != nil {
+		if err := l.deps.Prove(ctx); err != nil && !l.unreadable(err) {
+			return fmt.Errorf("prove the archive of the log: %w", err)
+		}
+	}
 	told, err := TrimmedTo(ctx, l.deps.Log)
 	if err == nil && told < first {
 		l.add(Finding{Kind: LogTrimUntold, Object: fmt.Sprintf("event %d", first),

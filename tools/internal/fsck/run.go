@@ -35,6 +35,9 @@ type Deps struct {
 	Kept *archive.Checkpoint
 	// KeptFault says why a checkpoint that was kept cannot be checked.
 	KeptFault error
+	// Prove proves the archive, whose error is *archive.Wrong where it is not as it was signed;
+	// nil: it is not read.
+	Prove func(ctx context.Context) error
 	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
 	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.
@@ -194,7 +197,7 @@ func (l *look) checkControl(ctx context.Context) error {
 		if len(r.Differences) > 0 {
 			d := r.Differences[0]
 			l.add(Finding{Kind: ControlDiffers, Detail: fmt.Sprintf("%d differences, the first of them %s", len(r.Differences), d.What),
-				Do: fmt.Sprintf("`blotter replay '%s'` lists them; with the system stopped, `blotter replay --rebuild` writes the control store anew", l.id)})
+				Do: fmt.Sprintf("`blotter replay '%s'` lists them; if the log is the newer one and whole, %s", l.id, anew)})
 		}
 	}
 	return nil
@@ -232,7 +235,7 @@ func (l *look) checkFiles(context.Context) error {
 	}
 	for _, f := range l.state.Stuck() {
 		l.add(Finding{Kind: FileStuck, FileID: f.ID, Object: f.Object.Key, Detail: fmt.Sprintf("the file is %s, and nothing will release it", f.Status),
-			Do: fmt.Sprintf("`blotter replay '%s'` tells whether the control store is as the log says; with the system stopped, `blotter replay --rebuild` writes it anew", l.id)})
+			Do: fmt.Sprintf("`blotter replay '%s'` tells whether the control store is as the log says; if it is not, %s", l.id, anew)})
 	}
 	if load := l.state.Load; load != nil && !load.Sealed && l.state.QuietPeriod == 0 && l.state.Pause == nil {
 		l.add(Finding{Kind: LoadWaits, Note: true, Detail: "a load is open that no quiet period seals",
