@@ -62,7 +62,6 @@ type facts struct {
 	again        []arrival       // of files that had arrived before
 	said         map[string]bool // what the curator said of tokens
 	released     []release
-	specs        map[uint64][]byte // registrations as they were said
 	objects      objectFacts
 	files        map[dms.FileID]dms.File
 	staged       map[dms.FileID]*blotterv1.StagedFile // under its newest token
@@ -108,7 +107,7 @@ func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
-		versions: map[version]bool{}, specs: map[uint64][]byte{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
+		versions: map[version]bool{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
 	}
 	err := read(ctx, log, eventlog.Filter{Table: id}, func(r eventlog.Record) {
 		f.events++
@@ -149,8 +148,6 @@ func (f *facts) fold(r eventlog.Record) {
 	case *blotterv1.FileAccepted:
 		f.accepted[dms.FileID(e.GetFile().GetFileId())] = true
 		f.files[dms.FileID(e.GetFile().GetFileId())] = wire.FileOf(e.GetFile())
-	case *blotterv1.TableRegistered:
-		f.specs[e.GetSpecVersion()] = e.GetSpecJson()
 	case *blotterv1.FileStaged:
 		f.staged[dms.FileID(e.GetStaged().GetFileId())] = e.GetStaged()
 	case *blotterv1.LockGranted:

@@ -1,7 +1,6 @@
 package fsck
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,23 +173,7 @@ func (l *look) unowned(ctx context.Context) (objectFacts, error) {
 	return facts, nil
 }
 
-// checkStored: the control store has the registrations and the objects that the log
-// tells of.
+// checkStored: the control store has the objects that the log tells of.
 func (l *look) checkStored(ctx context.Context) error {
-	for _, version := range slices.Sorted(maps.Keys(l.facts.specs)) {
-		spec, err := l.deps.Control.Spec(ctx, l.id, version)
-		what := ""
-		switch {
-		case errors.Is(err, control.ErrNotFound):
-			what = "is not in the control store"
-		case err != nil:
-			return fmt.Errorf("read registration %d: %w", version, err)
-		case !bytes.Equal(spec.JSON, l.facts.specs[version]):
-			what = "is another one in the control store"
-		default:
-			continue
-		}
-		l.add(Finding{Kind: ControlDiffers, Object: fmt.Sprintf("registration %d", version), Detail: fmt.Sprintf("registration %d of the log %s", version, what), Do: anew})
-	}
 	return l.checkObjects(ctx, l.facts.objects, func() (objectFacts, error) { return l.readObjectFacts(ctx, l.id) })
 }

@@ -1,7 +1,9 @@
 package replay
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,6 +24,7 @@ type Store interface {
 	Table(ctx context.Context, table dms.TableID) (control.TableItem, error)
 	Tables(ctx context.Context) ([]dms.TableID, error)
 	Files(ctx context.Context, table dms.TableID, states []string, limit int) ([]control.FileRow, error)
+	Spec(ctx context.Context, table dms.TableID, version uint64) (control.Spec, error)
 }
 
 // Report tells how the log and the control store agree on one table.
@@ -184,6 +187,9 @@ func report(ctx context.Context, store Store, fold *Table, item control.TableIte
 	if err := errors.Join(d.state(fold.State, item), d.files(fold.State, rows)); err != nil {
 		return Report{}, err
 	}
+	if err := d.specs(ctx, store, fold); err != nil {
+		return Report{}, err
+	}
 	return Report{
 		Table: id, Events: fold.Events, Last: fold.Last, Unpublished: unpublished, Files: len(fold.State.Files),
 		Differences: d.list, Breaks: fold.Breaks, fold: fold,
@@ -246,6 +252,23 @@ func (d *differences) files(folded *lockmanager.State, rows []control.FileRow) e
 	for _, id := range slices.Sorted(maps.Keys(folded.Files)) {
 		if !stored[id] {
 			d.add("file "+string(id), folded.Files[id].Status, "not there")
+		}
+	}
+	return nil
+}
+
+// specs compares the registrations, by which files are read.
+func (d *differences) specs(ctx context.Context, store Store, fold *Table) error {
+	for _, version := range slices.Sorted(maps.Keys(fold.Specs)) {
+		what := fmt.Sprintf("registration %d", version)
+		stored, err := store.Spec(ctx, fold.State.Table, version)
+		switch {
+		case errors.Is(err, control.ErrNotFound):
+			d.add(what, "known", "not there")
+		case err != nil:
+			return fmt.Errorf("read registration %d of %s: %w", version, fold.State.Table, err)
+		case !bytes.Equal(stored.JSON, fold.Specs[version]):
+			d.add(what, fmt.Sprintf("SHA-256 %x", sha256.Sum256(fold.Specs[version])), fmt.Sprintf("SHA-256 %x", sha256.Sum256(stored.JSON)))
 		}
 	}
 	return nil

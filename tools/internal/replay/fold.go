@@ -22,7 +22,9 @@ type Log interface {
 // Table is one table as the log tells of it.
 type Table struct {
 	// State is the fold; its Files holds every file that was ever accepted.
-	State  *lockmanager.State
+	State *lockmanager.State
+	// Specs are the registrations as they were said, by version.
+	Specs  map[uint64][]byte
 	Events int64   // how many were folded
 	Last   Place   // of the last event that was folded
 	Breaks []Break // where the log is not what lock-manager writes, oldest first
@@ -121,6 +123,12 @@ func (t *Table) evolve(e *blotterv1.Envelope, event proto.Message) (err error) {
 		}
 	}()
 	t.State.Evolve(e.GetTime().AsTime(), event)
+	if registered, ok := event.(*blotterv1.TableRegistered); ok {
+		if t.Specs == nil {
+			t.Specs = map[uint64][]byte{}
+		}
+		t.Specs[registered.GetSpecVersion()] = registered.GetSpecJson()
+	}
 	return nil
 }
 

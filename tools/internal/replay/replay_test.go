@@ -46,8 +46,17 @@ func (l *fakeLog) Read(_ context.Context, f eventlog.Filter) iter.Seq2[eventlog.
 
 // fakeStore holds one table.
 type fakeStore struct {
-	item control.TableItem
-	rows []control.FileRow
+	specs map[uint64][]byte
+	item  control.TableItem
+	rows  []control.FileRow
+}
+
+func (s *fakeStore) Spec(_ context.Context, _ dms.TableID, version uint64) (control.Spec, error) {
+	spec, ok := s.specs[version]
+	if !ok {
+		return control.Spec{}, control.ErrNotFound
+	}
+	return control.Spec{Version: version, JSON: spec}, nil
 }
 
 func (s *fakeStore) Table(_ context.Context, id dms.TableID) (control.TableItem, error) {
@@ -102,6 +111,9 @@ func (r *recorder) step(in lockmanager.Input) {
 	r.store.item.Version++
 	r.store.item.Outbox = nil
 	for i, e := range events {
+		if registered, ok := e.(*blotterv1.TableRegistered); ok {
+			r.store.specs = map[uint64][]byte{registered.GetSpecVersion(): registered.GetSpecJson()}
+		}
 		payload, err := anypb.New(e)
 		if err != nil {
 			r.t.Fatal(err)
@@ -169,7 +181,9 @@ func TestWhatDoesNotAgreeIsTold(t *testing.T) {
 		"a file that the log does not know": {func(r *recorder) {
 			r.store.rows = append(r.store.rows, control.FileRow{FileID: "f9", State: "published"})
 		}, "file f9 unknown published"},
-		"a file that is lost": {func(r *recorder) { r.store.rows = nil }, "file f1 granted not there"},
+		"a registration that was altered": {func(r *recorder) { r.store.specs[1] = append([]byte(" "), r.store.specs[1]...) }, "registration 1 SHA-256 "},
+		"a registration that is lost":     {func(r *recorder) { r.store.specs = nil }, "registration 1 known not there"},
+		"a file that is lost":             {func(r *recorder) { r.store.rows = nil }, "file f1 granted not there"},
 		"a field of a file": {func(r *recorder) {
 			r.store.rows[0].Body = []byte(strings.Replace(string(r.store.rows[0].Body), `"granted"`, `"published"`, 1))
 		}, `file f1: status "granted" "published"`},
