@@ -115,6 +115,8 @@ const (
 	// taskTimeout is that for the end of a full load; the message is kept out of sight
 	// as long.
 	taskTimeout = 30 * time.Minute
+	// releaseTimeout bounds what a process that ends still does for one message.
+	releaseTimeout = 2 * time.Second
 	// minPause and maxPause bound the wait after something did not answer, and how long
 	// a message is kept out of sight then.
 	minPause = time.Second
@@ -197,7 +199,10 @@ func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
 	}
 	wait := min(minPause<<min(m.Deliveries, 9), maxPause)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		// This process ends: another one need not wait until the message comes in sight again.
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		return errors.Join(ctx.Err(), e.deps.Queue.Hide(ending, m, 0))
 	}
 	return errors.Join(fmt.Errorf("message %s: %w", m.ID, err), e.deps.Queue.Hide(ctx, m, wait))
 }

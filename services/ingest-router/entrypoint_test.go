@@ -142,6 +142,23 @@ func quarantined(id dms.FileID) *blotterv1.FileQuarantined {
 
 func changeID() dms.FileID { return dms.NewFileID(object(changeKey), dms.KindChange) }
 
+// TestAMessageOfARouterThatEnds: what was received and not taken in is in sight at once.
+func TestAMessageOfARouterThatEnds(t *testing.T) {
+	n := newEntrance(t)
+	n.tasks.Wait("token-a-0")
+	n.ingest("a", changeKey, 0)
+	messages, err := n.queue.Receive(t.Context())
+	n.must(err)
+	ending, end := context.WithCancel(t.Context())
+	end()
+	if err := n.take(ending, messages[0]); !errors.Is(err, context.Canceled) {
+		t.Errorf("the message is taken in by a router that ends: %v", err)
+	}
+	n.must(n.drain())
+	n.happens(published(changeID()))
+	n.told("token-a-0", "Published")
+}
+
 // TestOneExecution: a file's way is told to who waits for it, whether the end comes
 // after the wait or before.
 func TestOneExecution(t *testing.T) {
