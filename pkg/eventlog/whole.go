@@ -64,6 +64,21 @@ func (e *MissingError) OrNil() error {
 	return e
 }
 
+// Lacks counts the events that the stream lacks between its first and its last, as far as
+// its server knows without reading them: a file that is gone, not one that was altered,
+// which Whole finds.
+func (l *Log) Lacks(ctx context.Context) (uint64, error) {
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask how many events the log holds: %w", err)
+	}
+	s := info.State
+	if s.Msgs == 0 || s.LastSeq-s.FirstSeq+1 < s.Msgs {
+		return 0, nil
+	}
+	return s.LastSeq - s.FirstSeq + 1 - s.Msgs, nil
+}
+
 // Whole reads which events the stream holds, and fails with a *MissingError if it does
 // not hold all between its first and its last. What was trimmed does not lack.
 func (l *Log) Whole(ctx context.Context) error {

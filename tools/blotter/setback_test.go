@@ -126,3 +126,30 @@ func TestFsckNotesAnObjectThatWasToldTwice(t *testing.T) {
 		t.Errorf("it finds %+v", report.Findings)
 	}
 }
+
+// TestALogThatLostEventsIsTold: a system goes on behind events that are nowhere any more,
+// and says so at each start.
+func TestALogThatLostEventsIsTold(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.must("audit", "archive")
+	s.sealed()
+	last, err := s.process.Log.Last(t.Context())
+	s.check(err)
+	tables := s.write("tables.yaml", testTables)
+	s.halt()
+	if out, err := s.blotter("up", "--until-idle", "--tables", tables); err != nil {
+		t.Fatalf("as it was left it starts with %v\n%s", err, out)
+	}
+	s.restart()
+	s.deliver("20240304-060000000.csv", "Op,id,status,amount\nU,1,closed,2.00\n")
+	s.check(s.process.Log.Trim(t.Context(), last+3, nil))
+	s.halt()
+	for range 2 {
+		out, err := s.blotter("up", "--until-idle", "--tables", tables)
+		if !errors.Is(err, errUnsettled) || !strings.Contains(out, "are in neither the log nor its archive; `blotter fsck` tells") {
+			t.Errorf("it starts with %v\n%s", err, out)
+		}
+	}
+}

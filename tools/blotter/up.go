@@ -278,7 +278,10 @@ func (r *runner) close(ctx context.Context) error {
 	for _, id := range r.process.SetBack {
 		fmt.Fprintf(r.out, "%s takes no changes: the lake lacks what was committed to it; `blotter fsck` tells what to do\n", id)
 	}
-	if r.options.untilIdle && (summary.unsettled() || len(r.process.SetBack) > 0) {
+	if r.process.LogFault != "" {
+		fmt.Fprintf(r.out, "%s; `blotter fsck` tells what to do\n", r.process.LogFault)
+	}
+	if r.options.untilIdle && (summary.unsettled() || len(r.process.SetBack) > 0 || r.process.LogFault != "") {
 		return errUnsettled
 	}
 	return nil

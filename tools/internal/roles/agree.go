@@ -218,3 +218,33 @@ func (p *Process) lakeToken(ctx context.Context, id dms.TableID) (uint64, error)
 	}
 	return token, err
 }
+
+// lookAtLog notes in LogFault that the log lacks events: between its first and its last, or
+// between the end of its archive and its first. They are lost already, and those who come
+// are taken in; but nobody should learn of it by chance.
+func (p *Process) lookAtLog(ctx context.Context, w *archive.Writer) error {
+	lacks, err := p.Log.Lacks(ctx)
+	if err != nil {
+		return err
+	}
+	first, _, err := p.Log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	archived := uint64(0)
+	if head, err := w.Head(ctx); err == nil && head != nil {
+		archived = head.Size
+	} else if err != nil && !errors.Is(err, archive.ErrNoPast) {
+		return ctx.Err() // the keeper tells what is wrong with the archive
+	}
+	switch {
+	case lacks > 0:
+		p.LogFault = fmt.Sprintf("the log lacks %d events between its first and its last", lacks)
+	case first > archived+1:
+		p.LogFault = fmt.Sprintf("events %d to %d are in neither the log nor its archive", archived+1, first-1)
+	default:
+		return nil
+	}
+	p.logger.ErrorContext(ctx, "events of the log are lost; `blotter fsck` tells what to do", "what", p.LogFault)
+	return nil
+}

@@ -258,6 +258,9 @@ func (p *Process) openAudit(ctx context.Context) error {
 	if err := p.agreeWithArchive(ctx, w); err != nil {
 		return err
 	}
+	if err := p.lookAtLog(ctx, w); err != nil {
+		return err
+	}
 	p.keeper = &archive.Keeper{Writer: w, Interval: p.cfg.Archive.Interval, Now: p.now, Logger: p.logger}
 	return nil
 }

@@ -51,6 +51,9 @@ type Process struct {
 	// SetBack are the tables of the lake that lacked, when the process was opened, what
 	// was committed to them: they take no changes. Only the curator looks.
 	SetBack []dms.TableID
+	// LogFault says which events the log had lost when the process was opened; empty: none
+	// that its server knows of. Only who keeps the archive looks.
+	LogFault string
 
 	cfg     Config
 	logger  *slog.Logger
