@@ -54,6 +54,13 @@ func (s *Service) Scan(ctx context.Context) error {
 	return nil
 }
 
+// Writing reports whether the last scan has left a load file that is still being written.
+func (s *Service) Writing() bool {
+	s.scanning.Lock()
+	defer s.scanning.Unlock()
+	return len(s.unwhole) > 0
+}
+
 // freshLoads tells of a scan for load files.
 type freshLoads struct {
 	told    int64                    // those of which nothing had been said

@@ -97,13 +97,18 @@ func (p *Process) WholeFiles(ctx context.Context) error {
 		if err := p.IngestRouter.Scan(ctx); err != nil {
 			return err
 		}
-		if p.Raw.Unstable() == 0 {
+		// The files beside a load that is being written are passed over, and not counted.
+		if p.Raw.Unstable() == 0 && !p.IngestRouter.Writing() {
 			return nil
 		}
+		again := time.NewTimer(maxSettlePoll)
 		select {
 		case <-ctx.Done():
+			again.Stop()
 			return ctx.Err()
 		case <-p.Raw.Changes():
+			again.Stop()
+		case <-again.C:
 		}
 	}
 }
