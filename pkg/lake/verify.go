@@ -18,9 +18,11 @@ import (
 // file that cannot be read. Where all can, whole is true and h the RowsHash of the live
 // rows. Who alters a value and its checksum is not found: only making the rows anew is.
 func (s *RowSet) Verify(ctx context.Context, wrong func(object string, err error)) (h RowsHash, whole bool, err error) {
+	origin := s.cols[len(s.Columns) : len(s.Columns)+2]
+	want := append(origin[:len(origin):len(origin)], s.cols...)
 	whole = true
 	for _, f := range s.snap.files {
-		err := s.verifyFile(ctx, f, &h)
+		err := s.originsIn(ctx, f, want, func(file []byte, row int64) { h.Add(dms.FileID(file), row) })
 		if ctx.Err() != nil {
 			return h, false, ctx.Err()
 		}
@@ -55,34 +57,4 @@ func (l *Lake) readThrough(ctx context.Context, location string) error {
 		return fmt.Errorf("read %s: %w", location, err)
 	}
 	return nil
-}
-
-func (s *RowSet) verifyFile(ctx context.Context, f *dataFile, h *RowsHash) (err error) {
-	file, closer, err := s.lake.openParquet(ctx, f.FilePath())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closer.Close()) }()
-	hidden, err := s.lake.deletedRows(ctx, f)
-	if err != nil {
-		return err
-	}
-	r, err := newRowReader(file, s.cols)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.closePages()) }()
-	origin := len(s.Columns)
-	for {
-		if r.row&0xfff == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		ok, err := r.next()
-		if err != nil || !ok {
-			return err
-		}
-		if !hidden.has(r.row) {
-			h.Add(dms.FileID(r.value(origin).ByteArray()), r.value(origin+1).Int64())
-		}
-	}
 }
