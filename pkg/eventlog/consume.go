@@ -40,8 +40,9 @@ type ConsumerConfig struct {
 	Partitions []int
 	// Rank is this replica's rank for a partition, 0 to 9: events go to the lowest
 	// rank that asks for them, and what a replica has left when it ended comes to
-	// another after AckWait, behind newer events. nil: this process is the only one
-	// of its service, and what a former one has left comes at once and in order.
+	// another after AckWait, behind newer events. nil: as the Log says (Shared), else
+	// this process is the only one of its service, and what a former one has left comes
+	// at once and in order.
 	Rank func(partition int) int
 	// Parallel bounds the handlers that run at once, over all tables; 0: 32.
 	Parallel int
@@ -90,6 +91,9 @@ func (l *Log) Consume(ctx context.Context, cfg ConsumerConfig, handle Handler) e
 	if err := cfg.validate(l.partitions); err != nil {
 		return Permanent(err)
 	}
+	if cfg.Rank == nil {
+		cfg.Rank = l.rank
+	}
 	l.consuming.Store(cfg.Service, true)
 	partitions := cfg.Partitions
 	if len(partitions) == 0 {
@@ -136,6 +140,8 @@ type partition struct {
 	slots   chan struct{}
 	handle  Handler
 
+	delivering atomic.Bool // it has a session
+
 	ctx  context.Context // of the lanes
 	fail context.CancelCauseFunc
 	wait sync.WaitGroup
@@ -178,6 +184,8 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 // run delivers until ctx ends (nil) or something permanent happens. It calls
 // ready once it delivers.
 func (p *partition) run(ctx context.Context, ready func()) error {
+	p.log.working.add(p)
+	defer p.log.working.remove(p)
 	p.ctx, p.fail = context.WithCancelCause(ctx)
 	p.wait.Go(p.beat)
 	p.fail(p.deliver(ready))
@@ -209,7 +217,10 @@ func (p *partition) deliver(ready func()) error {
 		}
 		ready()
 		ready = func() {}
-		if err = p.attend(s, cc); err == nil {
+		p.delivering.Store(true)
+		err = p.attend(s, cc)
+		p.delivering.Store(false)
+		if err == nil {
 			next = p.catchUp(p.ctx, cons)
 		}
 	}

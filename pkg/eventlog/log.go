@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -30,6 +31,8 @@ type Log struct {
 	existing   bool
 	archive    func(context.Context) (Archive, error) // nil: none
 	consuming  sync.Map                               // services of the consumers that work here, for Guard
+	working    working                                // their partitions
+	rank       func(partition int) int                // of consumers that name none; nil: they are alone
 	// handling is how long handlers took, by service, event and success.
 	handling metric.Float64Histogram
 }
@@ -44,6 +47,18 @@ func WithLogger(log *slog.Logger) Option { return func(l *Log) { l.log = log } }
 // Existing has Open bind to the stream that is there, whatever its settings: for those
 // who only look, or ask others. Without a stream it fails with ErrNoLog.
 func Existing() Option { return func(l *Log) { l.existing = true } }
+
+// Shared has the consumers of this process be some of several: other processes may run the
+// same services. Each partition has a rank here that is drawn once, so that processes share
+// the partitions, and most events of one table come to one of them while it lives.
+// Without it a process takes itself for the only one: two such would have each other's
+// events delivered again, over and over.
+func Shared() Option {
+	return func(l *Log) {
+		ranks := rand.Perm(maxPartitions)
+		l.rank = func(partition int) int { return ranks[partition] % 10 }
+	}
+}
 
 // ErrNoLog: there is no stream of this name on the server.
 var ErrNoLog = errors.New("the server holds no event log of Blotter")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,6 +74,9 @@ type Entrypoint struct {
 	router *Service
 	cfg    EntrypointConfig
 	deps   EntrypointDeps
+	// received is when the queue has last answered, in nanoseconds of Unix; 0: never.
+	received atomic.Int64
+	taking   atomic.Int64 // messages that are worked on
 }
 
 // NewEntrypoint makes the entrypoint of a service; Run starts it.
@@ -107,6 +111,23 @@ func (e *Entrypoint) Run(ctx context.Context) error {
 		group.Go(func() error { return e.poll(ctx) })
 	}
 	return group.Wait()
+}
+
+// silence is how long the queue may not have answered: a long poll takes 20 seconds, and
+// after an error the next one waits for maxPause at most.
+const silence = 2 * maxPause
+
+// Working reports whether messages are taken in: the queue has answered at least once, and
+// of late unless a message is being worked on, which has a deadline of its own.
+func (e *Entrypoint) Working(now time.Time) error {
+	received := e.received.Load()
+	switch {
+	case received == 0:
+		return errors.New("the ingress queue has not answered yet")
+	case e.taking.Load() == 0 && now.Sub(time.Unix(0, received)) > silence:
+		return fmt.Errorf("the ingress queue has not answered since %s", time.Unix(0, received).UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 const (
@@ -160,6 +181,7 @@ func (e *Entrypoint) pollOnce(ctx context.Context, probe bool) error {
 	if err != nil {
 		return err
 	}
+	e.received.Store(e.router.deps.Now().UnixNano())
 	var group errgroup.Group
 	for _, m := range messages {
 		group.Go(func() error { return e.take(ctx, m) })
@@ -174,6 +196,8 @@ func fault(err error) error { return fmt.Errorf("%w: %w", errFault, err) }
 
 // take handles one delivery to its end. The error is one that may pass.
 func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
+	e.taking.Add(1)
+	defer e.taking.Add(-1)
 	parsed, err := parseMessage(m.Body)
 	timeout := messageTimeout
 	if parsed.task != nil { // it may list the bucket

@@ -452,3 +452,24 @@ func TestRunsToTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEntrypointWorks: an entrypoint works once its queue has answered, and for as long as it
+// does or a message is at work.
+func TestEntrypointWorks(t *testing.T) {
+	n := newEntrance(t)
+	if err := n.Working(n.now); err == nil {
+		t.Error("it works before the queue has answered")
+	}
+	n.queue.Send(created(loadKey))
+	n.must(n.pollOnce(t.Context(), false))
+	for _, tt := range []struct {
+		later  time.Duration
+		taking int64
+		works  bool
+	}{{0, 0, true}, {silence, 0, true}, {silence + 1, 0, false}, {silence + 1, 1, true}} {
+		n.taking.Store(tt.taking)
+		if err := n.Working(n.now.Add(tt.later)); (err == nil) != tt.works {
+			t.Errorf("%s after an answer, with %d messages at work: %v", tt.later, tt.taking, err)
+		}
+	}
+}

@@ -83,7 +83,7 @@ with a log of everything that happened.`,
 			root.AddCommand(c)
 		}
 	}
-	add("run", newDemo(), newUp(), newRun(), newPlaces(), newNATS(), newSecrets())
+	add("run", newDemo(), newUp(), newRun(), newPlaces(), newNATS(), newSecrets(), newHealth())
 	add("control", newApply(), newFlag(), newPause(), newResume(), newUnskip(), newLoad(), newHoldQueue(), newReconcile(), newNotify(), newHeld(), newRejected(), newAlert())
 	table := newTable()
 	table.AddCommand(newTableSchema(), newTableFiles(), newTableMaintain())

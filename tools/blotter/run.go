@@ -127,7 +127,7 @@ meet the others on the NATS server of --nats, and share with them the places tha
 holds nothing but scratch files where all places are said; it may be killed at any
 moment and started again, there or elsewhere.
 
-Register tables with ` + "`blotter apply`" + `.
+Register tables with ` + "`blotter apply`" + `. ` + "`blotter health --dir DIR`" + ` tells whether the services work.
 
 Traces go to an OpenTelemetry collector if OTEL_EXPORTER_OTLP_ENDPOINT is set.`,
 		Example: `  export BLOTTER_NATS=nats://nats:4222 BLOTTER_CONTROL=dynamodb://blotter BLOTTER_HOLD=sqs://blotter-hold-
@@ -167,5 +167,6 @@ func runRoles(ctx context.Context, p *roles.Process) error {
 	if p.IngestRouter != nil && !p.Told() {
 		extra = append(extra, lifecycle.Blocking(ingestrouter.ServiceName+" watch", p.Watch))
 	}
+	extra = append(extra, lifecycle.Service{Name: "health", Run: p.TellHealth})
 	return p.Run(ctx, extra...)
 }

@@ -1,7 +1,9 @@
 package roles
 
 import (
+	"errors"
 	"log/slog"
+	"net"
 
 	"github.com/nats-io/nats.go"
 
@@ -19,4 +21,11 @@ func (c Config) ConnectNATS(url, name string, logger *slog.Logger) (*nats.Conn, 
 		return nil, err
 	}
 	return eventlog.Connect(url, name, logger, options...)
+}
+
+// unreached reports whether no server was there to connect to, or none that answered in
+// time. One that refuses a user or a certificate was, and its error says what to give.
+func unreached(err error) bool {
+	var dialed *net.OpError
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &dialed) && dialed.Op == "dial"
 }

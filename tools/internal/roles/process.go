@@ -77,6 +77,8 @@ type Process struct {
 	nc       *nats.Conn
 	closers  []func() error
 	roles    []lifecycle.Service
+	// entrypoint takes in what the ingress queue tells; nil where there is none.
+	entrypoint *ingestrouter.Entrypoint
 }
 
 // Open locks the folder, starts the embedded server, opens every store and makes
@@ -200,7 +202,7 @@ func (p *Process) openLog(ctx context.Context) error {
 	}
 	var err error
 	if p.nc, err = p.cfg.ConnectNATS(p.url, "blotter", p.logger); err != nil {
-		if p.cfg.Places.NATS != "" {
+		if p.cfg.Places.NATS != "" && unreached(err) {
 			err = fmt.Errorf("%w; is the server up, and --nats (BLOTTER_NATS) its address?", err)
 		}
 		return err
@@ -208,7 +210,11 @@ func (p *Process) openLog(ctx context.Context) error {
 	p.atClose(func() error { p.nc.Close(); return nil })
 	archived, closeArchive := Archived(p.cfg)
 	p.atClose(closeArchive)
-	if p.Log, err = eventlog.Open(ctx, p.nc, p.cfg.Log, eventlog.WithLogger(p.logger), archived); err != nil {
+	options := []eventlog.Option{eventlog.WithLogger(p.logger), archived}
+	if p.cfg.Places.NATS != "" { // others may run the same roles
+		options = append(options, eventlog.Shared())
+	}
+	if p.Log, err = eventlog.Open(ctx, p.nc, p.cfg.Log, options...); err != nil {
 		return fmt.Errorf("open the event log: %w", err)
 	}
 	return nil

@@ -20,18 +20,23 @@ type Running struct {
 }
 
 func (p *Process) announce() error {
-	b, err := json.Marshal(Running{PID: os.Getpid(), URL: p.URL()})
-	if err != nil {
-		return fmt.Errorf("announce the process: %w", err)
-	}
-	name := p.cfg.path(runningFile)
-	if err := os.WriteFile(name+".new", b, 0o644); err != nil {
-		return fmt.Errorf("announce the process: %w", err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := writeJSON(p.cfg.path(runningFile), Running{PID: os.Getpid(), URL: p.URL()}); err != nil {
 		return fmt.Errorf("announce the process: %w", err)
 	}
 	return nil
+}
+
+// writeJSON writes a file beside its place and moves it there: whoever reads it sees it
+// whole.
+func writeJSON(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".new", b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
 }
 
 func (p *Process) retract() error {

@@ -88,6 +88,7 @@ var table = []role{
 			if err != nil {
 				return nil, err
 			}
+			p.entrypoint = e
 			loops = append(loops, e.Run)
 		}
 		return func(ctx context.Context) error { return runBoth(ctx, loops...) }, nil
