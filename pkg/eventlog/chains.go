@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -62,4 +63,38 @@ func (l *Log) Tables(ctx context.Context, service string) (map[dms.TableID]bool,
 		tables[a.Table] = true
 	}
 	return tables, errors.Join(faults...)
+}
+
+// Newest gives the last event of one name that a service said of a table, if the stream
+// holds any: what was trimmed does not count. It costs one request.
+func (l *Log) Newest(ctx context.Context, table dms.TableID, service, event string) (r Record, found bool, err error) {
+	last, err := l.lastOf(ctx, l.partitions.Subject(table, service, event))
+	if err != nil || last.Sequence == 0 {
+		return Record{}, false, err
+	}
+	r, err = decodeRecord(last.Sequence, last.Time, last.Subject, last.Data)
+	return r, err == nil, err
+}
+
+// Few yields the events of one name that a service said of a table, in order, as far as
+// the stream holds them. Each costs a request: it is for those of which a table has few.
+func (l *Log) Few(ctx context.Context, table dms.TableID, service, event string) iter.Seq2[Record, error] {
+	subject := l.partitions.Subject(table, service, event)
+	return func(yield func(Record, error) bool) {
+		for next := uint64(1); ; {
+			m, err := l.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(subject))
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				return
+			}
+			if err != nil {
+				yield(Record{}, fmt.Errorf("read %s from sequence %d: %w", subject, next, denied(l.nc, err)))
+				return
+			}
+			r, err := decodeRecord(m.Sequence, m.Time, m.Subject, m.Data)
+			if !yield(r, err) || err != nil {
+				return
+			}
+			next = m.Sequence + 1
+		}
+	}
 }

@@ -96,7 +96,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 	}
 	c, stores, closer, err := openAudit(ctx, at, own...)
 	refused := ""
-	if errors.Is(err, eventlog.ErrSetBack) || errors.Is(err, roles.ErrStoreBehind) {
+	if errors.Is(err, eventlog.ErrSetBack) || errors.Is(err, roles.ErrStoreBehind) || errors.Is(err, roles.ErrStoreAltered) {
 		o.repair, refused = false, err.Error() // what the log does not ask for may be what it lost
 		c, stores, closer, err = openAudit(ctx, at)
 	}

@@ -66,7 +66,7 @@ func (p *Process) agree(ctx context.Context) error {
 		return err
 	}
 	slices.SortFunc(apart, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return fmt.Errorf("of %d tables log and control store are not of one moment; the first: %w", len(apart), apart[0])
+	return fmt.Errorf("of %d tables log and control store do not agree; the first: %w", len(apart), apart[0])
 }
 
 // looks is how often a table is looked at that does not agree, and lookAgain how long is
@@ -110,10 +110,10 @@ func (p *Process) agreeOnce(ctx context.Context, id dms.TableID) (differs, err e
 		return fmt.Errorf("%w: %s is at version %d of its state, and %d were said; the log tells of %d. Restore the log from a backup; "+
 			"a new system begins with a folder of its own", eventlog.ErrSetBack, id, item.Version, published, said), nil
 	case said <= item.Version:
-		return nil, nil
+		return p.vouched.inForce(ctx, id)
 	}
 	if item, _, err = p.published(ctx, id); err != nil || said <= item.Version {
-		return nil, err
+		return nil, err // another replica goes on with it, which has compared more
 	}
 	return fmt.Errorf("%w: the log tells of version %d of %s, the store is at %d. Restore the store from a backup, or move away what is left of it "+
 		"and write it anew from the log: blotter replay --rebuild", ErrStoreBehind, said, id, item.Version), nil

@@ -131,11 +131,6 @@ func (o *opener) raw(ctx context.Context) (Raw, place, error) {
 	if a.scheme == schemeS3 {
 		return o.rawOnS3(ctx, a)
 	}
-	if o.cfg.Places.Raw == "" {
-		if err := os.MkdirAll(a.path, 0o755); err != nil {
-			return nil, place{}, fmt.Errorf("make the raw folder: %w", err)
-		}
-	}
 	b, err := local.New("raw", a.path, local.ReadOnly())
 	if err != nil {
 		return nil, place{}, fmt.Errorf("open the raw folder %s (name it with --raw): %w", a.path, err)

@@ -56,6 +56,7 @@ type Process struct {
 	LogFault string
 
 	cfg     Config
+	vouched *vouched // Store, for those who go by registrations
 	logger  *slog.Logger
 	now     func() time.Time
 	open    *opener
@@ -102,7 +103,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Process, err
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		p.openFolder, p.openRaw, p.openLog, p.openStores, p.agree, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.agreeWithLake, p.openIngress, p.openAlerts, p.makeRoles,
+		p.openFolder, p.openRaw, p.openLog, p.openStores, p.openNewRaw, p.agree, p.openBuckets, p.openRunners, p.openLake, p.openAudit, p.agreeWithLake, p.openIngress, p.openAlerts, p.makeRoles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -226,7 +227,8 @@ func (p *Process) openStores(ctx context.Context) error {
 		return err
 	}
 	p.atClose(p.Store.Close)
-	p.Specs = control.NewSpecs(p.Store)
+	p.vouched = newVouched(p.Store, p.Log)
+	p.Specs = control.NewSpecs(p.vouched)
 	if !p.needs(needHold) {
 		return nil
 	}
@@ -239,9 +241,10 @@ func (p *Process) openStores(ctx context.Context) error {
 }
 
 // openRaw opens the raw bucket for the roles that read it: commands on a stopped
-// system need it no more than they need its files.
+// system need it no more than they need its files. A folder that is to be made is left to
+// openNewRaw.
 func (p *Process) openRaw(ctx context.Context) error {
-	if !p.cfg.need(needRaw) {
+	if !p.cfg.need(needRaw) || p.newRaw() {
 		return nil
 	}
 	var err error

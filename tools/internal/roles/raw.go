@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
 
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/objects/local"
@@ -64,3 +66,59 @@ var (
 	_ Raw = rawFolder{}
 	_ Raw = rawOnS3{}
 )
+
+// ErrRawUnknown: the system has taken in objects, and does not know from where.
+var ErrRawUnknown = errors.New("it is not known where the raw files lie")
+
+// newRaw reports whether the raw folder is the process's own, and not there.
+func (p *Process) newRaw() bool {
+	if p.cfg.Places.Raw != "" {
+		return false
+	}
+	_, err := os.Stat(p.cfg.path(RawDir))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// openNewRaw makes the raw folder of a new system, and opens it. One that knows objects had
+// another one: in an empty folder it would take nothing in, without a word.
+func (p *Process) openNewRaw(ctx context.Context) error {
+	if !p.cfg.need(needRaw) || !p.newRaw() {
+		return nil
+	}
+	knows, err := p.knowsObjects(ctx)
+	if err != nil {
+		return err
+	}
+	if knows {
+		return fmt.Errorf("%w: objects were taken in, and there is no folder %s, which is the place of those that no other is named for. "+
+			"Say where they lie with --raw (%s remembers it, and was lost if it was said before); if it is this folder, and it was removed, make it again",
+			ErrRawUnknown, p.cfg.path(RawDir), p.cfg.path(placesFile))
+	}
+	if err := os.MkdirAll(p.cfg.path(RawDir), 0o755); err != nil {
+		return fmt.Errorf("make the raw folder: %w", err)
+	}
+	return p.openRaw(ctx)
+}
+
+// knowsObjects reports whether the log, as far as it reaches back, or the control store
+// tells of objects.
+func (p *Process) knowsObjects(ctx context.Context) (bool, error) {
+	told, err := p.Log.Tables(ctx, ingestrouter.ServiceName)
+	if err != nil || len(told) > 0 {
+		return len(told) > 0, err
+	}
+	tables, err := p.Store.Tables(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list the tables of the control store: %w", err)
+	}
+	for _, id := range tables {
+		files, err := p.Store.Files(ctx, id, nil, 1)
+		if err != nil {
+			return false, fmt.Errorf("read the files of %s: %w", id, err)
+		}
+		if len(files) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -63,7 +63,7 @@ var table = []role{
 	}},
 	{lockmanager.ServiceName, needHold, func(p *Process) (func(context.Context) error, error) {
 		s, err := lockmanager.New(p.cfg.LockManager, lockmanager.Deps{
-			Log: p.Log, Store: p.Store, Hold: p.Hold, Now: p.now, Logger: p.logger,
+			Log: p.Log, Store: p.vouched, Hold: p.Hold, Now: p.now, Logger: p.logger,
 		})
 		if err != nil {
 			return nil, err
