@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -17,8 +18,14 @@ import (
 // deployment are the parameters with which the templates of deploy/aws are read.
 var deployment = map[string]string{
 	"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012",
-	"Image": "image", "Vpc": "vpc-1", "Subnets": "subnet-1,subnet-2", "Nats": "tls://nats-1:4222,nats-2:4222", "NatsCidr": "10.0.0.0/16",
+	"Image": "image", "Vpc": "vpc-1", "Subnets": "subnet-1,subnet-2", "Nats": "tls://nats-1.blotter.internal:4222,nats-2.blotter.internal:4222", "NatsCidr": "10.0.0.0/16",
 	"Raw": "s3://rms-raw/dms/", "Staging": "s3://staging", "Failed": "s3://failed", "Lake": "s3://lake", "Audit": "s3://audit",
+}
+
+// allOptions are what a deployment may say besides, and with it is to be read.
+var allOptions = map[string]string{
+	"ClientCertificates": "true", "OtlpEndpoint": "http://collector.example.internal:4317", "OlderAuditKeys": "rms.example.gov+00000000+AAAA",
+	"Alerts": "arn:aws:sns:eu-west-1:123456789012:on-call,arn:aws:events:eu-west-1:123456789012:event-bus/operations",
 }
 
 // templateOf reads a template of deploy/aws.
@@ -72,7 +79,27 @@ func texts(list []any) []string {
 // those that the first one writes, and the roles are those of roles.yaml.
 func TestServicesTemplate(t *testing.T) {
 	t.Parallel()
-	made := templateOf(t, "services.yaml", deployment)
+	checkServices(t, templateOf(t, "services.yaml", deployment))
+	all := maps.Clone(deployment)
+	maps.Copy(all, allOptions)
+	made := templateOf(t, "services.yaml", all)
+	t.Run("with all options", func(t *testing.T) { checkServices(t, made) })
+	got := pairs(t, in[[]any](t, in[[]any](t, made["CuratorTask"].Properties, "ContainerDefinitions")[1], "Environment"), "Name", "Value")
+	for variable, want := range map[string]string{
+		"BLOTTER_ALERTS": allOptions["Alerts"], "OTEL_EXPORTER_OTLP_ENDPOINT": allOptions["OtlpEndpoint"], archive.OlderVariable: allOptions["OlderAuditKeys"],
+		"BLOTTER_NATS_CERT": "/run/secrets/client.pem", "BLOTTER_NATS_KEY": "/run/secrets/client.key",
+	} {
+		if got[variable] != want {
+			t.Errorf("%s is %q, expected %q", variable, got[variable], want)
+		}
+	}
+	if got := len(in[[]any](t, made["Group"].Properties, "SecurityGroupEgress")); got != 3 {
+		t.Errorf("a task has %d ways out; expected those to AWS, NATS and the collector", got)
+	}
+}
+
+func checkServices(t *testing.T, made map[string]cloudformation.Resource) {
+	t.Helper()
 	var services, tasks []string
 	for name, r := range made {
 		switch r.Type {
@@ -80,6 +107,9 @@ func TestServicesTemplate(t *testing.T) {
 			services = append(services, in[string](t, r.Properties, "ServiceName"))
 			if want := "${" + name + "Task}"; r.Properties["TaskDefinition"] != want {
 				t.Errorf("%s runs %v, expected %s", name, r.Properties["TaskDefinition"], want)
+			}
+			if breaker := in[map[string]any](t, r.Properties, "DeploymentConfiguration", "DeploymentCircuitBreaker"); breaker["Enable"] != true || breaker["Rollback"] != true {
+				t.Errorf("a deployment of %s that fails is not taken back: %v", name, breaker)
 			}
 			if in[string](t, r.Properties, "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp") != "DISABLED" {
 				t.Errorf("%s has public addresses", name)
@@ -120,7 +150,7 @@ func checkTask(t *testing.T, made map[string]cloudformation.Resource, name, serv
 		t.Errorf("the program is given secrets as variables: %v", m["Secrets"])
 	}
 	environment := pairs(t, in[[]any](t, main, "Environment"), "Name", "Value")
-	known := map[string]bool{"AWS_REGION": true, archive.KeyVariable: service == "curator"}
+	known := map[string]bool{"AWS_REGION": true, "OTEL_EXPORTER_OTLP_ENDPOINT": true, archive.KeyVariable: service == "curator", archive.OlderVariable: service == "curator"}
 	for _, p := range roles.PlaceList() {
 		known[p.Variable()] = true
 		if environment[p.Variable()] == "" {
@@ -146,12 +176,46 @@ func checkTask(t *testing.T, made map[string]cloudformation.Resource, name, serv
 		t.Errorf("the key of the archive is told as %q", environment[archive.KeyVariable])
 	}
 	secrets := pairs(t, in[[]any](t, first, "Secrets"), "Name", "ValueFrom")
-	if secrets["SEED"] != "${"+name+"Seed}" || in[string](t, made[name+"Seed"].Properties, "Name") != "blotter/"+service+".nk" {
-		t.Errorf("the seed is %s, which is %v", secrets["SEED"], made[name+"Seed"])
+	secret := templateOf(t, "secrets.yaml", map[string]string{"ClientCertificates": "true"})[name+"Seed"]
+	if secrets["SEED"] != "${import blotter-"+name+"Seed}" || in[string](t, secret.Properties, "Name") != "blotter/"+service+".nk" {
+		t.Errorf("the seed is %s, which is %v", secrets["SEED"], secret)
 	}
+	checkHealth(t, service, main)
 	checkFiles(t, texts(in[[]any](t, first, "Command")), secrets, files)
 	checkCommand(t, service, texts(in[[]any](t, main, "Command")))
 	checkTaskRoles(t, made, service, task, secrets)
+}
+
+// checkHealth: what runs as a service is asked how it is, by a command without a shell that
+// looks into the service's own folder and has time to answer.
+func checkHealth(t *testing.T, service string, container any) {
+	t.Helper()
+	m, _ := container.(map[string]any)
+	if service == "reconcile" { // it runs to its end
+		if m["HealthCheck"] != nil {
+			t.Errorf("it is asked how it is: %v", m["HealthCheck"])
+		}
+		return
+	}
+	check := texts(in[[]any](t, container, "HealthCheck", "Command"))
+	if len(check) < 3 || check[0] != "CMD" || check[1] != "/blotter" {
+		t.Fatalf("%q needs a shell, or is another program than the image has", check)
+	}
+	cmd, rest, err := newRoot().Find(check[2:])
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	run, command, findErr := newRoot().Find(texts(in[[]any](t, container, "Command")))
+	if err := errors.Join(err, findErr, run.ParseFlags(command)); err != nil || cmd.Name() != "health" {
+		t.Fatalf("%q is %v, %v", check, cmd.Name(), err)
+	}
+	if got, want := cmd.Flag("dir").Value.String(), run.Flag("dir").Value.String(); got != want {
+		t.Errorf("it asks in %s, the service works in %s", got, want)
+	}
+	number := func(name string) uint64 { return in[uint64](t, container, "HealthCheck", name) }
+	if timeout := number("Timeout"); timeout < 10 || timeout > 60 || number("Interval") < timeout || number("Retries") < 2 || number("StartPeriod") < 60 || number("StartPeriod") > 300 {
+		t.Errorf("the check is %v", m["HealthCheck"])
+	}
 }
 
 // checkFiles runs the first container's command: it writes the files that the program is
@@ -234,5 +298,62 @@ func checkTaskRoles(t *testing.T, made map[string]cloudformation.Resource, servi
 	slices.Sort(got)
 	if len(statement) != 1 || in[string](t, statement[0], "Action") != "secretsmanager:GetSecretValue" || !reflect.DeepEqual(got, want) {
 		t.Errorf("it is started with the right to %v, its secrets are %v", statement, want)
+	}
+}
+
+// TestAlertsTemplate holds deploy/aws/alerts.yaml against the other templates: its topic is
+// the one that services are told of, and every alarm looks at something that one of them
+// makes.
+func TestAlertsTemplate(t *testing.T) {
+	t.Parallel()
+	made := templateOf(t, "alerts.yaml", map[string]string{
+		"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "Services": "true", "Email": "on-call@example.org",
+	})
+	services := templateOf(t, "services.yaml", deployment)
+	entrypoint := templateOf(t, "entrypoint.yaml", map[string]string{
+		"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "RawBucket": "rms-raw",
+	})
+	names := func(resources map[string]cloudformation.Resource, of, property string) (all []string) {
+		for _, r := range resources {
+			if r.Type == of {
+				all = append(all, fmt.Sprint(r.Properties[property]))
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	there := map[string][]string{
+		"QueueName": names(entrypoint, "AWS::SQS::Queue", "QueueName"), "RuleName": names(entrypoint, "AWS::Events::Rule", "Name"),
+		"ScheduleGroup": names(services, "AWS::Scheduler::ScheduleGroup", "Name"), "ClusterName": names(services, "AWS::ECS::Cluster", "ClusterName"),
+		"ServiceName": names(services, "AWS::ECS::Service", "ServiceName"),
+	}
+	var watched []string
+	for name, r := range made {
+		if r.Type != "AWS::CloudWatch::Alarm" {
+			continue
+		}
+		for dimension, value := range pairs(t, in[[]any](t, r.Properties, "Dimensions"), "Name", "Value") {
+			if !slices.Contains(there[dimension], value) {
+				t.Errorf("%s looks at the %s %s; there are %v", name, dimension, value, there[dimension])
+			}
+			if dimension == "ServiceName" {
+				watched = append(watched, value)
+			}
+		}
+		if actions := texts(in[[]any](t, r.Properties, "AlarmActions")); !slices.Equal(actions, []string{"${Topic}"}) {
+			t.Errorf("%s tells %v", name, actions)
+		}
+	}
+	if slices.Sort(watched); !slices.Equal(watched, there["ServiceName"]) {
+		t.Errorf("of the services %v only %v are watched", there["ServiceName"], watched)
+	}
+	told := pairs(t, in[[]any](t, in[[]any](t, services["CuratorTask"].Properties, "ContainerDefinitions")[1], "Environment"), "Name", "Value")["BLOTTER_ALERTS"]
+	if topic := "arn:aws:sns:eu-west-1:123456789012:" + in[string](t, made["Topic"].Properties, "TopicName"); told != topic {
+		t.Errorf("the services tell %s, the topic is %s", told, topic)
+	}
+	family := in[string](t, services["ReconcileTask"].Properties, "Family")
+	failed := in[[]any](t, made["ReconcileFailed"].Properties, "EventPattern", "detail", "taskDefinitionArn")
+	if got, want := in[string](t, failed[0], "prefix"), "arn:aws:ecs:eu-west-1:123456789012:task-definition/"+family+":"; got != want {
+		t.Errorf("the rule hears of tasks of %s, expected %s", got, want)
 	}
 }

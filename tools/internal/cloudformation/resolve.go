@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 // Resource is what a template makes with some parameters. Values of properties are texts,
 // numbers, booleans, map[string]any and []any; what is known only when it is made is a text
-// "${Resource}" or "${Resource.Attribute}".
+// "${Resource}" or "${Resource.Attribute}", or "${import NAME}" where another stack exports
+// it.
 type Resource struct {
 	Type       string
 	Properties map[string]any
@@ -28,36 +30,7 @@ type resolver struct {
 // Resolve gives the resources that a template makes with some parameters; the others have
 // their defaults. The pseudo parameters AWS::Region and the like are parameters, too.
 func (t *Template) Resolve(parameters map[string]string) (map[string]Resource, error) {
-	r := resolver{t, map[string]any{"AWS::NoValue": nothing{}}}
-	var errs []error
-	for name, p := range t.Parameters {
-		given, is := parameters[name]
-		switch {
-		case !is && p.Default == nil:
-			errs = append(errs, fmt.Errorf("parameter %s has no value", name))
-			continue
-		case !is:
-			given = *p.Default
-		}
-		if len(p.Allowed) > 0 && !slices.Contains(p.Allowed, given) {
-			errs = append(errs, fmt.Errorf("parameter %s is %q; allowed are %v", name, given, p.Allowed))
-		}
-		r.values[name] = given
-		if p.Type == "CommaDelimitedList" || strings.HasPrefix(p.Type, "List<") {
-			var list []any
-			for e := range strings.SplitSeq(given, ",") {
-				list = append(list, strings.TrimSpace(e))
-			}
-			r.values[name] = list
-		}
-	}
-	for name, given := range parameters {
-		if strings.HasPrefix(name, "AWS::") {
-			r.values[name] = given
-		} else if _, known := t.Parameters[name]; !known {
-			errs = append(errs, fmt.Errorf("there is no parameter %s", name))
-		}
-	}
+	r, errs := t.with(parameters)
 	made := map[string]Resource{}
 	for _, name := range slices.Sorted(maps.Keys(t.resources)) {
 		of := section(t.resources, name)
@@ -79,6 +52,87 @@ func (t *Template) Resolve(parameters map[string]string) (map[string]Resource, e
 		return nil, fmt.Errorf("%s: %w", t.file, err)
 	}
 	return made, nil
+}
+
+// Exports gives what a template exports with some parameters to others, by name.
+func (t *Template) Exports(parameters map[string]string) (map[string]string, error) {
+	r, errs := t.with(parameters)
+	exports := map[string]string{}
+	outputs := section(t.sections, "Outputs")
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		of := section(outputs, name)
+		if condition, has := of["Condition"].(string); has {
+			is, err := r.condition(condition)
+			errs = append(errs, err)
+			if !is {
+				continue
+			}
+		}
+		resolved, err := r.resolve(of)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("output %s: %w", name, err))
+			continue
+		}
+		output, _ := resolved.(map[string]any)
+		if as := text(section(output, "Export")["Name"]); as != "" {
+			exports[as] = text(output["Value"])
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.file, err)
+	}
+	return exports, nil
+}
+
+// with gives the template its parameters, and tells what is wrong with them.
+func (t *Template) with(parameters map[string]string) (resolver, []error) {
+	r := resolver{t, map[string]any{"AWS::NoValue": nothing{}}}
+	var errs []error
+	for name, p := range t.Parameters {
+		given, is := parameters[name]
+		switch {
+		case !is && p.Default == nil:
+			errs = append(errs, fmt.Errorf("parameter %s has no value", name))
+			continue
+		case !is:
+			given = *p.Default
+		}
+		errs = append(errs, p.takes(name, given))
+		r.values[name] = given
+		if p.Type == "CommaDelimitedList" || strings.HasPrefix(p.Type, "List<") {
+			var list []any
+			for e := range strings.SplitSeq(given, ",") {
+				list = append(list, strings.TrimSpace(e))
+			}
+			r.values[name] = list
+		}
+	}
+	for name, given := range parameters {
+		if strings.HasPrefix(name, "AWS::") {
+			r.values[name] = given
+		} else if _, known := t.Parameters[name]; !known {
+			errs = append(errs, fmt.Errorf("there is no parameter %s", name))
+		}
+	}
+	return r, errs
+}
+
+// takes reports what is wrong with a value of a parameter.
+func (p Parameter) takes(name, given string) error {
+	if len(p.Allowed) > 0 && !slices.Contains(p.Allowed, given) {
+		return fmt.Errorf("parameter %s is %q; allowed are %v", name, given, p.Allowed)
+	}
+	if p.Pattern == "" {
+		return nil
+	}
+	whole, err := regexp.Compile("^(?:" + p.Pattern + ")$")
+	if err != nil {
+		return fmt.Errorf("parameter %s: %w", name, err)
+	}
+	if !whole.MatchString(given) {
+		return fmt.Errorf("parameter %s is %q; allowed is %s", name, given, p.Pattern)
+	}
+	return nil
 }
 
 func (r resolver) condition(name string) (bool, error) {
@@ -150,6 +204,8 @@ func (r resolver) call(c call) (any, error) {
 	}
 	args, _ := resolved.([]any)
 	switch {
+	case c.name == "ImportValue":
+		return "${import " + text(resolved) + "}", nil
 	case c.name == "FindInMap" && len(args) == 3:
 		found, has := section(section(r.mappings, text(args[0])), text(args[1]))[text(args[2])]
 		if !has {

@@ -19,6 +19,7 @@ type Parameter struct {
 	Default     *string // nil: it must be given
 	Description string
 	Allowed     []string // empty: anything
+	Pattern     string   // of the whole value; empty: anything
 }
 
 // Template is a template whose references are whole.
@@ -75,7 +76,7 @@ func parse(content []byte) (*Template, error) {
 	t.resources, t.conditions, t.mappings = section(t.sections, "Resources"), section(t.sections, "Conditions"), section(t.sections, "Mappings")
 	for name := range section(t.sections, "Parameters") {
 		p := section(section(t.sections, "Parameters"), name)
-		parameter := Parameter{Type: text(p["Type"]), Description: text(p["Description"])}
+		parameter := Parameter{Type: text(p["Type"]), Description: text(p["Description"]), Pattern: text(p["AllowedPattern"])}
 		if d, has := p["Default"]; has {
 			s := text(d)
 			parameter.Default = &s
@@ -147,8 +148,14 @@ func mapping(values []*ast.MappingValueNode) (any, error) {
 			return nil, err
 		}
 	}
+	if from, is := m[importValue]; is && len(m) == 1 {
+		return call{"ImportValue", from}, nil
+	}
 	return m, nil
 }
+
+// importValue is the one function that is known in its long form.
+const importValue = "Fn::ImportValue"
 
 // check tells of references to what is not there, and of parameters that nothing uses.
 func (t *Template) check() error {

@@ -1,6 +1,7 @@
 package guide
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -25,6 +26,7 @@ func TestAccountPage(t *testing.T) {
 	}
 	environment := map[string]string{}
 	var aws strings.Builder
+	policies := map[string]string{}
 	for _, b := range blocks {
 		switch {
 		case b.is("sh", "only"):
@@ -41,7 +43,9 @@ func TestAccountPage(t *testing.T) {
 			}
 		case b.is("sh", "aws"):
 			aws.WriteString(b.text)
-		case b.is("text", "names"), b.lang == "sql":
+		case b.is("json", "key"), b.is("json", "people"):
+			policies[b.words[0]] = b.text
+		case b.is("text", "names"), b.is("text", "profile"), b.lang == "sql":
 		default:
 			t.Errorf("%s: no rule tries this block", b)
 		}
@@ -51,18 +55,19 @@ func TestAccountPage(t *testing.T) {
 			t.Errorf("the environment of the services lacks %s", name)
 		}
 	}
+	checkPolicies(t, aws.String(), policies)
 	checkParameters(t, aws.String())
 	checkEnvironment(t, aws.String(), environment)
 	checkRoles(t, prose, environment)
 }
 
-var deployed = regexp.MustCompile(`(?s)--template-file (deploy/aws/[a-z]+\.yaml).*?--parameter-overrides ((?:[A-Za-z]+=\S+\s+(?:\\\n\s*)?)+)`)
+var deployed = regexp.MustCompile(`--template-file (deploy/aws/[a-z]+\.yaml)((?:[^\n\\]|\\\n)*)`)
 
 // checkParameters: each template is given parameters that it has, and all that it asks for.
 func checkParameters(t *testing.T, commands string) {
 	t.Helper()
 	found := deployed.FindAllStringSubmatch(commands, -1)
-	if len(found) != 4 { // the last one is deployed twice
+	if len(found) != 6 { // the alerts are deployed twice
 		t.Fatalf("%d templates are deployed: %q", len(found), found)
 	}
 	before := map[string]map[string]bool{} // what a stack was given stays
@@ -87,6 +92,53 @@ func checkParameters(t *testing.T, commands string) {
 		for name, p := range template.Parameters {
 			if p.Default == nil && !given[name] {
 				t.Errorf("%s is not given its parameter %s", m[1], name)
+			}
+		}
+	}
+}
+
+// checkPolicies: each policy that the page shows is given to AWS by a command, as the file
+// of its name, and lets roles do something that the template has.
+func checkPolicies(t *testing.T, commands string, policies map[string]string) {
+	t.Helper()
+	if len(policies) != 2 {
+		t.Errorf("the page has the policies %v", policies)
+	}
+	template, err := cloudformation.Read("../../../deploy/aws/roles.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := template.Resolve(map[string]string{
+		"RawBucket": "b", "StagingBucket": "b", "FailedBucket": "b", "LakeBucket": "b", "AuditBucket": "b", "Database": "d",
+		"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range policies {
+		var policy struct {
+			Version   string
+			Statement []struct {
+				Effect              string
+				Principal, Resource any
+				Action              any
+				Condition           map[string]map[string]any
+			}
+		}
+		d := json.NewDecoder(strings.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&policy); err != nil || policy.Version != "2012-10-17" || len(policy.Statement) == 0 {
+			t.Errorf("the policy %s: %v", name, err)
+		}
+		if !strings.Contains(commands, "file://"+name+".json") {
+			t.Errorf("no command is given %s.json", name)
+		}
+		for _, s := range policy.Statement {
+			if role, is := s.Resource.(string); is && strings.Contains(role, ":role/") {
+				_, role, _ = strings.Cut(role, ":role/")
+				if !slices.ContainsFunc(slices.Collect(maps.Values(made)), func(r cloudformation.Resource) bool { return r.Properties["RoleName"] == role }) {
+					t.Errorf("the policy %s lets take the role %s, which roles.yaml does not make", name, role)
+				}
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func TestNATSPage(t *testing.T) {
 // makes a certificate of the first is done for each of the others, too.
 func (p *natsPage) prepare(t *testing.T, b block) {
 	t.Helper()
-	b.text = strings.ReplaceAll(b.text, "DNS:nats-1", "IP:127.0.0.1")
+	b.text = strings.ReplaceAll(b.text, "DNS:nats-1.blotter.internal", "IP:127.0.0.1")
 	p.run(t, b)
 	var others strings.Builder
 	for line := range strings.Lines(b.text) {

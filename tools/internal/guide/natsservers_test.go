@@ -87,7 +87,7 @@ func (s *natsSite) start(t *testing.T, conf string, n int, store string) {
 		conf = strings.ReplaceAll(conf, r[0], r[1])
 	}
 	for i := range size {
-		conf = strings.ReplaceAll(conf, fmt.Sprintf("nats-%d:6222", i+1), fmt.Sprintf("127.0.0.1:%d", s.routes[i]))
+		conf = strings.ReplaceAll(conf, fmt.Sprintf("nats-%d.blotter.internal:6222", i+1), fmt.Sprintf("127.0.0.1:%d", s.routes[i]))
 	}
 	conf = regexp.MustCompile(`_file: "`).ReplaceAllString(conf, `_file: "`+dir+`/`)
 	file := filepath.Join(dir, "nats.conf")
@@ -116,7 +116,7 @@ func (s *natsSite) stop(n int) {
 // here gives a command of the page with the addresses of this machine.
 func (s *natsSite) here(b block) block {
 	for n := range size {
-		b.text = strings.ReplaceAll(b.text, fmt.Sprintf("nats-%d:4222", n+1), fmt.Sprintf("127.0.0.1:%d", s.clients[n]))
+		b.text = strings.ReplaceAll(b.text, fmt.Sprintf("nats-%d.blotter.internal:4222", n+1), fmt.Sprintf("127.0.0.1:%d", s.clients[n]))
 	}
 	return b
 }

@@ -43,7 +43,8 @@ func TestLists(t *testing.T) {
 }
 
 // TestTrust: a task of ECS runs as a role for this account and region alone. Of Lambda and
-// Glue no condition is documented; another program runs the roles without.
+// Glue no condition is documented; another program runs the roles without. People have
+// signed in with a second factor, unless IAM is not told of it.
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	own := []Condition{
@@ -52,7 +53,7 @@ func TestTrust(t *testing.T) {
 	}
 	people := []string{"Auditors", "Operators", "Repairs"}
 	elsewhere := maps.Clone(ownBuckets)
-	elsewhere["Services"] = "ec2.amazonaws.com"
+	elsewhere["Services"], elsewhere["PeopleMfa"] = "ec2.amazonaws.com", "false"
 	for service, read := range map[string]map[string]Role{"ecs-tasks.amazonaws.com": testRoles(t), "ec2.amazonaws.com": rolesOf(t, elsewhere)} {
 		for name, r := range read {
 			want := Trust{Service: service}
@@ -63,6 +64,9 @@ func TestTrust(t *testing.T) {
 				want.Service = "glue.amazonaws.com"
 			case slices.Contains(people, name):
 				want.Service = ""
+				if service == "ecs-tasks.amazonaws.com" {
+					want.Conditions = []Condition{{boolean, "aws:MultiFactorAuthPresent", []string{"true"}}}
+				}
 			case strings.HasPrefix(service, "ecs"):
 				want.Conditions = own
 			}
@@ -94,15 +98,17 @@ func TestServicesRoles(t *testing.T) {
 	}
 	account := Condition{stringEquals, "aws:SourceAccount", []string{testAccount.ID}}
 	tasks := []Trust{{"ecs-tasks.amazonaws.com", []Condition{{arnLike, "aws:SourceArn", []string{testAccount.arn("ecs", "*")}}, account}}}
-	want := map[string]Role{"Scheduler": {"Scheduler", []Trust{{"scheduler.amazonaws.com", []Condition{account}}}, []Statement{
+	want := map[string]Role{"Scheduler": {"Scheduler", []Trust{{"scheduler.amazonaws.com", []Condition{
+		{arnLike, "aws:SourceArn", []string{testAccount.arn("scheduler", "schedule-group/blotter")}}, account,
+	}}}, []Statement{
 		{[]string{"ecs:RunTask"}, []string{"${ReconcileTask}"}, []Condition{{arnLike, "ecs:cluster", []string{"${Cluster.Arn}"}}}},
 		{[]string{"iam:PassRole"}, []string{"${ReconcileExecution.Arn}", "arn:aws:iam::123456789012:role/blotter-reconcile"},
 			[]Condition{{stringEquals, "iam:PassedToService", []string{"ecs-tasks.amazonaws.com"}}}},
 	}}}
 	for _, name := range append(slices.Collect(maps.Values(services)), "Reconcile") {
-		secrets := []string{"${" + name + "Seed}", "${Authorities}"}
+		secrets := []string{"${import blotter-" + name + "Seed}", "${import blotter-Authorities}"}
 		if name == "Curator" {
-			secrets = append(secrets, "${AuditKey}")
+			secrets = append(secrets, "${import blotter-AuditKey}")
 		}
 		role := name + "Execution"
 		want[role] = Role{role, tasks, []Statement{{Actions: []string{"secretsmanager:GetSecretValue"}, Resources: secrets}}}

@@ -159,8 +159,12 @@ func TestEntrypointRoles(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := map[string][]Statement{}
+		account := []Condition{{stringEquals, "aws:SourceAccount", []string{testAccount.ID}}}
 		for name, r := range read {
 			got[name] = r.Statements
+			if len(r.Trusts) != 1 || !reflect.DeepEqual(r.Trusts[0].Conditions, account) {
+				t.Errorf("%s trusts %v, expected for this account alone", name, r.Trusts)
+			}
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("Workflow=%s: %v, expected %v", workflow, got, want)

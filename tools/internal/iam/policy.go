@@ -27,6 +27,7 @@ type Condition struct {
 const (
 	stringEquals       = "StringEquals"
 	arnLike            = "ArnLike"
+	boolean            = "Bool"               // compares like StringEquals
 	stringLikeIfExists = "StringLikeIfExists" // holds of a request without the key
 )
 
@@ -37,7 +38,7 @@ func (c Condition) holds(keys map[string]string) bool {
 		return c.Operator == stringLikeIfExists
 	}
 	return slices.ContainsFunc(c.Values, func(pattern string) bool {
-		if c.Operator == stringEquals {
+		if c.Operator == stringEquals || c.Operator == boolean {
 			return pattern == value
 		}
 		return matches(pattern, value)
@@ -146,7 +147,7 @@ func readRole(name string, r cloudformation.Resource) (Role, error) {
 		if field(s, "Effect") != "Allow" || field(s, "Action") != "sts:AssumeRole" {
 			return role, fmt.Errorf("%v is no trust that is known here", s)
 		}
-		conditions, err := readConditions(field(s, "Condition"), stringEquals, arnLike)
+		conditions, err := readConditions(field(s, "Condition"), stringEquals, arnLike, boolean)
 		if err != nil {
 			return role, err
 		}
