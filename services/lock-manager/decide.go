@@ -216,11 +216,17 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 // fail stops the grant. A failure of one file pauses the table. One of several does not yet:
 // files before the bad one may be good, and one before it may be bad as well. So
 // the table goes on in order, the suspect by itself; of several bad files it is
-// the lowest that pauses the table, and no good one before it waits.
+// the lowest that pauses the table, and no good one before it waits. Nor does one pause it
+// that Lambda had not the time or the memory for, where the table may choose Glue: that
+// tries it once.
 func (s *State) fail(cfg Config, fileID string, ofRun bool, failure *blotterv1.Failure) []proto.Message {
-	if suspects := s.suspects(fileID, ofRun); len(suspects) > 0 {
+	outgrew := s.outgrew(failure)
+	if suspects := s.suspects(fileID, ofRun, outgrew); len(suspects) > 0 {
 		fence := s.fence(fenceFailed)
 		fence.SuspectFileIds, fence.Failure = suspects, failure
+		if outgrew {
+			fence.NextEngine = blotterv1.Engine_ENGINE_GLUE
+		}
 		return []proto.Message{fence}
 	}
 	paused := &blotterv1.TablePaused{Reason: pauseFailure, Detail: failure.GetMessage(), Failure: failure}
@@ -252,10 +258,10 @@ func (s *State) fence(reason string) *blotterv1.FenceRequested {
 
 // suspects gives the files that a failure of the running grant leaves in doubt:
 // the one it names, or all where it names none, or is that of a run of several; not load
-// files that are staged, with which nothing was wrong. There are none in a grant of one file, or in a replacement, which stands or falls with all
-// of its files.
-func (s *State) suspects(fileID string, ofRun bool) []string {
-	if s.Grant.Replace || len(s.Grant.Files) == 1 {
+// files that are staged, with which nothing was wrong. There are none in a grant of one file, unless another engine
+// is to try that, or in a replacement, which stands or falls with all of its files.
+func (s *State) suspects(fileID string, ofRun, another bool) []string {
+	if s.Grant.Replace || len(s.Grant.Files) == 1 && !another {
 		return nil
 	}
 	if !ofRun && slices.Contains(s.Grant.Files, dms.FileID(fileID)) {

@@ -202,7 +202,10 @@ func (s *State) evolveGranted(at time.Time, e *blotterv1.LockGranted) {
 func (s *State) evolveFence(at time.Time, e *blotterv1.FenceRequested) {
 	s.Grant.Fencing = e.GetReason()
 	for _, id := range e.GetSuspectFileIds() {
-		s.with(id, func(f *File) { f.Suspect = true })
+		s.with(id, func(f *File) {
+			f.Suspect = true
+			f.Outgrown = f.Outgrown || e.GetNextEngine() == blotterv1.Engine_ENGINE_GLUE
+		})
 	}
 	if s.Grant.Maintenance {
 		s.Maintenance.fenced(at, e)

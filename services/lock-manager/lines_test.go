@@ -61,7 +61,11 @@ func (w *world) words(s said) string {
 		mode := strings.ToLower(strings.TrimPrefix(e.GetMode().String(), "PUBLISH_MODE_"))
 		return fmt.Sprintf("%d: %s generation %d: %s", e.GetToken(), mode, e.GetGeneration(), strings.Join(parts, " "))
 	case *blotterv1.FenceRequested:
-		return strings.TrimRight(fmt.Sprintf("%d, %s %s", e.GetToken(), e.GetReason(), w.names(e.GetSuspectFileIds())), " ")
+		next := ""
+		if e.GetNextEngine() != 0 {
+			next = fmt.Sprintf("; %s, next %s", e.GetFailure().GetCode(), e.GetNextEngine())
+		}
+		return strings.TrimRight(fmt.Sprintf("%d, %s %s", e.GetToken(), e.GetReason(), w.names(e.GetSuspectFileIds())), " ") + next
 	case *blotterv1.MaintenanceGranted:
 		return fmt.Sprintf("%d: %s, until %s", e.GetToken(), e.GetReason(), e.GetDeadline().AsTime().Format("15:04"))
 	case *blotterv1.LockReleased:

@@ -31,17 +31,32 @@ const (
 	routeOfBytes = "bytes"
 	routeOfRows  = "rows"
 	routeOfAll   = "together"
+	routeOfTrial = "outgrown"
 )
 
+// Outgrew reports whether the code of a failure says that a function had not the time or
+// the memory for a file, with which nothing else is wrong.
+func Outgrew(code string) bool { return code == "lambda.timeout" || code == "lambda.out_of_memory" }
+
+// outgrew reports whether the running grant failed so, and its table has another engine to
+// try, which route then chooses. There is one such trial: the next grant of these files is
+// Glue's, and a failure of that is one like any other.
+func (s *State) outgrew(failure *blotterv1.Failure) bool {
+	return s.Auto && s.GlueJob && s.Grant.Engine == blotterv1.Engine_ENGINE_LAMBDA && Outgrew(failure.GetCode())
+}
+
 // route says which engine transforms these files, and why; nil if the flag alone does.
-// It is a pure function of the files' names and sizes and of the registered columns. Of a
+// It is a pure function of the files' names and sizes, of the registered columns, and of
+// which files Lambda has tried in vain. Of a
 // load those files are asked about that wait, not only those of one grant.
 func (s *State) route(files []*File) (blotterv1.Engine, *blotterv1.Route) {
 	if !s.Auto || !s.GlueJob || s.Table.IsTransactions() {
 		return s.Engine, nil
 	}
 	r := &blotterv1.Route{Reason: routeFits}
+	tried := false
 	for _, f := range files {
+		tried = tried || f.Outgrown
 		n := decodedBytes(f)
 		r.AllBytes += n
 		r.Bytes = max(r.Bytes, n)
@@ -51,6 +66,8 @@ func (s *State) route(files []*File) (blotterv1.Engine, *blotterv1.Route) {
 	}
 	r.Seconds = (r.Bytes + routePace/2) / routePace
 	switch {
+	case tried:
+		r.Reason = routeOfTrial
 	case r.Bytes > routeBytes:
 		r.Reason = routeOfBytes
 	case r.Rows > routeRows:

@@ -58,6 +58,9 @@ func TestRoute(t *testing.T) {
 	if engine, r := s.route(many); engine != lambda || r.GetReason() != "fits" || r.GetAllBytes() != 64<<30 {
 		t.Errorf("64 GiB together: %v, %v", engine, r)
 	}
+	if engine, r := s.route([]*File{{Object: dms.Object{Size: 1}}, {Object: dms.Object{Size: 1}, Outgrown: true}}); engine != glue || r.GetReason() != "outgrown" {
+		t.Errorf("one that Lambda has tried in vain: %v, %v", engine, r)
+	}
 	if engine, r := s.route(append(many, &File{Object: dms.Object{Key: "a.csv", Size: 1}})); engine != glue || r.GetReason() != "together" {
 		t.Errorf("more together: %v, %v", engine, r)
 	}

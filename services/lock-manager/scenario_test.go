@@ -126,8 +126,11 @@ func (sc *scenario) input(verb string, args []string) {
 	case "failed":
 		name, token := sc.token(args[0])
 		f := sc.file(name)
-		ofRun := slices.Contains(args[1:], "of-run")
-		sc.event(&blotterv1.TransformFailed{FileId: string(f.id()), Token: token, Failure: f.failure("csv.column_count"), OfRun: ofRun})
+		ofRun, code := slices.Contains(args[1:], "of-run"), "csv.column_count"
+		if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "lambda.") }); i > 0 {
+			code = args[i]
+		}
+		sc.event(&blotterv1.TransformFailed{FileId: string(f.id()), Token: token, Failure: f.failure(code), OfRun: ofRun})
 	case "publish-failed":
 		if len(args) == 0 {
 			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: "lake.incompatible", Message: "the parts cannot be one table"}})

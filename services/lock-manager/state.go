@@ -109,8 +109,9 @@ type File struct {
 	Generation uint64               `json:"generation,omitempty"`
 	Token      uint64               `json:"token,omitempty"` // of its newest grant
 	Attempts   int                  `json:"attempts,omitempty"`
-	Expired    int                  `json:"expired,omitempty"` // grants that ran out of time
-	Suspect    bool                 `json:"suspect,omitempty"` // a grant of several failed over it
+	Expired    int                  `json:"expired,omitempty"`  // grants that ran out of time
+	Suspect    bool                 `json:"suspect,omitempty"`  // a grant failed over it, and it is to be granted by itself
+	Outgrown   bool                 `json:"outgrown,omitempty"` // Lambda had not the time or the memory for it
 	Staged     *StagedFile          `json:"staged,omitempty"`
 	Counts     *blotterv1.RowCounts `json:"counts,omitempty"`
 	Failure    *blotterv1.Failure   `json:"failure,omitempty"`

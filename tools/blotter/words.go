@@ -242,7 +242,11 @@ func sayGrant(event proto.Message) string {
 		}
 		return parts(token(e.GetToken()), mode, count(len(e.GetParts()), "file"))
 	case *blotterv1.FenceRequested:
-		return parts(token(e.GetToken()), e.GetReason(), suspects(e.GetSuspectFileIds()), failure(e.GetFailure()))
+		next := ""
+		if e.GetNextEngine() != blotterv1.Engine_ENGINE_UNSPECIFIED {
+			next = "next by " + engineName(e.GetNextEngine())
+		}
+		return parts(token(e.GetToken()), e.GetReason(), suspects(e.GetSuspectFileIds()), failure(e.GetFailure()), next)
 	case *blotterv1.GrantFenced:
 		return parts(token(e.GetToken()), "nothing was published")
 	case *blotterv1.FilesPublished:

@@ -200,7 +200,7 @@ func (i *invoker) answered(ctx context.Context, out *lambda.InvokeOutput, began 
 	case stateTimeout:
 		return nil, "", invocation.Timeout(i.file.Object.Key)
 	case stateOutOfMemory:
-		return nil, "", i.failure("lambda.out_of_memory", fmt.Sprintf("the memory of %s did not suffice", i.function),
+		return nil, "", i.failure(invocation.CodeOutOfMemory, fmt.Sprintf("the memory of %s did not suffice", i.function),
 			"give the function more memory, or set the table's flag to G; then resume with --retry")
 	case stateFailed:
 		return nil, end.State, nil

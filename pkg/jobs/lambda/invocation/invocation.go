@@ -19,6 +19,9 @@ type Answer struct {
 // would have ended it.
 const CodeTimeout = "lambda.timeout"
 
+// CodeOutOfMemory is the code of one that Lambda ended, since its memory did not suffice.
+const CodeOutOfMemory = "lambda.out_of_memory"
+
 // Timeout is the failure of a file that takes longer than the function has.
 func Timeout(key string) *transform.Failure {
 	return &transform.Failure{

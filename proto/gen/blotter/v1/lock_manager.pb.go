@@ -653,8 +653,9 @@ func (x *LockGranted) GetRoute() *Route {
 // estimate. A transform that took other than that changes nothing of it.
 type Route struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "fits" Lambda; or what is beyond it: "bytes" or "rows" of the largest file, or
-	// "together", the bytes of all.
+	// "fits" Lambda; or what is beyond it: "bytes" or "rows" of the largest file,
+	// "together", the bytes of all, or "outgrown": Lambda had tried one of the files, and had
+	// not the time or the memory for it.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Of the largest file: its decoded bytes, its rows, and how long a transform of it takes
 	// at the pace by which Lambda's invocations are chosen.
@@ -1114,7 +1115,10 @@ type FenceRequested struct {
 	// The grant that ends. Not set in events of older versions.
 	Grant *FencedGrant `protobuf:"bytes,5,opt,name=grant,proto3" json:"grant,omitempty"`
 	// As in PublishRequested; a fence notes it, so that the loss is not covered up.
-	AfterToken    uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
+	AfterToken uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
+	// Set where the files in doubt go to this engine next: the one of the grant had not the
+	// time or the memory for them.
+	NextEngine    Engine `protobuf:"varint,7,opt,name=next_engine,json=nextEngine,proto3,enum=blotter.v1.Engine" json:"next_engine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1189,6 +1193,13 @@ func (x *FenceRequested) GetAfterToken() uint64 {
 		return x.AfterToken
 	}
 	return 0
+}
+
+func (x *FenceRequested) GetNextEngine() Engine {
+	if x != nil {
+		return x.NextEngine
+	}
+	return Engine_ENGINE_UNSPECIFIED
 }
 
 // FencedGrant tells whoever has to stop what runs for a grant where to look for it.
@@ -2262,7 +2273,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vafter_token\x18\x05 \x01(\x04R\n" +
-	"afterToken\"\xe7\x01\n" +
+	"afterToken\"\x9c\x02\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
@@ -2270,7 +2281,9 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\afailure\x18\x04 \x01(\v2\x13.blotter.v1.FailureR\afailure\x12-\n" +
 	"\x05grant\x18\x05 \x01(\v2\x17.blotter.v1.FencedGrantR\x05grant\x12\x1f\n" +
 	"\vafter_token\x18\x06 \x01(\x04R\n" +
-	"afterToken\"\x92\x01\n" +
+	"afterToken\x123\n" +
+	"\vnext_engine\x18\a \x01(\x0e2\x12.blotter.v1.EngineR\n" +
+	"nextEngine\"\x92\x01\n" +
 	"\vFencedGrant\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
 	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +
@@ -2439,19 +2452,20 @@ var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	34, // 13: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
 	37, // 14: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
 	18, // 15: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
-	0,  // 16: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
-	34, // 17: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
-	38, // 18: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	34, // 19: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	33, // 20: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	37, // 21: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
-	0,  // 22: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	34, // 23: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	0,  // 16: blotter.v1.FenceRequested.next_engine:type_name -> blotter.v1.Engine
+	0,  // 17: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
+	34, // 18: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
+	38, // 19: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	34, // 20: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	33, // 21: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	37, // 22: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	0,  // 23: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
+	34, // 24: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_blotter_v1_lock_manager_proto_init() }
