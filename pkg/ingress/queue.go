@@ -22,7 +22,9 @@ type Message struct {
 // goroutines and processes may use it.
 type Queue interface {
 	// Receive waits for messages, and gives some as soon as there are any; none if
-	// there were none for a while.
+	// there were none for a while. Once ctx has ended it may still wait for what is
+	// under way. What it brings then it gives to the caller, or back to the queue:
+	// nothing stays out of sight that nobody has.
 	Receive(ctx context.Context) ([]Message, error)
 	// Delete removes a message. It may be repeated; a delivery that was overtaken by a
 	// later one may remove nothing.

@@ -18,6 +18,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/ingress"
+	"github.com/openblotter/blotter/pkg/lifecycle"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -213,22 +214,22 @@ func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
 	} else {
 		err = fault(err)
 	}
+	settling, cancel := lifecycle.Outlive(ctx, releaseTimeout)
+	defer cancel()
 	switch {
 	case err == nil:
-		return e.deps.Queue.Delete(ctx, m)
+		return e.deps.Queue.Delete(settling, m)
 	case errors.Is(err, errFault):
 		e.router.deps.Logger.ErrorContext(ctx, "a message of the ingress queue cannot be taken in: it goes where its queue keeps such ones",
 			"message", m.ID, "delivery", m.Deliveries, "error", err)
-		return e.deps.Queue.Hide(ctx, m, 0)
+		return e.deps.Queue.Hide(settling, m, 0)
 	}
 	wait := min(minPause<<min(m.Deliveries, 9), maxPause)
 	if ctx.Err() != nil {
 		// This process ends: another one need not wait until the message comes in sight again.
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		return errors.Join(ctx.Err(), e.deps.Queue.Hide(ending, m, 0))
+		wait = 0
 	}
-	return errors.Join(fmt.Errorf("message %s: %w", m.ID, err), e.deps.Queue.Hide(ctx, m, wait))
+	return errors.Join(ctx.Err(), fmt.Errorf("message %s: %w", m.ID, err), e.deps.Queue.Hide(settling, m, wait))
 }
 
 // tell takes in one message; it returns when what follows from it is in the log.

@@ -159,6 +159,23 @@ func TestAMessageOfARouterThatEnds(t *testing.T) {
 	n.told("token-a-0", "Published")
 }
 
+// TestARouterEndsBehindItsWork: what is taken in when the router ends is not told again.
+func TestARouterEndsBehindItsWork(t *testing.T) {
+	n := newEntrance(t)
+	ending, end := context.WithCancel(t.Context())
+	n.deps.RunChanged = func(string) error {
+		end()
+		return nil
+	}
+	n.queue.Send(`{"source":"aws.glue","detail-type":"Glue Job State Change","detail":{"jobName":"blotter-evidence","state":"SUCCEEDED","jobRunId":"jr_1"}}`)
+	messages, err := n.queue.Receive(t.Context())
+	n.must(err)
+	n.must(n.take(ending, messages[0]))
+	if left := n.queue.Left(); ending.Err() == nil || left != 0 {
+		t.Errorf("%d messages are left", left)
+	}
+}
+
 // TestOneExecution: a file's way is told to who waits for it, whether the end comes
 // after the wait or before.
 func TestOneExecution(t *testing.T) {

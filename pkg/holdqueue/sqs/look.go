@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/openblotter/blotter/pkg/lifecycle"
 )
 
 const (
@@ -21,6 +23,9 @@ const (
 	// putBackTimeout bounds the way back into sight. What stays out of it comes
 	// back by itself.
 	putBackTimeout = 30 * time.Second
+	// answerTimeout is how long an answer is waited for, beyond the wait for messages, once
+	// the caller's context has ended.
+	answerTimeout = 5 * time.Second
 )
 
 // seen is a message that was taken out of sight.
@@ -35,16 +40,14 @@ func (q *Queue) look(ctx context.Context, url string, visit func(seen) (keep, go
 	var kept []*string
 	defer func() { err = errors.Join(err, q.putBack(ctx, url, kept)) }()
 	for wait := time.Duration(0); len(kept) < maxSeen; {
-		out, err := q.client.ReceiveMessage(ctx, &awssqs.ReceiveMessageInput{
-			QueueUrl: &url, MaxNumberOfMessages: atOnce, WaitTimeSeconds: int32(wait / time.Second),
-			VisibilityTimeout: int32(q.cfg.Hidden / time.Second),
-			// A repeated request whose answer was lost gets the same messages.
-			ReceiveRequestAttemptId: aws.String(rand.Text()),
-		})
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		out, err := q.receive(ctx, url, wait)
 		if err != nil {
 			return err
 		}
-		if len(out.Messages) == 0 {
+		if len(out) == 0 {
 			if wait == q.cfg.Settle {
 				return nil
 			}
@@ -52,9 +55,11 @@ func (q *Queue) look(ctx context.Context, url string, visit func(seen) (keep, go
 			continue
 		}
 		wait = 0
-		stop := false
-		for _, m := range out.Messages {
+		stop, at := false, len(kept)
+		for _, m := range out {
 			kept = append(kept, m.ReceiptHandle)
+		}
+		for _, m := range out {
 			s := seen{handle: m.ReceiptHandle}
 			if err := json.Unmarshal([]byte(aws.ToString(m.Body)), &s.body); err != nil || s.FileID == "" {
 				return fmt.Errorf("message %s of queue %s is none of ours: empty the queue and rebuild it", aws.ToString(m.MessageId), url)
@@ -63,8 +68,10 @@ func (q *Queue) look(ctx context.Context, url string, visit func(seen) (keep, go
 			if err != nil {
 				return err
 			}
-			if !keep {
-				kept = kept[:len(kept)-1]
+			if keep {
+				at++
+			} else {
+				kept = slices.Delete(kept, at, at+1)
 			}
 			stop = stop || !goOn
 		}
@@ -73,6 +80,23 @@ func (q *Queue) look(ctx context.Context, url string, visit func(seen) (keep, go
 		}
 	}
 	return nil
+}
+
+// receive takes some messages out of sight. It waits for its answer also when ctx has
+// ended: SQS gives messages to one whose caller has gone, too.
+func (q *Queue) receive(ctx context.Context, url string, wait time.Duration) ([]types.Message, error) {
+	ctx, cancel := lifecycle.Outlive(ctx, wait+answerTimeout)
+	defer cancel()
+	out, err := q.client.ReceiveMessage(ctx, &awssqs.ReceiveMessageInput{
+		QueueUrl: &url, MaxNumberOfMessages: atOnce, WaitTimeSeconds: int32(wait / time.Second),
+		VisibilityTimeout: int32(q.cfg.Hidden / time.Second),
+		// A repeated request whose answer was lost gets the same messages.
+		ReceiveRequestAttemptId: aws.String(rand.Text()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.Messages, nil
 }
 
 // putBack lets messages be seen again, also when ctx has ended.

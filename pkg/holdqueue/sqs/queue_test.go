@@ -3,6 +3,8 @@ package sqs
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -202,5 +204,53 @@ func TestForeignMessage(t *testing.T) {
 	}
 	if _, err := q.Held(t.Context(), reports, 10); err == nil || !strings.Contains(err.Error(), "none of ours") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLookThatEnds: what a look took out of sight is put back, all of it, when its context
+// ends in between, and when one of the messages is none of ours.
+func TestLookThatEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		first string
+		ends  bool
+		want  string
+	}{
+		"the context ends": {`{\"file_id\":\"f\"}`, true, context.Canceled.Error()},
+		"a foreign one":    {`hello`, false, "none of ours"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			shown := ""
+			cfg := aws.Config{Region: "us-east-1", RetryMaxAttempts: 1, HTTPClient: http.DefaultClient, Credentials: aws.AnonymousCredentials{}}
+			awstest.NewWire(&cfg).Set(func(r *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					return nil, err
+				}
+				answer := "{}"
+				switch r.Header.Get("X-Amz-Target") {
+				case "AmazonSQS.ReceiveMessage":
+					if c.ends {
+						end()
+					}
+					answer = fmt.Sprintf(`{"Messages":[{"Body":"%s","ReceiptHandle":"handle-a"},{"Body":"x","ReceiptHandle":"handle-b"}]}`, c.first)
+				case "AmazonSQS.ChangeMessageVisibilityBatch":
+					shown = string(body)
+				}
+				return awstest.Answer(r, http.StatusOK, "application/x-amz-json-1.0", answer), nil
+			}, nil)
+			q, err := New(awssqs.NewFromConfig(cfg, func(o *awssqs.Options) { o.DisableMessageChecksumValidation = true }), DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = q.look(ctx, "https://sqs.us-east-1.amazonaws.com/1/q", func(seen) (keep, goOn bool, err error) { return true, true, ctx.Err() })
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the look ended with %v", err)
+			}
+			if !strings.Contains(shown, "handle-a") || !strings.Contains(shown, "handle-b") {
+				t.Errorf("put back was %s", shown)
+			}
+		})
 	}
 }

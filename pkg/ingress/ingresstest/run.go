@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"Overtaken", overtaken},
 		{"Shared", shared},
 		{"Canceled", canceled},
+		{"CanceledInBetween", canceledInBetween},
 	}
 	for _, s := range suite {
 		t.Run(s.name, func(t *testing.T) {
@@ -152,5 +153,35 @@ func canceled(t *testing.T, q ingress.Queue, _ func(string)) {
 	cancel()
 	if _, err := q.Receive(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("received with %v although the context has ended", err)
+	}
+}
+
+// canceledInBetween: a message that comes while somebody ends who waits for it is given to
+// that one, or is in sight for the next.
+func canceledInBetween(t *testing.T, q ingress.Queue, send func(string)) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type answer struct {
+		messages []ingress.Message
+		err      error
+	}
+	began, ended := make(chan struct{}), make(chan answer, 1)
+	go func() {
+		close(began)
+		got, err := q.Receive(ctx)
+		ended <- answer{got, err}
+	}()
+	<-began
+	cancel()
+	send("late")
+	last := <-ended
+	if last.err != nil && (!errors.Is(last.err, context.Canceled) || len(last.messages) > 0) {
+		t.Errorf("who ended received %d messages with %v", len(last.messages), last.err)
+	}
+	for _, m := range last.messages {
+		must(t, q.Hide(t.Context(), m, 0))
+	}
+	if got := receive(t, q); string(got.Body) != "late" {
+		t.Errorf("received %q", got.Body)
 	}
 }

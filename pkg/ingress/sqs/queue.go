@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/openblotter/blotter/pkg/ingress"
+	"github.com/openblotter/blotter/pkg/lifecycle"
 )
 
 const (
@@ -21,6 +22,10 @@ const (
 	// maxWait is the longest poll, maxHidden the longest that a message can be hidden.
 	maxWait   = 20 * time.Second
 	maxHidden = 12 * time.Hour
+	// answerTimeout is how long the answer to a poll is waited for beyond the poll itself
+	// once the receiver's context has ended; releaseTimeout bounds what is done with it.
+	answerTimeout  = 5 * time.Second
+	releaseTimeout = 5 * time.Second
 )
 
 // ErrNoQueue: there is no queue of this name in the account and region.
@@ -53,12 +58,20 @@ func Open(ctx context.Context, client *awssqs.Client, name string, wait time.Dur
 
 // Receive implements ingress.Queue.
 func (q *Queue) Receive(ctx context.Context) ([]ingress.Message, error) {
-	out, err := q.client.ReceiveMessage(ctx, &awssqs.ReceiveMessageInput{
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	polling, cancel := lifecycle.Outlive(ctx, q.wait+answerTimeout)
+	defer cancel()
+	out, err := q.client.ReceiveMessage(polling, &awssqs.ReceiveMessageInput{
 		QueueUrl: &q.url, MaxNumberOfMessages: maxMessages, WaitTimeSeconds: int32(q.wait / time.Second),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("receive messages: %w", err)
+		return nil, errors.Join(ctx.Err(), fmt.Errorf("receive messages: %w", err))
+	}
+	if ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), q.release(ctx, out.Messages))
 	}
 	messages := make([]ingress.Message, len(out.Messages))
 	for i, m := range out.Messages {
@@ -69,6 +82,27 @@ func (q *Queue) Receive(ctx context.Context) ([]ingress.Message, error) {
 		}
 	}
 	return messages, nil
+}
+
+// release shows messages again that nobody takes.
+func (q *Queue) release(ctx context.Context, messages []types.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(messages))
+	for i, m := range messages {
+		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle}
+	}
+	out, err := q.client.ChangeMessageVisibilityBatch(ctx, &awssqs.ChangeMessageVisibilityBatchInput{QueueUrl: &q.url, Entries: entries})
+	if err != nil {
+		return fmt.Errorf("show %d messages again: %w", len(messages), err)
+	}
+	if len(out.Failed) > 0 {
+		return fmt.Errorf("show %d messages again: %d failed, the first with %s", len(messages), len(out.Failed), aws.ToString(out.Failed[0].Code))
+	}
+	return nil
 }
 
 // Delete implements ingress.Queue.

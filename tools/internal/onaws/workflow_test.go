@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,9 @@ import (
 
 // taskARN is the task of DMS that feeds the tables.
 const taskARN = "arn:aws:dms:us-east-1:123456789012:task:RMS"
+
+// hiddenFor is the visibility timeout of the ingress queue in deploy/aws/entrypoint.yaml.
+const hiddenFor = 2 * time.Minute
 
 // entrypoint is what deploy/aws/entrypoint.yaml has made.
 type entrypoint struct {
@@ -140,7 +144,7 @@ func (s *site) hears(e entrypoint, run string) {
 // TestWorkflow: an object is put, and its execution ends as its file does. A full load
 // between two words of DMS, with change files held behind it; a run of Glue; a broken file
 // with another behind it, read once more when its registration is mended; an execution that
-// is stopped.
+// is stopped; a router that takes the place of another.
 func TestWorkflow(t *testing.T) {
 	s, e := newSiteWithEntrypoint(t)
 	s.loadWithChanges(e)
@@ -152,6 +156,7 @@ func TestWorkflow(t *testing.T) {
 	s.check("rms.reports", "1,shut", "4,open", "5,open", "3000000000,open")
 	s.readThroughGlue("rms.reports")
 	s.people()
+	s.handedOver()
 	for role := range s.running {
 		s.running[role].end()
 	}
@@ -254,6 +259,23 @@ func (s *site) stopped(e entrypoint) {
 	})
 	s.must("resume", "rms.reports", "--skip", "--reason", "damaged at the source")
 	s.published("rms.reports")
+}
+
+// handedOver has a second router take the place of the first, as a deployment does. What
+// comes then is told at once: nothing has gone to a poll of the one that has ended.
+func (s *site) handedOver() {
+	s.t.Helper()
+	first := s.running["ingest-router"]
+	s.running["ingest-router"] = s.start("ingest-router", filepath.Join(s.dir, "ingest-router-2"))
+	first.end()
+	asked := time.Now()
+	for _, key := range []string{"dms/rms/people/20240711-000000000.csv", "dms/rms/people/20240712-000000000.csv", "dms/rms/people/20240713-000000000.csv"} {
+		s.put(key, "Op,id,born\nI,1,1980-01-02\n")
+		await(s, "rms.people", func(e *blotterv1.ObjectArrived) bool { return e.GetObject().GetKey() == key })
+	}
+	if took := time.Since(asked); took > hiddenFor/2 {
+		s.t.Errorf("three files were told after %s: a message was out of sight that nobody had", took)
+	}
 }
 
 // people look at the whole system, by their own policies: an operator, who may also try

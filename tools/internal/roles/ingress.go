@@ -15,8 +15,11 @@ import (
 	"github.com/openblotter/blotter/pkg/ingress/sqs"
 )
 
-// ingressWait is how long a poll of the ingress queue waits for messages.
-const ingressWait = 20 * time.Second
+// ingressWait is how long a poll of the ingress queue waits for messages. A process that
+// ends waits for its polls, and one that is killed leaves them behind, which may take
+// messages with them (pkg/ingress/sqs): so it is shorter than the longest. Four polls of it
+// are two million requests a month.
+const ingressWait = 5 * time.Second
 
 // openIngress opens the ingress queue for the role that reads it, if there is one.
 func (p *Process) openIngress(ctx context.Context) error {
