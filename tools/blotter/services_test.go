@@ -24,7 +24,7 @@ var deployment = map[string]string{
 
 // allOptions are what a deployment may say besides, and with it is to be read.
 var allOptions = map[string]string{
-	"ClientCertificates": "true", "OtlpEndpoint": "http://collector.example.internal:4317", "OlderAuditKeys": "rms.example.gov+00000000+AAAA",
+	"NatsGroup": "sg-0123456789abcdef0", "ClientCertificates": "true", "OtlpEndpoint": "http://collector.example.internal:4317", "OlderAuditKeys": "rms.example.gov+00000000+AAAA",
 	"Alerts": "arn:aws:sns:eu-west-1:123456789012:on-call,arn:aws:events:eu-west-1:123456789012:event-bus/operations",
 }
 
@@ -92,6 +92,13 @@ func TestServicesTemplate(t *testing.T) {
 		if got[variable] != want {
 			t.Errorf("%s is %q, expected %q", variable, got[variable], want)
 		}
+	}
+	open := map[string]any{
+		"GroupId": "sg-0123456789abcdef0", "IpProtocol": "tcp", "FromPort": uint64(4222), "ToPort": uint64(4222),
+		"SourceSecurityGroupId": "${Group}", "Description": "The tasks of Blotter",
+	}
+	if got := made["NatsIngress"].Properties; !reflect.DeepEqual(got, open) {
+		t.Errorf("the NATS servers are opened by %v, expected %v", got, open)
 	}
 	if got := len(in[[]any](t, made["Group"].Properties, "SecurityGroupEgress")); got != 3 {
 		t.Errorf("a task has %d ways out; expected those to AWS, NATS and the collector", got)

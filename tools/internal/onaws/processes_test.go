@@ -163,6 +163,7 @@ func (s *site) begin() {
 		s.startRole(role)
 	}
 	s.openLog()
+	s.healthy()
 	s.registration = strings.Replace(tables, "FUNCTION", createFunction(s.t, s.doors["function"].url), 1)
 	s.apply("new")
 }
