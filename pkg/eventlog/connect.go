@@ -52,6 +52,8 @@ func Connect(url, name string, log *slog.Logger, more ...nats.Option) (*nats.Con
 			log.ErrorContext(ctx, "nats reports an error", "error", err)
 		}),
 	}, more...)
+	var asked atomic.Bool
+	all = append(all, noteAsked(&asked))
 	for _, set := range all {
 		if err := set(&options); err != nil {
 			return nil, fmt.Errorf("connect to nats at %s: %w", Redacted(url), err)
@@ -61,7 +63,7 @@ func Connect(url, name string, log *slog.Logger, more ...nats.Option) (*nats.Con
 	if err == nil {
 		return nc, nil
 	}
-	err = whyNot(url, err, all, options)
+	err = whyNot(err, asked.Load(), options)
 	if whys := tryEach(url, all, options); whys != nil {
 		err = whys
 	}
@@ -81,13 +83,14 @@ func tryEach(urls string, options []nats.Option, read nats.Options) error {
 	}
 	var whys []error
 	for _, one := range each {
-		nc, err := nats.Connect(one, options...)
+		var asked atomic.Bool
+		nc, err := nats.Connect(one, append(options[:len(options):len(options)], noteAsked(&asked))...)
 		if err == nil {
 			nc.Close()
 			return nil
 		}
 		read.Url = one
-		whys = append(whys, fmt.Errorf("%s: %w", Redacted(one), whyNot(one, err, options, read)))
+		whys = append(whys, fmt.Errorf("%s: %w", Redacted(one), whyNot(err, asked.Load(), read)))
 	}
 	return errors.Join(whys...)
 }
@@ -95,26 +98,31 @@ func tryEach(urls string, options []nats.Option, read nats.Options) error {
 // whyNot adds to the error of a first connection what to do about it. A server that ends it
 // at once may do so for want of a certificate: its alert is lost where it came before the
 // client had said all that it had to say, but not that it has asked for one.
-func whyNot(url string, err error, options []nats.Option, read nats.Options) error {
-	if read.TLSCertCB != nil || !dropped(err) {
-		return advise(err, read)
-	}
-	var asked atomic.Bool
-	asks := func(o *nats.Options) error {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			asked.Store(true)
-			return new(tls.Certificate), nil
-		}}
-		return nil
-	}
-	nc, again := nats.Connect(url, append(options[:len(options):len(options)], asks, nats.NoReconnect())...)
-	if again == nil {
-		nc.Close()
-	}
-	if asked.Load() {
+func whyNot(err error, asked bool, read nats.Options) error {
+	if asked && dropped(err) {
 		return fmt.Errorf("%w: %s", err, alerts[certificateRequired])
 	}
 	return advise(err, read)
+}
+
+// noteAsked is an option that notes whether a server asks for a certificate of a client that
+// has none; it is given none, as without the option.
+func noteAsked(asked *atomic.Bool) nats.Option {
+	return func(o *nats.Options) error {
+		if o.TLSCertCB != nil {
+			return nil
+		}
+		if o.TLSConfig == nil {
+			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		} else {
+			o.TLSConfig = o.TLSConfig.Clone()
+		}
+		o.TLSConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked.Store(true)
+			return new(tls.Certificate), nil
+		}
+		return nil
+	}
 }
 
 // dropped reports whether the server has ended the connection without a word.

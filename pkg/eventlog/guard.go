@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +43,7 @@ func (l *Log) Guard(ctx context.Context, ready func()) error {
 			before(nc, sub, err)
 		}
 	})
+	defer l.nc.SetErrorHandler(before)
 	gone := l.nc.StatusChanged(nats.CLOSED)
 	defer l.nc.RemoveStatusListener(gone)
 	if l.nc.IsClosed() {
@@ -63,10 +65,51 @@ func (l *Log) needs(e *DeniedError) bool {
 	if !e.publishes() {
 		return true
 	}
-	own := false
-	l.consuming.Range(func(service, _ any) bool {
-		own = strings.Contains(e.Subject, "."+service.(string)+consumerInfix)
-		return !own
-	})
+	name, ok := consumerIn(e.Subject, l.cfg.Stream)
+	if !ok {
+		return false
+	}
+	service, partition, ok := cutLast(name, consumerInfix)
+	if _, err := strconv.ParseUint(partition, 10, 16); !ok || err != nil {
+		return false
+	}
+	_, own := l.consuming.Load(service)
 	return own
+}
+
+// consumerIn gives the name of the stream's consumer that a request to the server is about:
+//
+//	$JS.API.CONSUMER.<verb>.<stream>.<consumer>[.…]
+//	$JS.API.CONSUMER.MSG.NEXT.<stream>.<consumer>
+//	$JS.ACK.<stream>.<consumer>.…
+//	$JS.ACK.<domain>.<account>.<stream>.<consumer>.…
+func consumerIn(subject, stream string) (string, bool) {
+	tokens := strings.Split(subject, ".")
+	api, ack := strings.HasPrefix(subject, jsAPI+"CONSUMER."), strings.HasPrefix(subject, "$JS.ACK.")
+	for _, at := range consumerPlaces(api, ack) {
+		if len(tokens) > at && tokens[at-1] == stream {
+			return tokens[at], true
+		}
+	}
+	return "", false
+}
+
+// consumerPlaces gives which token of a subject may be a consumer; the stream stands before it.
+func consumerPlaces(api, ack bool) []int {
+	switch {
+	case api:
+		return []int{5, 6}
+	case ack:
+		return []int{3, 5}
+	}
+	return nil
+}
+
+// cutLast is strings.Cut at the last sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/telemetry"
@@ -25,7 +27,7 @@ const maxLooks = 100
 // the sequence under which it stands there. It holds beyond the server's window
 // for duplicates and with any number of replicas. Errors: ErrConflict if other
 // writers were faster again and again; Permanent for an event that can never be
-// published; any other may pass, and the event may then be in the log or not:
+// published, such as ErrDiffers; any other may pass, and the event may then be in the log or not:
 // call again with the same id.
 func (l *Log) PublishOnce(ctx context.Context, e Event) (seq uint64, err error) {
 	env, err := e.Envelope()
@@ -51,6 +53,11 @@ func (l *Log) PublishEnvelope(ctx context.Context, service string, after uint64,
 		seq, found, err := l.look(ctx, c, env.GetId(), after)
 		if err != nil {
 			return 0, fmt.Errorf("look behind for event %s: %w", env.GetId(), err)
+		}
+		if found && seq <= after {
+			if err := l.checkDuplicate(ctx, seq, msg.Subject, env, after); !errors.Is(err, ErrConflict) {
+				return 0, fmt.Errorf("publish event %s: %w", env.GetId(), err)
+			}
 		}
 		if found {
 			return seq, nil
@@ -87,7 +94,7 @@ func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv
 	if err == nil && ack.Duplicate {
 		// The server knew the id, hence the log has it: the next look finds it in
 		// this chain, or it is another chain's and two events bear one name.
-		if err = l.checkDuplicate(callCtx, ack.Sequence, msg.Subject, env.GetId()); errors.Is(err, ErrConflict) && ack.Sequence <= after {
+		if err = l.checkDuplicate(callCtx, ack.Sequence, msg.Subject, env, after); errors.Is(err, ErrConflict) && ack.Sequence <= after {
 			// No look goes back so far: whoever says it forgot that it was said.
 			l.log.WarnContext(ctx, "an event was in the log before it was decided: what its service knew was lost", "id", env.GetId(), "seq", ack.Sequence)
 			c.stale = true
@@ -116,17 +123,43 @@ func (l *Log) append(ctx context.Context, c *chain, msg *nats.Msg, env *blotterv
 	return ack.Sequence, nil
 }
 
+// ErrDiffers: the log has an event of this id, from before the one to be published was
+// decided, that says something else. Were the new one taken for said, it would be lost.
+var ErrDiffers = errors.New("the log tells something else under the same id")
+
 // checkDuplicate always gives an error: ErrConflict if the message that the
-// server holds for the id is the one we meant.
-func (l *Log) checkDuplicate(ctx context.Context, seq uint64, subject, id string) error {
+// server holds for the id is the one we meant. Where no look goes back so far, it must say
+// the same: a service that lost what it knew may use a name, such as a token, once more.
+func (l *Log) checkDuplicate(ctx context.Context, seq uint64, subject string, env *blotterv1.Envelope, after uint64) error {
 	stored, err := l.stream.GetMsg(ctx, seq)
 	if err != nil {
 		return err
 	}
 	if stored.Subject != subject {
-		return Permanent(fmt.Errorf("the id %s is taken by %s at sequence %d", id, stored.Subject, seq))
+		return Permanent(fmt.Errorf("the id %s is taken by %s at sequence %d", env.GetId(), stored.Subject, seq))
+	}
+	if seq > after {
+		return ErrConflict
+	}
+	was, err := Decode(stored.Data)
+	if err != nil {
+		return Permanent(fmt.Errorf("event at sequence %d: %w", seq, err))
+	}
+	if !sameMessage(was.GetEvent(), env.GetEvent()) {
+		return Permanent(fmt.Errorf("%w: sequence %d, of before sequence %d at which this was decided; what the service knows (the control store) was set back: "+
+			"stop the system, and restore it from a backup that is as new as the log, or write it anew from the log: blotter replay --rebuild", ErrDiffers, seq, after))
 	}
 	return ErrConflict
+}
+
+// sameMessage compares what two events say. A program that does not know the type compares bytes.
+func sameMessage(a, b *anypb.Any) bool {
+	one, errA := a.UnmarshalNew()
+	other, errB := b.UnmarshalNew()
+	if errA != nil || errB != nil {
+		return proto.Equal(a, b)
+	}
+	return proto.Equal(one, other)
 }
 
 // message builds the message of an envelope; its errors are permanent.

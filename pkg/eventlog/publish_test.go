@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -127,6 +129,18 @@ func TestAnEventThatItsServiceForgot(t *testing.T) {
 	for name, l := range map[string]*Log{"same process": l, "another process": openLog(t, url, cfg)} {
 		if seq := publish(t, l, e); seq != first {
 			t.Errorf("%s: published at %d, and again at %d", name, first, seq)
+		}
+	}
+	e.Time = e.Time.Add(time.Hour)
+	if seq := publish(t, l, e); seq != first {
+		t.Errorf("decided at another time it is published at %d and again at %d", first, seq)
+	}
+	// What says something else under that id would be lost.
+	other := e
+	other.Message = &blotterv1.ObjectArrived{FileId: e.Correlation, Source: "event"}
+	for range 2 {
+		if _, err := l.PublishOnce(t.Context(), other); !errors.Is(err, ErrDiffers) || !IsPermanent(err) || !strings.Contains(err.Error(), e.ID) {
+			t.Errorf("another event of that id gives %v", err)
 		}
 	}
 	g := arrived(reports, 2)

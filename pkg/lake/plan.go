@@ -113,11 +113,17 @@ func (l *Lake) openParquet(ctx context.Context, location string) (*parquet.File,
 		return nil, nil, err
 	}
 	object, err := l.bucket.Open(ctx, key, objects.Version{})
+	if errors.Is(err, objects.ErrNotFound) {
+		err = &DamagedError{Location: location, Err: err}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", key, err)
 	}
 	file, err := parquet.OpenFile(object, object.Info().Size, parquet.SkipBloomFilters(true))
 	if err != nil {
+		if Damaged(err) {
+			err = &DamagedError{Location: location, Err: err}
+		}
 		return nil, nil, errors.Join(fmt.Errorf("open %s: %w", key, err), object.Close())
 	}
 	return file, object, nil

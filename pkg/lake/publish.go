@@ -55,8 +55,8 @@ type Part struct {
 // Errors: ErrStale if a newer token is there or this one was fenced; an
 // *AuditError if the staged output is wrong, which is final; ErrIncompatible if
 // the table cannot follow the registration; ErrSetBack if the table lacks what was
-// committed before, unless all its rows are replaced; ErrBusy if other commits always came
-// first; any other may pass.
+// committed before, unless all its rows are replaced; a *DamagedError if it lacks an object;
+// ErrBusy if other commits always came first; any other may pass.
 func (l *Lake) Publish(ctx context.Context, req Request) (Result, error) {
 	if req.Token == 0 || req.Mode != Merge && req.Mode != Replace {
 		return Result{}, fmt.Errorf("publish %s: token or mode is missing", req.Spec.ID)
@@ -97,7 +97,7 @@ func (l *Lake) attempt(ctx context.Context, id dms.TableID, try func() (Result, 
 	for n := range l.cfg.CommitAttempts {
 		r, err := try()
 		if !errors.Is(err, errAgain) {
-			return r, err
+			return r, gone(err)
 		}
 		l.log.InfoContext(ctx, "commit came second", "table", id.String(), "attempt", n+1)
 		wait := time.NewTimer(time.Duration(rand.Int64N(int64(10*time.Millisecond) << min(n, 6))))

@@ -43,6 +43,9 @@ func (s *RowSet) Verify(ctx context.Context, wrong func(object string, err error
 // Damaged reports whether an error of a read says that an object of the lake is gone or is
 // not what was written, instead of what kept it from being read now.
 func Damaged(err error) bool {
+	if found := (*DamagedError)(nil); errors.As(err, &found) {
+		return true
+	}
 	return errors.Is(err, objects.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, parquet.ErrCorrupted) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 

@@ -25,7 +25,7 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 		return nil, err
 	}
 	ctx, end := telemetry.Start(ctx, ServiceName+" maintain")
-	result, err := tryFor(ctx, maxMaintaining, func() (lake.Result, error) {
+	result, err := tryFor(ctx, maxMaintaining, s.attempts(ctx, "maintain", table), func() (lake.Result, error) {
 		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
 	})
 	end(err)
@@ -51,6 +51,9 @@ func maintenanceFailure(err error) *blotterv1.Failure {
 	}
 	if errors.Is(err, lake.ErrSetBack) {
 		return &blotterv1.Failure{Code: codeSetBack, Message: err.Error(), Hint: waysOnSetBack}
+	}
+	if damaged := (*lake.DamagedError)(nil); errors.As(err, &damaged) {
+		return &blotterv1.Failure{Code: codeDamaged, Message: damaged.Error(), Hint: "put the object back, from a backup or from another version of it: `blotter fsck` tells all that the table lacks"}
 	}
 	return &blotterv1.Failure{
 		Code: "maintenance.unavailable", Message: "the lake could not take the step; the service's own log says why",

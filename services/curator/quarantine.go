@@ -91,7 +91,7 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		return nil, err
 	}
 	report.Value = value
-	_, err = try(ctx, func() (objects.Info, error) { return s.keepCopy(ctx, file, report.Copy) })
+	_, err = try(ctx, s.attempts(ctx, "copy to the failed bucket", table), func() (objects.Info, error) { return s.keepCopy(ctx, file, report.Copy) })
 	switch {
 	case err == nil, errors.Is(err, objects.ErrExists):
 	case ctx.Err() != nil:
@@ -103,7 +103,7 @@ func (s *Service) quarantine(ctx context.Context, table dms.TableID, at time.Tim
 		report.Copy, report.CopyError = "", "the object could not be copied; the service's own log says why"
 	}
 	reportKey, reportError := folder+"/"+reportName, ""
-	_, err = try(ctx, func() (struct{}, error) { return struct{}{}, s.writeReport(ctx, reportKey, report) })
+	_, err = try(ctx, s.attempts(ctx, "write a report", table), func() (struct{}, error) { return struct{}{}, s.writeReport(ctx, reportKey, report) })
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -166,7 +166,7 @@ func (s *Service) failedValue(ctx context.Context, table dms.TableID, file dms.F
 	if err != nil || !spec.Reports.ShowValues {
 		return "", err
 	}
-	value, err := try(ctx, func() ([]byte, error) {
+	value, err := try(ctx, s.attempts(ctx, "read the value that failed", table), func() ([]byte, error) {
 		return transform.FailedValue(ctx, s.deps.Staging, table, file, f.GetCode(), f.GetRow(), f.GetColumn())
 	})
 	if err != nil && ctx.Err() == nil {

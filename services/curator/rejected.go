@@ -81,7 +81,7 @@ func (s *Service) keepRejected(ctx context.Context, spec registry.Table, e *blot
 		if part.GetStaged().GetCounts().GetRejected() == 0 {
 			continue
 		}
-		_, err := try(ctx, func() (struct{}, error) { return struct{}{}, s.keepPart(ctx, spec, part) })
+		_, err := try(ctx, s.attempts(ctx, "keep rejected rows", spec.ID), func() (struct{}, error) { return struct{}{}, s.keepPart(ctx, spec, part) })
 		if errors.Is(err, transform.ErrCorrupt) || errors.Is(err, objects.ErrNotFound) {
 			continue
 		}

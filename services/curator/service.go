@@ -133,9 +133,10 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		return s.unavailable(ctx, table, e.GetToken(), err,
 			"its rejected rows could not be kept in the failed bucket, so it was not published; the service's own log says why")
 	}
-	result, err := try(ctx, func() (lake.Result, error) { return s.deps.Lake.Publish(ctx, request) })
+	result, err := try(ctx, s.attempts(ctx, "publish", table), func() (lake.Result, error) { return s.deps.Lake.Publish(ctx, request) })
 	end(err)
 	var refused *lake.AuditError
+	var damaged *lake.DamagedError
 	switch {
 	case err == nil:
 		return published(table, e.GetToken(), result), nil
@@ -155,6 +156,9 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
 		return nil, nil
 	}
+	if errors.As(err, &damaged) && ctx.Err() == nil {
+		return []answer{publishFailed(e.GetToken(), codeDamaged, damaged.Error(), waysOnDamaged)}, nil
+	}
 	return s.unavailable(ctx, table, e.GetToken(), err, "the lake could not take the commit; the service's own log says why")
 }
 
@@ -164,6 +168,12 @@ const codeSetBack = "lake.set_back"
 // waysOnSetBack is what an operator can do about it.
 const waysOnSetBack = "stop the services, put the catalog (and what it names) back from a backup that is as new, and resume; " +
 	"or have DMS load the table anew and resume: the load replaces all rows"
+
+// codeDamaged is the code of a table that lacks an object, or has one that was altered.
+const codeDamaged = "lake.damaged"
+
+// waysOnDamaged is what an operator can do about it.
+const waysOnDamaged = "put the object back, from a backup or from another version of it, and resume: `blotter fsck` tells all that the table lacks"
 
 // unavailable answers a publication for which a store or the lake was away for as
 // long as it was tried: the lane must come free for the fence. Should the commit
@@ -180,21 +190,42 @@ func (s *Service) unavailable(ctx context.Context, table dms.TableID, token uint
 // is for an operator, and must not block the table's lane.
 const maxTrying = 5 * time.Minute
 
-// try repeats work whose fault may pass.
-func try[T any](ctx context.Context, work func() (T, error)) (T, error) {
-	return tryFor(ctx, maxTrying, work)
+// damagedTries is how often work is tried on a table that lacks an object: as long as it
+// may take until maintenance that goes on elsewhere has come to its end.
+const damagedTries = 4
+
+// attempts tells of each attempt that went wrong and is followed by another: with a wait
+// that grows, those are some dozens in maxTrying.
+func (s *Service) attempts(ctx context.Context, what string, table dms.TableID) backoff.Notify {
+	attempt := 0
+	return func(err error, wait time.Duration) {
+		attempt++
+		s.deps.Logger.WarnContext(ctx, "attempt went wrong, trying again", "what", what, "table", table.String(), "attempt", attempt, "wait", wait, "error", err)
+	}
 }
 
-func tryFor[T any](ctx context.Context, atMost time.Duration, work func() (T, error)) (T, error) {
+// try repeats work whose fault may pass.
+func try[T any](ctx context.Context, tell backoff.Notify, work func() (T, error)) (T, error) {
+	return tryFor(ctx, maxTrying, tell, work)
+}
+
+func tryFor[T any](ctx context.Context, atMost time.Duration, tell backoff.Notify, work func() (T, error)) (T, error) {
+	lacks := 0
 	return backoff.Retry(ctx, func() (T, error) {
 		out, err := work()
 		var refused *lake.AuditError
+		if damaged := (*lake.DamagedError)(nil); errors.As(err, &damaged) {
+			if lacks++; lacks == damagedTries {
+				return out, backoff.Permanent(err)
+			}
+			return out, err
+		}
 		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) || errors.Is(err, lake.ErrSetBack) ||
 			errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrChanged) || errors.Is(err, objects.ErrExists) {
 			return out, backoff.Permanent(err)
 		}
 		return out, err
-	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(atMost))
+	}, backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(atMost), backoff.WithNotify(tell))
 }
 
 func publishFailed(token uint64, code, message, hint string) answer {
@@ -226,11 +257,14 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 	if err != nil {
 		return nil, err
 	}
+	var damaged *lake.DamagedError
 	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
 	switch {
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, no fence needed", "table", table.String(), "token", e.GetToken())
 		return nil, nil
+	case errors.As(err, &damaged): // no grant ends without its fence: the lane tells of it, again and again
+		return nil, fmt.Errorf("fence grant %d of %s: %w; %s", e.GetToken(), table, err, waysOnDamaged)
 	case err != nil:
 		return nil, fmt.Errorf("fence grant %d of %s: %w", e.GetToken(), table, err)
 	case !result.Fenced():

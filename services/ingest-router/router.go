@@ -136,12 +136,19 @@ func (s *Service) publish(ctx context.Context, row control.ObjectRow) (control.O
 	if err != nil {
 		return row, fmt.Errorf("decode the pending event of %s: %w", row.Object.Key, err)
 	}
-	if _, err := s.deps.Log.PublishEnvelope(ctx, ServiceName, row.After, envelope); err != nil {
-		return row, fmt.Errorf("publish %s: %w", envelope.GetId(), err)
-	}
 	event, err := envelope.GetEvent().UnmarshalNew()
 	if err != nil {
 		return row, fmt.Errorf("read the pending event of %s: %w", row.Object.Key, err)
+	}
+	_, err = s.deps.Log.PublishEnvelope(ctx, ServiceName, row.After, envelope)
+	if _, arrived := event.(*blotterv1.ObjectArrived); arrived && errors.Is(err, eventlog.ErrDiffers) {
+		// It names the file, which is one version of one object: the other one, too, says
+		// that this arrived, and how that became known may differ.
+		s.deps.Logger.WarnContext(ctx, "an object was told of before, otherwise", "key", row.Object.Key, "file", string(row.FileID))
+		err = nil
+	}
+	if err != nil {
+		return row, fmt.Errorf("publish %s: %w", envelope.GetId(), err)
 	}
 	row.State, row.Event = StateAfter(event), nil
 	if err := s.deps.Objects.PutObject(ctx, row); err != nil {

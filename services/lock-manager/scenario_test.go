@@ -136,6 +136,10 @@ func (sc *scenario) input(verb string, args []string) {
 			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: "lake.incompatible", Message: "the parts cannot be one table"}})
 			return
 		}
+		if args[0] == "damaged" {
+			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: codeDamaged, Message: "a manifest list is gone"}})
+			return
+		}
 		name, token := sc.token(args[0])
 		f := sc.file(name)
 		sc.event(&blotterv1.PublishFailed{FileId: string(f.id()), Token: token, Failure: f.failure("audit.counts")})

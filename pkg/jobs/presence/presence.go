@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
@@ -35,8 +36,13 @@ func Any(tables []registry.Table) bool {
 	return slices.ContainsFunc(tables, func(t registry.Table) bool { return t.Job != registry.Job{} })
 }
 
+// Wait bounds the wait for one answer: an endpoint that gives none must not keep the others
+// from being asked.
+const Wait = 10 * time.Second
+
 // Missing says of each function and job that tables name and that is not there which it is,
-// and of each that could not be looked at, why. Each is asked for once.
+// and of each that could not be looked at, why. Each is asked for once, and waited for no
+// longer than Wait.
 func Missing(ctx context.Context, functions Lambda, jobs Glue, tables []registry.Table) []string {
 	ofFunction, ofJob := map[string]dms.TableID{}, map[string]dms.TableID{} // the first table that names it
 	for _, t := range slices.Backward(tables) {
@@ -49,12 +55,16 @@ func Missing(ctx context.Context, functions Lambda, jobs Glue, tables []registry
 	}
 	var notes []string
 	for _, name := range slices.Sorted(maps.Keys(ofFunction)) {
-		_, err := functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		asking, cancel := context.WithTimeout(ctx, Wait)
+		_, err := functions.GetFunctionConfiguration(asking, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		cancel()
 		var none *lambdatypes.ResourceNotFoundException
 		notes = append(notes, note(ofFunction[name], "function", name, "Lambda", errors.As(err, &none), err)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(ofJob)) {
-		_, err := jobs.GetJob(ctx, &glue.GetJobInput{JobName: &name})
+		asking, cancel := context.WithTimeout(ctx, Wait)
+		_, err := jobs.GetJob(asking, &glue.GetJobInput{JobName: &name})
+		cancel()
 		var none *gluetypes.EntityNotFoundException
 		notes = append(notes, note(ofJob[name], "job", name, "Glue", errors.As(err, &none), err)...)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
@@ -74,4 +76,33 @@ func TestMissing(t *testing.T) {
 	if !Any(tables) || Any(tables[4:]) || Missing(t.Context(), nil, nil, tables[4:]) != nil {
 		t.Error("a table that names nothing is asked for")
 	}
+}
+
+// silent answers nothing of one function, and is well otherwise.
+type silent struct{ account }
+
+func (s *silent) GetFunctionConfiguration(ctx context.Context, in *lambda.GetFunctionConfigurationInput, more ...func(*lambda.Options)) (*lambda.GetFunctionConfigurationOutput, error) {
+	if *in.FunctionName == "a-silent-one" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.account.GetFunctionConfiguration(ctx, in, more...)
+}
+
+// TestOneThatDoesNotAnswer keeps nobody from the answers of the others.
+func TestOneThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s := new(silent)
+		notes := Missing(t.Context(), s, s, []registry.Table{
+			table("reports", registry.Job{Lambda: "a-silent-one"}), table("people", registry.Job{Lambda: "blotter-people-fn"}), table("units", registry.Job{Glue: "blotter-reports"}),
+		})
+		if len(notes) != 2 || !strings.Contains(notes[0], "could not be asked") || !strings.Contains(notes[1], "Lambda has none") {
+			t.Errorf("it says %q", notes)
+		}
+		if took := time.Since(began); took != Wait {
+			t.Errorf("it takes %s", took)
+		}
+	})
 }

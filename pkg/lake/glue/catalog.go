@@ -136,7 +136,7 @@ func (c *Catalog) load(ctx context.Context, ident table.Identifier) (loaded, err
 	}
 	tbl, err := table.NewFromLocation(ctx, ident, location, c.fs, c)
 	if err != nil {
-		return loaded{}, fmt.Errorf("read the metadata of %s.%s: %w", database, name, err)
+		return loaded{}, fmt.Errorf("read the metadata of %s.%s: %w", database, name, lake.Damage(c.io, location, err))
 	}
 	return loaded{database: database, name: name, glue: t, iceberg: tbl}, nil
 }

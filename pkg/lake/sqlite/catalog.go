@@ -1,12 +1,16 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
+	"github.com/apache/iceberg-go/catalog"
 	icesql "github.com/apache/iceberg-go/catalog/sql"
+	"github.com/apache/iceberg-go/table"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/openblotter/blotter/pkg/lake"
@@ -21,6 +25,7 @@ const CatalogName = "blotter"
 type Catalog struct {
 	*icesql.Catalog
 	db *sql.DB
+	io *lake.IO
 }
 
 var _ lake.Catalog = (*Catalog)(nil)
@@ -37,11 +42,28 @@ func Open(path string, io *lake.IO) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open catalog %s: %w", path, err)
 	}
-	catalog, err := icesql.NewCatalog(CatalogName, db, icesql.SQLite, io.Properties())
+	opened, err := icesql.NewCatalog(CatalogName, db, icesql.SQLite, io.Properties())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, sqlitefile.Advised(err)), db.Close())
 	}
-	return &Catalog{Catalog: catalog, db: db}, nil
+	return &Catalog{Catalog: opened, db: db, io: io}, nil
+}
+
+// LoadTable gives a table as the catalog has it; catalog.ErrNoSuchTable if it has none,
+// a *lake.DamagedError if its metadata are gone or cannot be understood.
+func (c *Catalog) LoadTable(ctx context.Context, identifier table.Identifier) (*table.Table, error) {
+	tbl, err := c.Catalog.LoadTable(ctx, identifier)
+	if err == nil || errors.Is(err, catalog.ErrNoSuchTable) || errors.Is(err, catalog.ErrNoSuchNamespace) || ctx.Err() != nil {
+		return tbl, err
+	}
+	var location string
+	namespace := strings.Join(catalog.NamespaceFromIdent(identifier), ".")
+	row := c.db.QueryRowContext(ctx, `SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?`,
+		CatalogName, namespace, catalog.TableNameFromIdent(identifier))
+	if row.Scan(&location) != nil {
+		return nil, err // the catalog itself cannot be read
+	}
+	return nil, lake.Damage(c.io, location, err)
 }
 
 // Close closes the file.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -38,8 +39,9 @@ type natsSite struct {
 func newNATSSite(t *testing.T, p natsPage) *natsSite {
 	t.Helper()
 	s := &natsSite{natsPage: p}
+	taken := map[int]bool{}
 	for n := range size {
-		s.clients[n], s.routes[n] = freePort(t), freePort(t)
+		s.clients[n], s.routes[n] = freePort(t, taken), freePort(t, taken)
 	}
 	t.Cleanup(func() {
 		for _, ns := range s.servers {
@@ -52,14 +54,31 @@ func newNATSSite(t *testing.T, p natsPage) *natsSite {
 	return s
 }
 
-func freePort(t *testing.T) int {
+// Servers name each other's ports before they start, and keep them when they start again, so
+// that none can bind port 0. These lie below those that Linux gives out by itself, to whoever
+// binds port 0 or connects: nobody takes one between the look and the start.
+const firstPort, lastPort = 12000, 32000
+
+// freePort gives a port that nobody listens on and that is not taken, and takes it.
+func freePort(t *testing.T, taken map[int]bool) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if taken[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		taken[port] = true
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // start starts server n, counted from 0, by a configuration of the page in which addresses

@@ -2,6 +2,7 @@ package roles
 
 import (
 	"context"
+	"time"
 
 	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -10,9 +11,13 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
+// askingTimeout bounds how long all functions and jobs are asked for, of which there may be
+// one for each table. Those that were not reached by then are told as not asked for.
+const askingTimeout = 2 * time.Minute
+
 // MissingJobs says which functions and jobs that tables name are not there, and which could
 // not be asked for. It asks where they would be run: where raw, staged and failed objects
-// lie on S3.
+// lie on S3. Each has presence.Wait to answer, and all of them together askingTimeout.
 func MissingJobs(ctx context.Context, cfg Config, tables []registry.Table) []string {
 	for _, place := range []string{"raw", "staging", "failed"} {
 		if a, err := cfg.address(place); err != nil || a.scheme != schemeS3 {
@@ -26,7 +31,7 @@ func MissingJobs(ctx context.Context, cfg Config, tables []registry.Table) []str
 	if err != nil {
 		return []string{"whether the functions and jobs that tables name are there could not be asked: " + err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askingTimeout)
 	defer cancel()
 	return presence.Missing(ctx, awslambda.NewFromConfig(to), awsglue.NewFromConfig(to), tables)
 }
