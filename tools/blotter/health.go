@@ -14,7 +14,7 @@ func newHealth() *cobra.Command {
 	return &cobra.Command{
 		Use:   "health --dir DIR",
 		Short: "Whether the services that run in a folder do their work",
-		Long: `Ask the process of ` + "`blotter run`" + ` that works in the folder whether its services do their
+		Long: `Ask the process of ` + "`blotter run`" + ` or ` + "`blotter up`" + ` that works in the folder whether its services do their
 work: all have begun, the NATS server answers it, every event that they are to read is
 delivered to them, and the ingress queue, where one is read, has answered of late. It is
 for the health check of a container, whose image needs no shell for it, and for whoever

@@ -89,17 +89,20 @@ func (g *guardedSite) drop(name, content string) {
 	}
 }
 
-// run runs each role as a user of its own until the function that it gives is called.
+// run runs each role as a user of its own, in two processes that share its events, until the
+// function that it gives is called.
 func (g *guardedSite) run() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	var group sync.WaitGroup
-	for _, role := range roles.Names() {
-		group.Go(func() {
-			_, err := g.in(ctx, role, role, "run", "--roles", role, "--rescan", "100ms", "--stable-for", "10ms", "--alerts", "https://127.0.0.1:1/none")
-			if err != nil && ctx.Err() == nil {
-				g.t.Errorf("%s: %v", role, err)
-			}
-		})
+	for _, process := range []string{"", "-2"} {
+		for _, role := range roles.Names() {
+			group.Go(func() {
+				_, err := g.in(ctx, role, role+process, "run", "--roles", role, "--rescan", "100ms", "--stable-for", "10ms", "--alerts", "https://127.0.0.1:1/none")
+				if err != nil && ctx.Err() == nil {
+					g.t.Errorf("%s: %v", role+process, err)
+				}
+			})
+		}
 	}
 	return sync.OnceFunc(func() { cancel(); group.Wait() })
 }

@@ -136,6 +136,7 @@ func (r *runner) run(ctx context.Context) error {
 	defer done()
 	var worked error // told as it is, without the name of the part that met it
 	err = r.process.Run(work,
+		lifecycle.Service{Name: "health", Run: r.process.TellHealth},
 		lifecycle.Blocking("progress", func(ctx context.Context) error { return r.follow(ctx, from+1) }),
 		lifecycle.Blocking("work", func(ctx context.Context) error {
 			worked = r.work(ctx)

@@ -22,21 +22,27 @@ type service struct {
 	output bytes.Buffer
 }
 
-// startService runs a role beside others of the same NATS server and control store.
-func startService(t *testing.T, url, control, role string) *service {
-	t.Helper()
-	s := &service{system: &system{t: t, dir: filepath.Join(t.TempDir(), "data")}}
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "--roles", role, "--nats", url, "--log-replicas", "1", "--control", control, "--dir", s.dir)
+// begin runs the binary in the folder until it is told to end.
+func (s *service) begin(args ...string) {
+	s.t.Helper()
+	s.cmd = exec.CommandContext(context.WithoutCancel(s.t.Context()), binary, append(args, "--dir", s.dir)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill()
 			_ = s.cmd.Wait()
 		}
 	})
+}
+
+// startService runs a role beside others of the same NATS server and control store.
+func startService(t *testing.T, url, control, role string) *service {
+	t.Helper()
+	s := &service{system: &system{t: t, dir: filepath.Join(t.TempDir(), "data")}}
+	s.begin("run", "--roles", role, "--nats", url, "--log-replicas", "1", "--control", control)
 	return s
 }
 
@@ -109,4 +115,17 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	two.becomes(exitUnsettled, "it has not come up yet, or has ended")
+}
+
+// TestHealthOfUp: the process that runs everything is asked in the same way.
+func TestHealthOfUp(t *testing.T) {
+	t.Parallel()
+	s := &service{system: newSystem(t, "", `{database: rms, source: {prefix: dms/, schema: rms}, tables: [{name: reports, primary_key: [id], columns: {id: bigint not null}}]}`)}
+	s.begin("up", "--tables", s.tables, "--raw", s.raw)
+	s.becomes(0, "ingest-router")
+	s.signal(syscall.SIGTERM)
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("it ends with %v\n%s", err, &s.output)
+	}
+	s.becomes(exitUnsettled, "it has not come up yet, or has ended")
 }
