@@ -96,7 +96,7 @@ func (l *Lake) Contents(ctx context.Context, id dms.TableID) (Contents, error) {
 		return Contents{}, err
 	}
 	c := Contents{
-		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.setBackFrom(u.tbl, 0), Due: u.due(), Next: u.next(),
+		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.setBackFrom(u.tbl, Turn{}), Due: u.due(), Next: u.next(),
 		DataFiles: u.dataFiles(), Deletes: u.deleteFiles(), Manifests: []ManifestInfo{}, Snapshots: u.snapshots(), Tombstones: []TombstoneInfo{},
 		MetadataFiles: 1,
 	}

@@ -13,8 +13,13 @@ var (
 	ErrStale = errors.New("token is stale")
 	// ErrSetBack: the table does not carry what was committed to it: it, or the catalog
 	// that names its metadata, was lost, or put back from an older copy, or its current
-	// snapshot is an older one. It takes nothing but fences and a replacement of all its rows.
+	// snapshot is an older one. It takes nothing but fences and a replacement of all its rows, until the loss is
+	// accepted (Turn).
 	ErrSetBack = errors.New("the table was lost or set back")
+	// ErrOtherFiles: the table carries the token, and other files were published under it: by
+	// a system whose log and control store were not those of now.
+	ErrOtherFiles = errors.New("other files were published under this token: the lake is that of another log and control store; " +
+		"restore those, or give the new system a lake of its own")
 	// ErrBusy: other commits came first as often as was tried. Try again later.
 	ErrBusy = errors.New("table keeps changing")
 	// ErrNoTable: there is no such table in the lake yet.

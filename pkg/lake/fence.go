@@ -9,7 +9,8 @@ import (
 
 // Fence makes the lake refuse a token from now on, by an empty snapshot that
 // carries it; the table is created if it is not there. It may be repeated. A table that
-// was set back remains one by Result.SetBackFrom, so that the fence covers up no loss.
+// was set back remains one by Result.SetBackFrom, so that the fence covers up no loss but
+// one that was accepted.
 //
 // A Result with Fenced says that nothing was and nothing will be published under
 // the token. A Result without says that the token was published before, by the
@@ -53,7 +54,7 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, turn Turn) (R
 	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: state.setBackFrom(tbl, turn.After)}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: state.setBackFrom(tbl, turn)}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {
 		return Result{}, err
 	}

@@ -60,7 +60,7 @@ func (l *Lake) Maintain(ctx context.Context, spec registry.Table, turn Turn) (Re
 }
 
 func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, turn Turn) (Result, error) {
-	tbl, err := l.loadAfter(ctx, spec, turn.After)
+	tbl, err := l.loadAfter(ctx, spec, turn.after())
 	if err != nil {
 		return Result{}, err
 	}
@@ -72,7 +72,7 @@ func (l *Lake) maintainOnce(ctx context.Context, spec registry.Table, turn Turn)
 	if r, done, err := state.maintained(token); done {
 		return l.again(ctx, spec, r, err)
 	}
-	if err := state.follows(tbl, turn.After); err != nil {
+	if err := state.follows(tbl, turn); err != nil {
 		return Result{}, err
 	}
 	u, err := l.look(ctx, tbl, spec.ID)

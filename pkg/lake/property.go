@@ -59,7 +59,7 @@ type Result struct {
 	// anew: one that knows nothing of it leaves it out.
 	RowsHash string `json:"rows_hash,omitempty"`
 	// SetBackFrom: the commit met a table that did not carry this token, under which there
-	// had been one. Commits keep it until all rows are replaced; 0: the table is whole.
+	// had been one. Commits keep it until all rows are replaced, or the loss is accepted; 0: the table is whole.
 	SetBackFrom uint64 `json:"set_back_from,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
@@ -106,15 +106,18 @@ type tableState struct {
 	rowsHash   knownRows
 }
 
-// setBackFrom gives the token from which the table was set back, 0 if it was not: after
-// is the newest under which there was a commit.
-func (s tableState) setBackFrom(tbl *table.Table, after uint64) uint64 {
+// setBackFrom gives the token from which the table was set back before a turn, 0 if it was
+// not, or the loss was accepted.
+func (s tableState) setBackFrom(tbl *table.Table, turn Turn) uint64 {
 	from := s.last.SetBackFrom
 	if s.rolledBack(tbl) {
 		from = max(from, s.token)
 	}
-	if s.token < after {
-		from = max(from, after)
+	if s.token < turn.After {
+		from = max(from, turn.After)
+	}
+	if from <= turn.LossAccepted {
+		return 0
 	}
 	return from
 }
@@ -142,9 +145,10 @@ func (s tableState) rolledBack(tbl *table.Table) bool {
 	return false
 }
 
-// follows fails with ErrSetBack unless the table carries every commit up to after.
-func (s tableState) follows(tbl *table.Table, after uint64) error {
-	from := s.setBackFrom(tbl, after)
+// follows fails with ErrSetBack unless the table carries every commit before a turn whose
+// loss was not accepted.
+func (s tableState) follows(tbl *table.Table, turn Turn) error {
+	from := s.setBackFrom(tbl, turn)
 	switch {
 	case from == 0:
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/apache/iceberg-go/table"
@@ -27,18 +28,30 @@ const (
 
 // Turn is the place of a grant among the commits of a table: its token, and the newest
 // before it under which there was a publication or a step of maintenance (0: none, or not
-// known), which the table must carry.
-type Turn struct{ Token, After uint64 }
+// known), which the table must carry, unless an operator has accepted the loss of all that
+// was committed up to LossAccepted.
+type Turn struct{ Token, After, LossAccepted uint64 }
+
+// after gives the token that the table must carry, 0 for none.
+func (t Turn) after() uint64 {
+	if t.After <= t.LossAccepted {
+		return 0
+	}
+	return t.After
+}
 
 // Request is one publication.
 type Request struct {
-	Spec       registry.Table
-	Token      uint64
-	After      uint64 // see Turn
-	Mode       Mode
-	Generation uint64
-	Parts      []Part
+	Spec         registry.Table
+	Token        uint64
+	After        uint64 // see Turn, as LossAccepted
+	LossAccepted uint64
+	Mode         Mode
+	Generation   uint64
+	Parts        []Part
 }
+
+func (r Request) turn() Turn { return Turn{r.Token, r.After, r.LossAccepted} }
 
 // Part names one staged file of a publication.
 type Part struct {
@@ -55,8 +68,9 @@ type Part struct {
 // Errors: ErrStale if a newer token is there or this one was fenced; an
 // *AuditError if the staged output is wrong, which is final; ErrIncompatible if
 // the table cannot follow the registration; ErrSetBack if the table lacks what was
-// committed before, unless all its rows are replaced; a *DamagedError if it lacks an object;
-// ErrBusy if other commits always came first; any other may pass.
+// committed before, unless all its rows are replaced, or its loss is accepted; a
+// *DamagedError if it lacks an object; ErrOtherFiles; ErrBusy if other commits always came
+// first; any other may pass.
 func (l *Lake) Publish(ctx context.Context, req Request) (Result, error) {
 	if req.Token == 0 || req.Mode != Merge && req.Mode != Replace {
 		return Result{}, fmt.Errorf("publish %s: token or mode is missing", req.Spec.ID)
@@ -86,6 +100,15 @@ func (s tableState) published(token uint64) (Result, bool, error) {
 		return Result{}, true, ErrStale
 	}
 	return r, done, err
+}
+
+// sameFiles fails unless a publication that is there is that of the request.
+func sameFiles(r Result, req Request) error {
+	same := func(c FileCount, p Part) bool { return c.FileID == p.FileID }
+	if !slices.EqualFunc(r.Files, req.Parts, same) {
+		return ErrOtherFiles
+	}
+	return nil
 }
 
 // errAgain: the table was changed while the commit was prepared.
@@ -118,10 +141,13 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	if r, done, err := b.state.published(req.Token); done {
+		if err == nil {
+			err = sameFiles(r, req)
+		}
 		return r, err
 	}
 	if req.Mode == Merge {
-		if err := b.state.follows(b.tbl, req.After); err != nil {
+		if err := b.state.follows(b.tbl, req.turn()); err != nil {
 			return Result{}, err
 		}
 	}
@@ -170,7 +196,7 @@ func (b *batch) undo(ctx context.Context) (tableState, error) {
 
 // begin loads the table that a request is about and reads its state.
 func (l *Lake) begin(ctx context.Context, req Request) (*batch, error) {
-	after := req.After
+	after := req.turn().after()
 	if req.Mode == Replace {
 		after = 0
 	}

@@ -44,16 +44,20 @@ func TestMergeStrategies(t *testing.T) {
 			expect(t, w.rows(t, spec.ID), "1|open|-49.00", "2|closed|-48.00", "5|new|-45.00", "40|x|-10.00")
 
 			// Late changes: of a row that is newer, of a key that was deleted.
-			r = w.publish(t, spec, 3, lake.Merge, w.stage(t, spec, stagedSpec{file: "c0", kind: dms.KindChange, token: 3, changes: []change{
-				report(2, "late", "/a", 1), report(3, "late", "/a", 2), report(9, "late", "/a", 3), report(1, "in time", "/a", 4)}}))
+			late := w.stage(t, spec, stagedSpec{file: "c0", kind: dms.KindChange, token: 3, changes: []change{
+				report(2, "late", "/a", 1), report(3, "late", "/a", 2), report(9, "late", "/a", 3), report(1, "in time", "/a", 4)}})
+			r = w.publish(t, spec, 3, lake.Merge, late)
 			if r.TableRows != 4 || r.Files[0].Superseded != 3 {
 				t.Fatalf("late changes gave %+v", r)
 			}
 			expect(t, w.rows(t, spec.ID), "1|in time|-49.00", "2|closed|-48.00", "5|new|-45.00", "40|x|-10.00")
 
-			again := w.publish(t, spec, 3, lake.Merge)
+			again := w.publish(t, spec, 3, lake.Merge, late)
 			if again.SnapshotID != r.SnapshotID || again.Files[0].Superseded != 3 {
 				t.Fatalf("the same token gave %+v, before %+v", again, r)
+			}
+			if _, err := w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: 3, Mode: lake.Merge, Parts: []lake.Part{{FileID: "other"}}}); !errors.Is(err, lake.ErrOtherFiles) {
+				t.Fatalf("the same token for another file gave %v", err)
 			}
 			if _, err := w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: 2, Mode: lake.Merge}); !errors.Is(err, lake.ErrStale) {
 				t.Fatalf("an old token gave %v", err)

@@ -58,6 +58,41 @@ func TestATableThatWasSetBackTakesNoChanges(t *testing.T) {
 	}
 }
 
+// A table whose loss was accepted goes on from what is there, or anew; what is lost after
+// that is a loss of its own.
+func TestALossThatWasAccepted(t *testing.T) {
+	w := newWorld(t, lake.DefaultConfig())
+	spec := reports()
+	merge := func(turn lake.Turn) (lake.Result, error) {
+		part := w.stage(t, spec, stagedSpec{file: fmt.Sprint("f", turn.Token), kind: dms.KindChange, token: turn.Token, changes: []change{report(int64(turn.Token), "x", "/1", 1)}})
+		return w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: turn.Token, After: turn.After, LossAccepted: turn.LossAccepted, Mode: lake.Merge, Parts: []lake.Part{part}})
+	}
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 6, After: 5}); err != nil || r.SetBackFrom != 5 {
+		t.Fatalf("a fence gave %+v, %v", r, err)
+	}
+	if _, err := merge(lake.Turn{Token: 7, After: 5, LossAccepted: 4}); !errors.Is(err, lake.ErrSetBack) {
+		t.Errorf("with an older loss accepted it gives %v", err)
+	}
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 7, After: 5, LossAccepted: 6}); err != nil || r.SetBackFrom != 0 {
+		t.Errorf("a fence after the word gave %+v, %v", r, err)
+	}
+	if r, err := merge(lake.Turn{Token: 8, After: 5, LossAccepted: 6}); err != nil || r.TableRows != 1 || r.SetBackFrom != 0 {
+		t.Fatalf("with the loss accepted it gives %+v, %v", r, err)
+	}
+	if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: 9, After: 8, LossAccepted: 6}); err != nil {
+		t.Errorf("maintenance gives %v", err)
+	}
+	if err := w.catalog.DropTable(t.Context(), lake.Identifier(spec.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := merge(lake.Turn{Token: 10, After: 9, LossAccepted: 6}); !errors.Is(err, lake.ErrSetBack) {
+		t.Errorf("a table that was lost again gives %v", err)
+	}
+	if r, err := merge(lake.Turn{Token: 11, After: 9, LossAccepted: 10}); err != nil || r.TableRows != 1 {
+		t.Errorf("with that accepted, too, it gives %+v, %v", r, err)
+	}
+}
+
 // A table whose current snapshot somebody has made an older one lacks rows, whatever its
 // properties say.
 func TestATableThatWasRolledBackTakesNoChanges(t *testing.T) {

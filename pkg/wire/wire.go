@@ -8,6 +8,10 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
+// FailureSetBack is the code of a Failure by which the lake says that a table lacks what was
+// committed to it; lock-manager accepts that loss, if an operator says so, and no other.
+const FailureSetBack = "lake.set_back"
+
 // KindOf reads a file's kind; an unspecified one gives the zero kind.
 func KindOf(k blotterv1.FileKind) dms.FileKind {
 	switch k {

@@ -9,7 +9,7 @@ import (
 )
 
 func requestOf(spec registry.Table, e *blotterv1.PublishRequested) lake.Request {
-	r := lake.Request{Spec: spec, Token: e.GetToken(), After: e.GetAfterToken(), Generation: e.GetGeneration(), Mode: lake.Merge}
+	r := lake.Request{Spec: spec, Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo(), Generation: e.GetGeneration(), Mode: lake.Merge}
 	if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
 		r.Mode = lake.Replace
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/telemetry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -26,7 +27,7 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 	}
 	ctx, end := telemetry.Start(ctx, ServiceName+" maintain")
 	result, err := tryFor(ctx, maxMaintaining, s.attempts(ctx, "maintain", table), func() (lake.Result, error) {
-		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
+		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo()})
 	})
 	end(err)
 	switch {
@@ -34,7 +35,7 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 		return []answer{maintained(result)}, nil
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing maintained", "table", table.String(), "token", e.GetToken())
-		return nil, nil
+		return nil, s.deps.Agree(ctx, table)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
@@ -50,7 +51,7 @@ func maintenanceFailure(err error) *blotterv1.Failure {
 		return &blotterv1.Failure{Code: "lake.incompatible", Message: err.Error(), Hint: "maintain this table with the engine that wrote it"}
 	}
 	if errors.Is(err, lake.ErrSetBack) {
-		return &blotterv1.Failure{Code: codeSetBack, Message: err.Error(), Hint: waysOnSetBack}
+		return &blotterv1.Failure{Code: wire.FailureSetBack, Message: err.Error(), Hint: waysOnSetBack}
 	}
 	if damaged := (*lake.DamagedError)(nil); errors.As(err, &damaged) {
 		return &blotterv1.Failure{Code: codeDamaged, Message: damaged.Error(), Hint: "put the object back, from a backup or from another version of it: `blotter fsck` tells all that the table lacks"}

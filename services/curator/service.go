@@ -17,6 +17,7 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/telemetry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -43,9 +44,14 @@ type Specs interface {
 
 // Deps are what the service works with; all are needed.
 type Deps struct {
-	Log     Log
-	Lake    Lake
-	Specs   Specs
+	Log   Log
+	Lake  Lake
+	Specs Specs
+	// Agree fails for good (eventlog.Permanent) where the lake knows of tokens of a table
+	// that the control store never granted. It is asked whenever a token is stale: of two
+	// workers of one grant that is ordinary, of a lake that was kept while log and store
+	// began anew it is not, and would never end.
+	Agree   func(ctx context.Context, table dms.TableID) error
 	Raw     objects.Bucket
 	Staging objects.Bucket // only read
 	Failed  objects.Bucket
@@ -151,10 +157,12 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		return []answer{publishFailed(e.GetToken(), "lake.incompatible", err.Error(),
 			"register the table so that its schema can follow, then resume")}, nil
 	case errors.Is(err, lake.ErrSetBack):
-		return []answer{publishFailed(e.GetToken(), codeSetBack, err.Error(), waysOnSetBack)}, nil
+		return []answer{publishFailed(e.GetToken(), wire.FailureSetBack, err.Error(), waysOnSetBack)}, nil
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
-		return nil, nil
+		return nil, s.deps.Agree(ctx, table)
+	case errors.Is(err, lake.ErrOtherFiles):
+		return nil, eventlog.Permanent(err)
 	}
 	if errors.As(err, &damaged) && ctx.Err() == nil {
 		return []answer{publishFailed(e.GetToken(), codeDamaged, damaged.Error(), waysOnDamaged)}, nil
@@ -162,12 +170,10 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 	return s.unavailable(ctx, table, e.GetToken(), err, "the lake could not take the commit; the service's own log says why")
 }
 
-// codeSetBack is the code of a commit that would have covered up a loss.
-const codeSetBack = "lake.set_back"
-
 // waysOnSetBack is what an operator can do about it.
 const waysOnSetBack = "stop the services, put the catalog (and what it names) back from a backup that is as new, and resume; " +
-	"or have DMS load the table anew and resume: the load replaces all rows"
+	"or have DMS load the table anew and resume: the load replaces all rows; or, for a table without full loads, " +
+	"resume with --accept-loss: it goes on from what the lake has, and `blotter unskip TABLE --lost` has its change files merged once more"
 
 // codeDamaged is the code of a table that lacks an object, or has one that was altered.
 const codeDamaged = "lake.damaged"
@@ -220,7 +226,7 @@ func tryFor[T any](ctx context.Context, atMost time.Duration, tell backoff.Notif
 			}
 			return out, err
 		}
-		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) || errors.Is(err, lake.ErrSetBack) ||
+		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) || errors.Is(err, lake.ErrSetBack) || errors.Is(err, lake.ErrOtherFiles) ||
 			errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrChanged) || errors.Is(err, objects.ErrExists) {
 			return out, backoff.Permanent(err)
 		}
@@ -258,11 +264,11 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 		return nil, err
 	}
 	var damaged *lake.DamagedError
-	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken()})
+	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo()})
 	switch {
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, no fence needed", "table", table.String(), "token", e.GetToken())
-		return nil, nil
+		return nil, s.deps.Agree(ctx, table)
 	case errors.As(err, &damaged): // no grant ends without its fence: the lane tells of it, again and again
 		return nil, fmt.Errorf("fence grant %d of %s: %w; %s", e.GetToken(), table, err, waysOnDamaged)
 	case err != nil:

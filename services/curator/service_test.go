@@ -125,7 +125,7 @@ func (b *bench) hears(messages ...proto.Message) []eventlog.Record {
 	}
 	s := New(Deps{
 		Log: b.flaky, Lake: b.lake, Specs: oneSpec{b.spec}, Raw: b.raw, Staging: b.staging, Failed: b.kept,
-		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Agree: func(context.Context, dms.TableID) error { return nil }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	stop := eventlogtest.Run(b.t, s.Run)
 	eventlogtest.Idle(b.t, b.log, ServiceName)
@@ -267,6 +267,37 @@ func TestWhatTheLakeAnswersIsSaid(t *testing.T) {
 				t.Errorf("it says %v, expected %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestALakeOfAnotherSystemEndsTheService: where a token is stale that the control store has
+// just granted, or stands for other files, no later one is better.
+func TestALakeOfAnotherSystemEndsTheService(t *testing.T) {
+	b := newBench(t)
+	apart := errors.New("the lake is ahead")
+	for name, c := range map[string]struct {
+		input  proto.Message
+		answer error
+		want   error
+	}{
+		"publish":     {&blotterv1.PublishRequested{Token: 4}, lake.ErrStale, apart},
+		"fence":       {&blotterv1.FenceRequested{Token: 4}, lake.ErrStale, apart},
+		"maintain":    {&blotterv1.MaintenanceGranted{Token: 4}, lake.ErrStale, apart},
+		"other files": {&blotterv1.PublishRequested{Token: 4}, lake.ErrOtherFiles, lake.ErrOtherFiles},
+	} {
+		b.lake.answers = []error{c.answer}
+		s := New(Deps{
+			Log: b.flaky, Lake: b.lake, Specs: oneSpec{b.spec}, Raw: b.raw, Staging: b.staging, Failed: b.kept, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Agree: func(_ context.Context, id dms.TableID) error {
+				if id != reports {
+					t.Errorf("%s: it asks about %s", name, id)
+				}
+				return eventlog.Permanent(apart)
+			},
+		})
+		if err := s.handle(t.Context(), eventlog.Record{Table: reports, Event: c.input, Envelope: &blotterv1.Envelope{}}); !errors.Is(err, c.want) || !eventlog.IsPermanent(err) {
+			t.Errorf("%s: it says %v", name, err)
+		}
 	}
 }
 

@@ -72,10 +72,12 @@ const (
 	ResumeSkip  ResumeMode = "skip"
 )
 
-// Resume lifts a pause.
+// Resume lifts a pause. With AcceptLoss the table goes on from what the lake has, where
+// that was lost or set back.
 type Resume struct {
 	Order
-	Mode ResumeMode
+	Mode       ResumeMode
+	AcceptLoss bool
 }
 
 // LoadComplete seals the open load; one without any file is given up. With Confirm it accepts what the load is held
@@ -309,6 +311,13 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 		}
 	}
 	detail := s.Table.String() + " goes on"
+	if c.AcceptLoss {
+		accepted, said, err := s.acceptLoss(c)
+		if err != nil {
+			return nil, "", err
+		}
+		events, detail = append(events, accepted...), detail+said
+	}
 	if n := len(quarantined); n > 0 {
 		detail += fmt.Sprintf("; quarantined files: %d, %s", n, c.Mode)
 	}

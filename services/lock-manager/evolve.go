@@ -62,6 +62,18 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.evolveResumed()
 	case *blotterv1.FlagChanged:
 		s.Engine, s.Auto = e.GetEngine(), e.GetAuto()
+	case *blotterv1.LossAccepted:
+		s.LossAccepted = e.GetToken()
+	case *blotterv1.CommandAnswered:
+		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
+	default:
+		s.evolveLoad(at, event)
+	}
+}
+
+// evolveLoad folds what is said of full loads.
+func (s *State) evolveLoad(at time.Time, event proto.Message) {
+	switch e := event.(type) {
 	case *blotterv1.LoadOpened:
 		s.Load = &Load{Base: max(e.GetGeneration(), 1) - 1, Opened: at, LastFile: at}
 	case *blotterv1.LoadSealed:
@@ -76,8 +88,6 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 		s.evolveReopened(at)
 	case *blotterv1.LoadMended:
 		s.evolveMended(e)
-	case *blotterv1.CommandAnswered:
-		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
 	}
 }
 

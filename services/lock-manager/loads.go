@@ -318,7 +318,8 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 	}
 	return append(events, &blotterv1.PublishRequested{
 		Token: s.Token + 1, Mode: blotterv1.PublishMode_PUBLISH_MODE_REPLACE,
-		Generation: s.Load.Generation, SpecVersion: s.SpecVersion, Parts: parts, AfterToken: s.Committed,
+		Generation: s.Load.Generation, SpecVersion: s.SpecVersion, Parts: parts,
+		AfterToken: s.Committed, LossAcceptedTo: s.LossAccepted,
 	})
 }
 

@@ -100,7 +100,7 @@ func (s *State) grantMaintenance(cfg Config, now time.Time) []proto.Message {
 	}
 	return []proto.Message{&blotterv1.MaintenanceGranted{
 		Token: s.Token + 1, Deadline: timestamppb.New(now.Add(cfg.MaintainTimeout)), SpecVersion: s.SpecVersion, Reason: reason,
-		AfterToken: s.Committed,
+		AfterToken: s.Committed, LossAcceptedTo: s.LossAccepted,
 	}}
 }
 

@@ -34,11 +34,13 @@ type CommandRequest struct {
 	Force   bool   `json:"force,omitempty"`   // of "pause"
 	Mode    string `json:"mode,omitempty"`    // of "resume": "", "retry" or "skip"
 	Confirm bool   `json:"confirm,omitempty"` // of "load-complete"
+	// AcceptLoss, of "resume", has the table go on from what the lake has.
+	AcceptLoss bool `json:"accept_loss,omitempty"`
 	// WithoutOlder, of "load-complete", leaves out what an earlier load left behind.
 	WithoutOlder bool `json:"without_older,omitempty"`
 	// Mended, of "load-complete", puts files that came again into the load they were given up from.
 	Mended bool `json:"mended,omitempty"`
-	// Files, of "unskip", are the ids of those that were skipped.
+	// Files, of "unskip", are the ids of those that were skipped, or whose rows were lost.
 	Files []dms.FileID `json:"files,omitempty"`
 	// Check, of "apply", says what would be said and does nothing.
 	Check bool            `json:"check,omitempty"`
@@ -66,7 +68,7 @@ var commands = map[string]struct {
 		func(r CommandRequest) (Command, error) { return Pause{r.order(), r.Force}, nil }},
 	"resume": {"lets a paused table go on, its quarantined files retried or skipped",
 		`{"id":"4","actor":"operator:me","reason":"file mended","table":"rms.reports","mode":"retry"}`, makeResume},
-	"unskip": {"takes files in after all that were skipped",
+	"unskip": {"takes files in after all that were skipped, or again whose rows were lost",
 		`{"id":"9","actor":"operator:me","reason":"skipped by mistake","table":"rms.reports","files":["1f3a…"]}`,
 		func(r CommandRequest) (Command, error) { return Unskip{r.order(), r.Files}, nil }},
 	"load-complete": {"seals the open load of a table",
@@ -106,7 +108,7 @@ func makeFlag(r CommandRequest) (Command, error) {
 func makeResume(r CommandRequest) (Command, error) {
 	switch mode := ResumeMode(r.Mode); mode {
 	case ResumePlain, ResumeRetry, ResumeSkip:
-		return Resume{r.order(), mode}, nil
+		return Resume{r.order(), mode, r.AcceptLoss}, nil
 	}
 	return nil, refuse("resume mode %q: expected retry or skip", r.Mode)
 }

@@ -47,6 +47,9 @@ type State struct {
 	// took a publication or a step of maintenance: the table there cannot be behind it.
 	Token     uint64 `json:"token"`
 	Committed uint64 `json:"committed,omitempty"`
+	// LossAccepted is the newest token up to which an operator accepted that the lake has
+	// lost what was committed.
+	LossAccepted uint64 `json:"loss_accepted,omitempty"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
 	Generation uint64 `json:"generation"`
 	// FirstModified is when the generation's first load file was modified.

@@ -212,7 +212,7 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 		}
 	}
 	if c, ok := in.Command.(Unskip); ok {
-		for _, id := range c.Files[:min(len(c.Files), maxUnskipped)] {
+		for _, id := range c.Files[:min(len(c.Files), MaxUnskipped)] {
 			if err := s.bring(ctx, t, id); err != nil {
 				return err
 			}

@@ -14,22 +14,23 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// Unskip takes back that files were skipped: they wait again, each at its own place in
-// the order, whatever was published since. All of them, or none.
+// Unskip takes back that files were skipped, or has change files taken in again whose rows
+// were lost: they wait, each at its own place in the order, whatever was published since.
+// All of them, or none.
 type Unskip struct {
 	Order
 	Files []dms.FileID
 }
 
-// maxUnskipped bounds the files of one command: each is read from the store.
-const maxUnskipped = 100
+// MaxUnskipped bounds the files of one Unskip: each is read from the store.
+const MaxUnskipped = 100
 
 func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
 	files := slices.Clone(c.Files)
 	slices.Sort(files)
 	files = slices.Compact(files)
-	if len(files) == 0 || len(files) > maxUnskipped {
-		return nil, "", refuse("%d files are named, expected 1 to %d", len(files), maxUnskipped)
+	if len(files) == 0 || len(files) > MaxUnskipped {
+		return nil, "", refuse("%d files are named, expected 1 to %d", len(files), MaxUnskipped)
 	}
 	var events []proto.Message
 	loads := 0
@@ -64,6 +65,10 @@ func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
 // counts until its load takes the place of the table.
 func (s *State) staysSkipped(f *File) string {
 	switch {
+	case s.Lost(f):
+		return ""
+	case f.Status == Published && s.LossAccepted > 0:
+		return "is published, and its rows are not among those whose loss was accepted"
 	case f.Status != Skipped:
 		return fmt.Sprintf("was not skipped: it is %s", f.Status)
 	case !f.Mending.IsZero():
@@ -96,8 +101,12 @@ func (s *State) staysSkipped(f *File) string {
 
 func (s *State) evolveRetried(at time.Time, e *blotterv1.FileRetried) {
 	s.over(e.GetFileId(), func(f *File) {
-		if f.Status == Skipped {
+		switch f.Status {
+		case Skipped:
 			s.takeBack(at, f)
+		case Published:
+			f.Ended = time.Time{}
+			s.forgetPublished(f)
 		}
 		f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false
 	})

@@ -37,6 +37,10 @@ func TestUnskipRefuses(t *testing.T) {
 		{"a change while a load is open", State{Load: &Load{}}, file(dms.KindChange, nil), ""},
 		{"a transaction file", State{Generation: 2, FirstModified: at(6)}, file(dms.KindTransaction, nil), ""},
 		{"one that is published", State{}, file(dms.KindChange, func(f *File) { f.Status = Published }), "was not skipped: it is published"},
+		{"one whose rows were lost", State{LossAccepted: 7}, file(dms.KindChange, func(f *File) { f.Status, f.Token = Published, 7 }), ""},
+		{"one that was published after the loss", State{LossAccepted: 7}, file(dms.KindChange, func(f *File) { f.Status, f.Token = Published, 8 }), "not among those whose loss"},
+		{"one that was lost of a replaced generation", State{LossAccepted: 7, Generation: 2, FirstModified: at(6)}, file(dms.KindChange, func(f *File) { f.Status, f.Token = Published, 7 }), "not among those whose loss"},
+		{"a load file that was lost", State{LossAccepted: 7, Generation: 1}, file(dms.KindLoad, func(f *File) { f.Status, f.Token, f.Generation = Published, 7, 1 }), "not among those whose loss"},
 		{"one that waits", State{}, file(dms.KindChange, func(f *File) { f.Status = Waiting }), "was not skipped: it is waiting"},
 		{"mended rows", State{}, file(dms.KindChange, func(f *File) { f.Mending = dms.Mending{FileID: "o", Rows: "2"} }), "blotter rejected replay"},
 		{"a load file of the open load", State{Load: &Load{}}, file(dms.KindLoad, nil), ""},
@@ -87,7 +91,7 @@ func TestUnskipRefuses(t *testing.T) {
 		t.Errorf("in whose place one came in a sealed load: %v", err)
 	}
 	s := State{Table: testTable, SpecVersion: 1}
-	for _, n := range []int{0, maxUnskipped + 1} {
+	for _, n := range []int{0, MaxUnskipped + 1} {
 		ids := make([]dms.FileID, n)
 		for i := range ids {
 			ids[i] = dms.FileID(fmt.Sprint(i))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/archive"
 	"github.com/openblotter/blotter/pkg/eventlog"
+	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
@@ -84,6 +85,42 @@ func TestPartsOfTwoMoments(t *testing.T) {
 				if out, err := s.blotter("up", "--until-idle", "--tables", tables); err != nil {
 					t.Errorf("written anew it does not start: %v\n%s", err, out)
 				}
+			}
+		})
+	}
+}
+
+// TestALakeThatIsOlderThanItsSystem: a new system that is given the lake of another one ends
+// at the first token that the lake knows already, and at each start after that.
+func TestALakeThatIsOlderThanItsSystem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before []string // each is a publication of the system that is gone
+		want   error
+	}{
+		"ahead":                     {[]string{"20240304-060000000.csv", "20240304-070000000.csv"}, roles.ErrStoreBehind},
+		"at the token of the first": {[]string{"20240304-060000000.csv"}, lake.ErrOtherFiles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSystem(t)
+			for _, file := range c.before {
+				s.deliver(file, "Op,id,status,amount\nI,1,open,1.50\n")
+			}
+			s.halt()
+			raw := t.TempDir()
+			folder := filepath.Join(raw, "dms", "rms", "reports")
+			s.check(os.MkdirAll(folder, 0o750), os.WriteFile(filepath.Join(folder, "20240304-080000000.csv"), []byte("Op,id,status,amount\nI,2,open,2.50\n"), 0o600))
+			up := []string{"up", "--until-idle", "--tables", s.write("tables.yaml", testTables), "--dir", filepath.Join(t.TempDir(), "data"), "--raw", raw,
+				"--lake", filepath.Join(s.dir, roles.CuratedDir), "--catalog", filepath.Join(s.dir, roles.CatalogFile)}
+			for range 2 {
+				out, err := command(t.Context(), nil, up...)
+				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "a lake of its own") {
+					t.Fatalf("it says %v, expected %v\n%s", err, c.want, out)
+				}
+			}
+			if out := s.must("cat", "rms.reports"); !strings.HasSuffix(out, "amount\n1,open,1.50\n") {
+				t.Errorf("the rows of the lake are\n%s", out)
 			}
 		})
 	}

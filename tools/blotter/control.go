@@ -138,16 +138,23 @@ written again at the source is a new file, and comes by itself: skip the old one
 folder, or a bucket without versions, that takes other bytes: with the same ones a change
 file is the one that was skipped. ` + "`blotter unskip`" + ` takes that in after all. A load file
 that comes again waits for a word on which load it belongs to (blotter load complete
---mended), unless the whole load comes again.`,
+--mended), unless the whole load comes again.
+
+A table of which the lake has lost what was committed (the pause says lake.set_back) takes
+no changes until that is back, or a full load has replaced all rows. --accept-loss is for
+one that has neither a backup nor full loads: it goes on from what the lake has, on record.
+` + "`blotter unskip TABLE --lost`" + ` has its change files merged once more from the raw bucket.`,
 		Example: `  blotter resume rms.reports --retry --reason "column added to the registration"
-  blotter resume rms.reports --skip  --reason "file is damaged at the source"`,
+  blotter resume rms.reports --skip  --reason "file is damaged at the source"
+  blotter resume rms.audit_trail --accept-loss --reason "the catalog was lost, there is no backup"`,
 		Args: cobra.ExactArgs(1),
 	}
 	retry := cmd.Flags().Bool("retry", false, "read the quarantined file again")
 	skip := cmd.Flags().Bool("skip", false, "go on without the quarantined file")
+	acceptLoss := cmd.Flags().Bool("accept-loss", false, "go on from what the lake has, where that was lost or set back")
 	oneOf(cmd, "retry", "skip")
 	return orderTable(cmd, "resume", func([]string) lockmanager.CommandRequest {
-		r := lockmanager.CommandRequest{}
+		r := lockmanager.CommandRequest{AcceptLoss: *acceptLoss}
 		switch {
 		case *retry:
 			r.Mode = string(lockmanager.ResumeRetry)

@@ -153,3 +153,65 @@ func TestALogThatLostEventsIsTold(t *testing.T) {
 		}
 	}
 }
+
+// TestALossThatIsAccepted: a table of changes alone, whose catalog is lost without a
+// backup, goes on once an operator accepts that, and has its rows again when its change
+// files are merged once more.
+func TestALossThatIsAccepted(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("20240304-060000000.csv", "Op,id,status,amount\nI,1,open,1.00\nI,2,open,2.00\nI,3,open,x\n")
+	s.must("resume", "rms.reports", "--skip")
+	s.deliver("20240304-070000000.csv", "Op,id,status,amount\nI,1,open,1.00\nI,2,open,2.00\n")
+	s.deliver("20240304-080000000.csv", "Op,id,status,amount\nU,1,closed,1.50\nD,2,open,2.00\n")
+	if out, err := s.blotter("resume", "rms.reports", "--accept-loss"); err == nil {
+		t.Errorf("of a table that is whole a loss is accepted:\n%s", out)
+	}
+	s.halt()
+	s.lose(roles.CatalogFile)
+	s.restart()
+	s.deliver("20240304-090000000.csv", "Op,id,status,amount\nI,4,open,4.00\n")
+	if out := s.must("table", "show", "rms.reports"); !strings.Contains(out, "--accept-loss") {
+		t.Errorf("the table says\n%s", out)
+	}
+	if out, err := s.blotter("unskip", "rms.reports", "--lost"); err == nil || !strings.Contains(err.Error(), "no loss of rms.reports was accepted") {
+		t.Errorf("before the loss is accepted, unskip says %v\n%s", err, out)
+	}
+	s.must("resume", "rms.reports", "--accept-loss", "--reason", "no backup")
+	s.settle()
+	if out := s.must("cat", "rms.reports"); !strings.HasSuffix(out, "amount\n4,open,4.00\n") {
+		t.Errorf("it goes on with the rows\n%s", out)
+	}
+	kinds, report, err := s.fsck()
+	if err != nil {
+		t.Errorf("fsck finds %q (%v): %+v", kinds, err, report.Findings)
+	}
+	if out, err := s.blotter("replay", "rms.reports", "--rows"); !errors.Is(err, errRowsDiffer) || !strings.Contains(out, "rows differ") {
+		t.Errorf("while rows are lacking, replay says %v\n%s", err, out)
+	}
+	if out := s.must("unskip", "rms.reports", "--lost", "--reason", "the catalog was lost"); !strings.Contains(out, "takes 2 files in") {
+		t.Errorf("unskip says\n%s", out)
+	}
+	s.settle()
+	if out := s.must("cat", "rms.reports"); !strings.HasSuffix(out, "amount\n1,closed,1.50\n4,open,4.00\n") {
+		t.Errorf("in the end the rows are\n%s", out)
+	}
+	if _, err := s.blotter("unskip", "rms.reports", "--lost"); err == nil || !strings.Contains(err.Error(), "taken in again") {
+		t.Errorf("once more, unskip says %v", err)
+	}
+	if kinds, report, err := s.fsck(); err != nil {
+		t.Errorf("in the end fsck finds %q (%v): %+v", kinds, err, report.Findings)
+	}
+	if out, err := s.blotter("replay", "rms.reports", "--rows"); err != nil {
+		t.Errorf("in the end replay says %v\n%s", err, out)
+	}
+	if out, err := s.blotter("replay"); err != nil {
+		t.Errorf("in the end the states differ: %v\n%s", err, out)
+	}
+	if out := s.must("explain", "rms.reports", "1"); !strings.Contains(out, "20240304-080000000.csv") {
+		t.Errorf("explain says\n%s", out)
+	}
+	if out := s.must("log", "rms.reports", "--event", "LossAccepted"); !strings.Contains(out, "up to token") || !strings.Contains(out, "no backup") {
+		t.Errorf("the log says\n%s", out)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
@@ -24,6 +25,10 @@ func (v *tableView) print(out io.Writer, limit int) {
 	if v.Pause != nil {
 		fact("flag", "P, back to %s when resumed", v.Engine)
 		fact("paused", "since %s (%s)%s", longTime(v.Pause.Since), v.Pause.Reason, prefixed(" ", v.Pause.Detail))
+		if f := v.LastFailed; f != nil && f.Code == wire.FailureSetBack && f.Time.Equal(v.Pause.Since) {
+			fact("to go on", "put the catalog back as new as it was, or have DMS load the table anew, then: blotter resume '%s'%s", v.Table, v.at.flags())
+			fact("", "or, for a table without either: blotter resume '%s' --accept-loss%s", v.Table, v.at.flags())
+		}
 	} else {
 		fact("flag", "%s", v.Flag)
 	}

@@ -19,9 +19,10 @@ import (
 
 func newUnskip() *cobra.Command {
 	var reason string
+	var lost bool
 	cmd := &cobra.Command{
 		Use:   "unskip TABLE FILE...",
-		Short: "Take files in after all that were skipped",
+		Short: "Take files in after all that were skipped, or again whose rows were lost",
 		Long: `Take files in after all that ` + "`blotter resume --skip`" + ` gave up: by mistake, or before what
 they lacked, such as a column of the registration, was there. ` + "`blotter table show`" + ` lists
 them as gaps. A FILE is named by its object, whole or by the last part of its key, or by
@@ -36,38 +37,57 @@ What is refused: a file of a load that a newer one has replaced, of which nothin
 lacking; a load file once its load is published without it, since it would not replace
 the rows that are there (have it written again); and a file whose raw object is not
 there any more in the version that was skipped. Put it back, from its copy in the failed
-folder: in a folder, or a bucket without versions, the same bytes are the same file.`,
+folder: in a folder, or a bucket without versions, the same bytes are the same file.
+
+With --lost it is about change files whose rows the lake has lost, once that was accepted
+(blotter resume --accept-loss): all of them, or those that are named. Each is merged once
+more at its own place in the order, as if it had not been.`,
 		Example: `  blotter unskip rms.reports 20240705-080200000.csv --reason "the column is registered now"
-  blotter unskip rms.reports 1f3a5c7e 9b20d4aa --reason "skipped by mistake"`,
-		Args: cobra.MinimumNArgs(2),
+  blotter unskip rms.reports 1f3a5c7e 9b20d4aa --reason "skipped by mistake"
+  blotter unskip rms.audit_trail --lost --reason "the catalog was lost"`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if lost {
+				return cobra.MinimumNArgs(1)(cmd, args)
+			}
+			return cobra.MinimumNArgs(2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			table, err := dms.ParseTableID(args[0])
 			if err != nil {
 				return err
 			}
 			at := siteOf(cmd)
-			files, err := pickSkipped(cmd.Context(), at, table, args[1:])
-			if err != nil {
-				return err
+			if lost && len(args) == 1 {
+				return takeLostAgain(cmd, at, table, reason)
 			}
-			if err := rawIsThere(cmd.Context(), at, table, files, cmd.ErrOrStderr()); err != nil {
-				return err
-			}
-			request := lockmanager.CommandRequest{Table: table.String(), Reason: reason}
-			for _, f := range files {
-				request.Files = append(request.Files, f.ID)
-			}
-			return order(cmd, false, func(ctx context.Context, c *client) error {
-				detail, err := c.command(ctx, "unskip", request)
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), detail)
-				}
-				return err
-			})
+			return takeIn(cmd, at, table, args[1:], reason)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
+	cmd.Flags().BoolVar(&lost, "lost", false, "take change files in again whose rows were lost; all, where none is named")
 	return cmd
+}
+
+// takeIn has files that are named taken in after all, as far as their raw objects are there.
+func takeIn(cmd *cobra.Command, at site, table dms.TableID, names []string, reason string) error {
+	files, err := pickSkipped(cmd.Context(), at, table, names)
+	if err != nil {
+		return err
+	}
+	if err := rawIsThere(cmd.Context(), at, table, files, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	request := lockmanager.CommandRequest{Table: table.String(), Reason: reason}
+	for _, f := range files {
+		request.Files = append(request.Files, f.ID)
+	}
+	return order(cmd, false, func(ctx context.Context, c *client) error {
+		detail, err := c.command(ctx, "unskip", request)
+		if err == nil {
+			fmt.Fprintln(cmd.OutOrStdout(), detail)
+		}
+		return err
+	})
 }
 
 // pickSkipped finds the files that are named. One that is no gap is given, too: lock-manager

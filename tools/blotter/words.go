@@ -289,6 +289,8 @@ func sayTable(event proto.Message) string {
 		return e.GetDetail()
 	case *blotterv1.TableResumed:
 		return e.GetReason()
+	case *blotterv1.LossAccepted:
+		return parts(fmt.Sprintf("of what was committed up to token %d", e.GetCommittedToken()), e.GetReason())
 	case *blotterv1.FlagChanged:
 		if e.GetAuto() {
 			return parts("by the size of files", e.GetReason())

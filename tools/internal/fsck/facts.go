@@ -55,6 +55,7 @@ type facts struct {
 	newestOf     uint64
 	newestCommit int64            // the snapshot of newestBy
 	newestBy     uint64           // the newest token of a commit but fences: one that is lost took nothing with it
+	lossAccepted uint64           // the newest token up to which the loss of commits was accepted
 	rowsHash     string           // of the live rows after the newest publication; empty: not known
 	versions     map[version]bool // of objects that were told of
 	arrived      map[dms.FileID]bool
@@ -170,6 +171,8 @@ func (f *facts) fold(r eventlog.Record) {
 		if e.GetOutcome() == "published" || e.GetOutcome() == "maintained" {
 			f.released = append(f.released, release{e.GetToken(), e.GetOutcome(), r.Seq})
 		}
+	case *blotterv1.LossAccepted:
+		f.lossAccepted, f.rowsHash = e.GetToken(), ""
 	case *blotterv1.TablePaused:
 		if e.GetFailure() != nil && e.GetFile() != nil {
 			f.pauses[r.Envelope.GetId()] = pause{r, e}

@@ -25,6 +25,7 @@ const (
 	LakeObjectGone    = "lake.object_gone"      // an object that the table names is gone
 	SnapshotUnknown   = "lake.snapshot_unknown" // a snapshot that no event tells of
 	SnapshotLost      = "lake.commit_lost"      // the newest commit that the log tells of is not in the table
+	LossAccepted      = "lake.loss_accepted"    // note: an operator accepted that commits are not in the table
 	RowsUnknown       = "lake.rows_unknown"     // rows of a file that was not published
 	RowsDiffer        = "lake.rows_differ"      // the live rows are not those that the log has a hash of
 	FailedCopyGone    = "failed.copy_missing"   // the copy or the report of a quarantined file is gone

@@ -42,14 +42,31 @@ func (l *look) lookAtLake(ctx context.Context) (*inLake, error) {
 	return in, nil
 }
 
-const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or the table in Glue) back from a backup; or have DMS load the table anew: " +
-	"until then it takes no changes; "
+const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or the table in Glue) back from a backup; or have DMS load the table anew; " +
+	"or, without full loads, resume it with --accept-loss: until then it takes no changes; "
+
+// lost tells of commits up to a token that the table lacks: of a loss that was accepted, in
+// a note.
+func (l *look) lost(f Finding, upTo uint64) {
+	f.Kind, f.Do = SnapshotLost, restoreCatalog+l.rowsAgain()
+	if upTo <= l.facts.lossAccepted {
+		f.Kind, f.Note = LossAccepted, true
+		f.Detail += "; an operator has accepted it"
+		f.Do = fmt.Sprintf("`blotter unskip '%s' --lost` takes the change files of then in again, where that was not done yet", l.id)
+	}
+	l.add(f)
+}
+
+// rowsAgain says how to come to rows that the lake does not give.
+func (l *look) rowsAgain() string {
+	return fmt.Sprintf("`blotter replay '%s' --rows --out DIR` makes the rows once more from the raw files", l.id)
+}
 
 const restore = "restore it from a backup or from another version of the object; "
 
 // checkLake: the table's objects are there, and its snapshots are those of the log.
 func (l *look) checkLake(ctx context.Context) error {
-	again := fmt.Sprintf("`blotter replay '%s' --rows --out DIR` makes the rows once more from the raw files", l.id)
+	again := l.rowsAgain()
 	if l.lake.broken != nil {
 		l.add(Finding{Kind: LakeUnreadable, Detail: l.lake.broken.Error(), Do: restore + again})
 	}
@@ -70,7 +87,7 @@ func (l *look) checkLake(ctx context.Context) error {
 	}
 	if c == nil {
 		if behind && l.lake.broken == nil && len(l.lake.missing) == 0 {
-			l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy), Do: restoreCatalog + again})
+			l.lost(Finding{Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy)}, l.facts.newestBy)
 		}
 		return nil
 	}
@@ -89,12 +106,11 @@ func (l *look) checkLake(ctx context.Context) error {
 		}
 	}
 	if behind {
-		l.add(Finding{Kind: SnapshotLost, Object: strconv.FormatInt(l.facts.newest, 10),
-			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token), Do: restoreCatalog + again})
+		l.lost(Finding{Object: strconv.FormatInt(l.facts.newest, 10),
+			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token)}, l.facts.newestBy)
 	}
 	if c.SetBackFrom > 0 {
-		l.add(Finding{Kind: SnapshotLost, Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token),
-			Do: restoreCatalog + again})
+		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.SetBackFrom)
 	}
 	if c.Orphans.Old > 0 {
 		l.add(Finding{Kind: LakeOrphans, Note: true, Detail: fmt.Sprintf("%d objects (%d bytes) that nothing refers to", c.Orphans.Old, c.Orphans.OldBytes), Do: "maintenance removes them"})

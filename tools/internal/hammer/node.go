@@ -14,6 +14,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/control"
 	controlsqlite "github.com/openblotter/blotter/pkg/control/sqlite"
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/holdqueue"
 	holdsqlite "github.com/openblotter/blotter/pkg/holdqueue/sqlite"
@@ -30,6 +31,7 @@ import (
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	lambdatransformer "github.com/openblotter/blotter/services/lambda-transformer"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // site is what outlives the processes: a folder and a NATS server.
@@ -192,6 +194,10 @@ func (n *node) makeServices() error {
 	})
 	curate, err := n.andArchive(curator.New(curator.Deps{
 		Log: log, Lake: n.lake, Specs: specs, Raw: n.raw, Staging: n.staging, Failed: n.failed, Now: now, Logger: logger,
+		Agree: func(ctx context.Context, id dms.TableID) error {
+			_, err := roles.AgreeWithTable(ctx, n.store, n.lake, id, logger)
+			return err
+		},
 	}).Run)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -167,7 +168,7 @@ func (p *Process) agreeWithLake(ctx context.Context) error {
 	group.SetLimit(parallelTables)
 	for _, id := range tables {
 		group.Go(func() error {
-			behind, err := p.agreeWithTable(ctx, id)
+			behind, err := AgreeWithTable(ctx, p.Store, p.Lake, id, p.logger)
 			if behind != nil {
 				p.logger.ErrorContext(ctx, "a table takes no changes", "table", id.String(), "error", behind)
 				mu.Lock()
@@ -180,15 +181,17 @@ func (p *Process) agreeWithLake(ctx context.Context) error {
 	return group.Wait()
 }
 
-// agreeWithTable reads the lake before the store, and again after it, since both go on: a
+// AgreeWithTable fails with ErrStoreBehind, for good, where a table of the lake carries a
+// token that the control store never granted, and gives lake.ErrSetBack as behind where it
+// lacks what was committed. It reads the lake before the store, and again after it, since both go on: a
 // token is granted before it is committed, and counts as committed after it.
-func (p *Process) agreeWithTable(ctx context.Context, id dms.TableID) (behind, err error) {
-	before, err := p.lakeToken(ctx, id)
+func AgreeWithTable(ctx context.Context, store control.Store, in *lake.Lake, id dms.TableID, logger *slog.Logger) (behind, err error) {
+	before, err := lakeToken(ctx, in, id)
 	if err != nil {
-		p.logger.WarnContext(ctx, "a table of the lake cannot be read", "table", id.String(), "error", err)
+		logger.WarnContext(ctx, "a table of the lake cannot be read", "table", id.String(), "error", err)
 		return nil, ctx.Err()
 	}
-	item, err := p.Store.Table(ctx, id)
+	item, err := store.Table(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("read the state of %s: %w", id, err)
 	}
@@ -197,13 +200,13 @@ func (p *Process) agreeWithTable(ctx context.Context, id dms.TableID) (behind, e
 		return nil, fmt.Errorf("read the state of %s: %w", id, err)
 	}
 	if before > state.Token {
-		return nil, fmt.Errorf("%w, and the log with it: %s is at token %d in the lake, and %d was the last one granted. Restore store and log from a newer backup, "+
-			"or the lake from one of that time; what goes on from here would contradict what was published", ErrStoreBehind, id, before, state.Token)
+		return nil, eventlog.Permanent(fmt.Errorf("%w, and the log with it: %s is at token %d in the lake, and %d was the last one granted. Restore store and log from a newer backup, "+
+			"or the lake from one of that time; a new system begins with a lake of its own. What goes on from here would contradict what was published", ErrStoreBehind, id, before, state.Token))
 	}
-	if before >= state.Committed {
+	if before >= state.Committed || state.Committed <= state.LossAccepted {
 		return nil, nil
 	}
-	after, err := p.lakeToken(ctx, id)
+	after, err := lakeToken(ctx, in, id)
 	if err != nil || after >= state.Committed {
 		return nil, ctx.Err()
 	}
@@ -211,8 +214,8 @@ func (p *Process) agreeWithTable(ctx context.Context, id dms.TableID) (behind, e
 }
 
 // lakeToken gives the token of a table's last commit; 0 if there is no such table.
-func (p *Process) lakeToken(ctx context.Context, id dms.TableID) (uint64, error) {
-	token, err := p.Lake.Token(ctx, id)
+func lakeToken(ctx context.Context, in *lake.Lake, id dms.TableID) (uint64, error) {
+	token, err := in.Token(ctx, id)
 	if errors.Is(err, lake.ErrNoTable) {
 		return 0, nil
 	}

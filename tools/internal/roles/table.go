@@ -3,6 +3,7 @@ package roles
 import (
 	"context"
 
+	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/jobs"
 	classifier "github.com/openblotter/blotter/services/classifier"
 	"github.com/openblotter/blotter/services/curator"
@@ -41,6 +42,10 @@ var table = []role{
 	{curator.ServiceName, needRaw | needStaging | needFailed | needLake | needAudit | needAlerts, func(p *Process) (func(context.Context) error, error) {
 		return p.andAlerts(p.andArchive(curator.New(curator.Deps{
 			Log: p.Log, Lake: p.Lake, Specs: p.Specs, Raw: p.raw.bucket, Staging: p.staging.bucket, Failed: p.Failed, Now: p.now, Logger: p.logger,
+			Agree: func(ctx context.Context, id dms.TableID) error {
+				_, err := AgreeWithTable(ctx, p.Store, p.Lake, id, p.logger) // what is behind, the lake refuses itself
+				return err
+			},
 		}).Run)), nil
 	}},
 	{lambdatransformer.ServiceName, needRaw | needStaging | needFailed, func(p *Process) (func(context.Context) error, error) {

@@ -489,8 +489,9 @@ func (x *FileSkipped) GetFileId() string {
 	return ""
 }
 
-// FileRetried: an operator has a quarantined file tried again, or takes back that one was
-// skipped: it waits at its own place in the order.
+// FileRetried: an operator has a quarantined file tried again, takes back that one was
+// skipped, or has a published one taken in once more whose rows were lost (LossAccepted): it
+// waits at its own place in the order.
 type FileRetried struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FileId        string                 `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
@@ -789,9 +790,11 @@ type PublishRequested struct {
 	// The newest token under which the table was published or maintained. A table in the
 	// lake that does not carry it, or a newer one, was lost or set back, and takes no
 	// changes. 0: there is none, or in events of older versions.
-	AfterToken    uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AfterToken uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
+	// That of LossAccepted, if there was one: the table may lack what was committed up to it.
+	LossAcceptedTo uint64 `protobuf:"varint,7,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PublishRequested) Reset() {
@@ -862,6 +865,13 @@ func (x *PublishRequested) GetParts() []*StagedPart {
 func (x *PublishRequested) GetAfterToken() uint64 {
 	if x != nil {
 		return x.AfterToken
+	}
+	return 0
+}
+
+func (x *PublishRequested) GetLossAcceptedTo() uint64 {
+	if x != nil {
+		return x.LossAcceptedTo
 	}
 	return 0
 }
@@ -1029,9 +1039,10 @@ type MaintenanceGranted struct {
 	// Why now: "publications", "age" or "operator".
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// As in PublishRequested.
-	AfterToken    uint64 `protobuf:"varint,5,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AfterToken     uint64 `protobuf:"varint,5,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
+	LossAcceptedTo uint64 `protobuf:"varint,6,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MaintenanceGranted) Reset() {
@@ -1099,6 +1110,13 @@ func (x *MaintenanceGranted) GetAfterToken() uint64 {
 	return 0
 }
 
+func (x *MaintenanceGranted) GetLossAcceptedTo() uint64 {
+	if x != nil {
+		return x.LossAcceptedTo
+	}
+	return 0
+}
+
 // FenceRequested: the grant ends without its publication; the lake must refuse
 // the token before the table is freed.
 type FenceRequested struct {
@@ -1118,9 +1136,10 @@ type FenceRequested struct {
 	AfterToken uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
 	// Set where the files in doubt go to this engine next: the one of the grant had not the
 	// time or the memory for them.
-	NextEngine    Engine `protobuf:"varint,7,opt,name=next_engine,json=nextEngine,proto3,enum=blotter.v1.Engine" json:"next_engine,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NextEngine     Engine `protobuf:"varint,7,opt,name=next_engine,json=nextEngine,proto3,enum=blotter.v1.Engine" json:"next_engine,omitempty"`
+	LossAcceptedTo uint64 `protobuf:"varint,8,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *FenceRequested) Reset() {
@@ -1200,6 +1219,13 @@ func (x *FenceRequested) GetNextEngine() Engine {
 		return x.NextEngine
 	}
 	return Engine_ENGINE_UNSPECIFIED
+}
+
+func (x *FenceRequested) GetLossAcceptedTo() uint64 {
+	if x != nil {
+		return x.LossAcceptedTo
+	}
+	return 0
 }
 
 // FencedGrant tells whoever has to stop what runs for a grant where to look for it.
@@ -1617,6 +1643,72 @@ func (x *TableResumed) GetReason() string {
 	return ""
 }
 
+// LossAccepted: the lake has lost what was committed to the table, or a part of it, and an
+// operator has it go on from what is there. FileRetried of a published file, later, says
+// that its rows are taken in once more.
+type LossAccepted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest token that was ever granted: the table need not carry what was committed
+	// up to it.
+	Token uint64 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The newest token under which there was a commit.
+	CommittedToken uint64 `protobuf:"varint,2,opt,name=committed_token,json=committedToken,proto3" json:"committed_token,omitempty"`
+	Reason         string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LossAccepted) Reset() {
+	*x = LossAccepted{}
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LossAccepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LossAccepted) ProtoMessage() {}
+
+func (x *LossAccepted) ProtoReflect() protoreflect.Message {
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LossAccepted.ProtoReflect.Descriptor instead.
+func (*LossAccepted) Descriptor() ([]byte, []int) {
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *LossAccepted) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *LossAccepted) GetCommittedToken() uint64 {
+	if x != nil {
+		return x.CommittedToken
+	}
+	return 0
+}
+
+func (x *LossAccepted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // FlagChanged: an operator chose another engine.
 type FlagChanged struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1630,7 +1722,7 @@ type FlagChanged struct {
 
 func (x *FlagChanged) Reset() {
 	*x = FlagChanged{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1734,7 @@ func (x *FlagChanged) String() string {
 func (*FlagChanged) ProtoMessage() {}
 
 func (x *FlagChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[22]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1747,7 @@ func (x *FlagChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlagChanged.ProtoReflect.Descriptor instead.
 func (*FlagChanged) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{22}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FlagChanged) GetEngine() Engine {
@@ -1691,7 +1783,7 @@ type LoadOpened struct {
 
 func (x *LoadOpened) Reset() {
 	*x = LoadOpened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1795,7 @@ func (x *LoadOpened) String() string {
 func (*LoadOpened) ProtoMessage() {}
 
 func (x *LoadOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[23]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1808,7 @@ func (x *LoadOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadOpened.ProtoReflect.Descriptor instead.
 func (*LoadOpened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{23}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadOpened) GetGeneration() uint64 {
@@ -1757,7 +1849,7 @@ type LoadSealed struct {
 
 func (x *LoadSealed) Reset() {
 	*x = LoadSealed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1861,7 @@ func (x *LoadSealed) String() string {
 func (*LoadSealed) ProtoMessage() {}
 
 func (x *LoadSealed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[24]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1874,7 @@ func (x *LoadSealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadSealed.ProtoReflect.Descriptor instead.
 func (*LoadSealed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{24}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LoadSealed) GetGeneration() uint64 {
@@ -1840,7 +1932,7 @@ type LoadHeld struct {
 
 func (x *LoadHeld) Reset() {
 	*x = LoadHeld{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1944,7 @@ func (x *LoadHeld) String() string {
 func (*LoadHeld) ProtoMessage() {}
 
 func (x *LoadHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[25]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1957,7 @@ func (x *LoadHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadHeld.ProtoReflect.Descriptor instead.
 func (*LoadHeld) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{25}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LoadHeld) GetGeneration() uint64 {
@@ -1902,7 +1994,7 @@ type LoadConfirmed struct {
 
 func (x *LoadConfirmed) Reset() {
 	*x = LoadConfirmed{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2006,7 @@ func (x *LoadConfirmed) String() string {
 func (*LoadConfirmed) ProtoMessage() {}
 
 func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[26]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2019,7 @@ func (x *LoadConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadConfirmed.ProtoReflect.Descriptor instead.
 func (*LoadConfirmed) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{26}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LoadConfirmed) GetGeneration() uint64 {
@@ -1961,7 +2053,7 @@ type LoadAbandoned struct {
 
 func (x *LoadAbandoned) Reset() {
 	*x = LoadAbandoned{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2065,7 @@ func (x *LoadAbandoned) String() string {
 func (*LoadAbandoned) ProtoMessage() {}
 
 func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[27]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2078,7 @@ func (x *LoadAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadAbandoned.ProtoReflect.Descriptor instead.
 func (*LoadAbandoned) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{27}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LoadAbandoned) GetGeneration() uint64 {
@@ -2016,7 +2108,7 @@ type LoadReopened struct {
 
 func (x *LoadReopened) Reset() {
 	*x = LoadReopened{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2120,7 @@ func (x *LoadReopened) String() string {
 func (*LoadReopened) ProtoMessage() {}
 
 func (x *LoadReopened) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[28]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2133,7 @@ func (x *LoadReopened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReopened.ProtoReflect.Descriptor instead.
 func (*LoadReopened) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{28}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LoadReopened) GetGeneration() uint64 {
@@ -2074,7 +2166,7 @@ type LoadMended struct {
 
 func (x *LoadMended) Reset() {
 	*x = LoadMended{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2178,7 @@ func (x *LoadMended) String() string {
 func (*LoadMended) ProtoMessage() {}
 
 func (x *LoadMended) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[29]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2191,7 @@ func (x *LoadMended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadMended.ProtoReflect.Descriptor instead.
 func (*LoadMended) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{29}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LoadMended) GetGeneration() uint64 {
@@ -2140,7 +2232,7 @@ type CommandAnswered struct {
 
 func (x *CommandAnswered) Reset() {
 	*x = CommandAnswered{}
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2244,7 @@ func (x *CommandAnswered) String() string {
 func (*CommandAnswered) ProtoMessage() {}
 
 func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_blotter_v1_lock_manager_proto_msgTypes[30]
+	mi := &file_blotter_v1_lock_manager_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2257,7 @@ func (x *CommandAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAnswered.ProtoReflect.Descriptor instead.
 func (*CommandAnswered) Descriptor() ([]byte, []int) {
-	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{30}
+	return file_blotter_v1_lock_manager_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CommandAnswered) GetCommandId() string {
@@ -2247,7 +2339,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tall_bytes\x18\x05 \x01(\x03R\ballBytes\"<\n" +
 	"\n" +
 	"FileStaged\x12.\n" +
-	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xe7\x01\n" +
+	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\x91\x02\n" +
 	"\x10PublishRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12+\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x17.blotter.v1.PublishModeR\x04mode\x12\x1e\n" +
@@ -2257,7 +2349,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\fspec_version\x18\x04 \x01(\x04R\vspecVersion\x12,\n" +
 	"\x05parts\x18\x05 \x03(\v2\x16.blotter.v1.StagedPartR\x05parts\x12\x1f\n" +
 	"\vafter_token\x18\x06 \x01(\x04R\n" +
-	"afterToken\"e\n" +
+	"afterToken\x12(\n" +
+	"\x10loss_accepted_to\x18\a \x01(\x04R\x0elossAcceptedTo\"e\n" +
 	"\n" +
 	"StagedPart\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12.\n" +
@@ -2266,14 +2359,15 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x121\n" +
 	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\".\n" +
 	"\x14MaintenanceRequested\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xbe\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xe8\x01\n" +
 	"\x12MaintenanceGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
 	"\fspec_version\x18\x03 \x01(\x04R\vspecVersion\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vafter_token\x18\x05 \x01(\x04R\n" +
-	"afterToken\"\x9c\x02\n" +
+	"afterToken\x12(\n" +
+	"\x10loss_accepted_to\x18\x06 \x01(\x04R\x0elossAcceptedTo\"\xc6\x02\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
@@ -2283,7 +2377,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\vafter_token\x18\x06 \x01(\x04R\n" +
 	"afterToken\x123\n" +
 	"\vnext_engine\x18\a \x01(\x0e2\x12.blotter.v1.EngineR\n" +
-	"nextEngine\"\x92\x01\n" +
+	"nextEngine\x12(\n" +
+	"\x10loss_accepted_to\x18\b \x01(\x04R\x0elossAcceptedTo\"\x92\x01\n" +
 	"\vFencedGrant\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
 	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +
@@ -2317,6 +2412,10 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\"&\n" +
 	"\fTableResumed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"e\n" +
+	"\fLossAccepted\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x12'\n" +
+	"\x0fcommitted_token\x18\x02 \x01(\x04R\x0ecommittedToken\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"e\n" +
 	"\vFlagChanged\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
@@ -2393,7 +2492,7 @@ func file_blotter_v1_lock_manager_proto_rawDescGZIP() []byte {
 }
 
 var file_blotter_v1_lock_manager_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_blotter_v1_lock_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(Engine)(0),                   // 0: blotter.v1.Engine
 	(PublishMode)(0),              // 1: blotter.v1.PublishMode
@@ -2419,48 +2518,49 @@ var file_blotter_v1_lock_manager_proto_goTypes = []any{
 	(*DeletionNoted)(nil),         // 21: blotter.v1.DeletionNoted
 	(*SignalNoted)(nil),           // 22: blotter.v1.SignalNoted
 	(*TableResumed)(nil),          // 23: blotter.v1.TableResumed
-	(*FlagChanged)(nil),           // 24: blotter.v1.FlagChanged
-	(*LoadOpened)(nil),            // 25: blotter.v1.LoadOpened
-	(*LoadSealed)(nil),            // 26: blotter.v1.LoadSealed
-	(*LoadHeld)(nil),              // 27: blotter.v1.LoadHeld
-	(*LoadConfirmed)(nil),         // 28: blotter.v1.LoadConfirmed
-	(*LoadAbandoned)(nil),         // 29: blotter.v1.LoadAbandoned
-	(*LoadReopened)(nil),          // 30: blotter.v1.LoadReopened
-	(*LoadMended)(nil),            // 31: blotter.v1.LoadMended
-	(*CommandAnswered)(nil),       // 32: blotter.v1.CommandAnswered
-	(*FileRef)(nil),               // 33: blotter.v1.FileRef
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*StagedFile)(nil),            // 35: blotter.v1.StagedFile
-	(*TransactionPart)(nil),       // 36: blotter.v1.TransactionPart
-	(*Failure)(nil),               // 37: blotter.v1.Failure
-	(*PublishedFile)(nil),         // 38: blotter.v1.PublishedFile
+	(*LossAccepted)(nil),          // 24: blotter.v1.LossAccepted
+	(*FlagChanged)(nil),           // 25: blotter.v1.FlagChanged
+	(*LoadOpened)(nil),            // 26: blotter.v1.LoadOpened
+	(*LoadSealed)(nil),            // 27: blotter.v1.LoadSealed
+	(*LoadHeld)(nil),              // 28: blotter.v1.LoadHeld
+	(*LoadConfirmed)(nil),         // 29: blotter.v1.LoadConfirmed
+	(*LoadAbandoned)(nil),         // 30: blotter.v1.LoadAbandoned
+	(*LoadReopened)(nil),          // 31: blotter.v1.LoadReopened
+	(*LoadMended)(nil),            // 32: blotter.v1.LoadMended
+	(*CommandAnswered)(nil),       // 33: blotter.v1.CommandAnswered
+	(*FileRef)(nil),               // 34: blotter.v1.FileRef
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*StagedFile)(nil),            // 36: blotter.v1.StagedFile
+	(*TransactionPart)(nil),       // 37: blotter.v1.TransactionPart
+	(*Failure)(nil),               // 38: blotter.v1.Failure
+	(*PublishedFile)(nil),         // 39: blotter.v1.PublishedFile
 }
 var file_blotter_v1_lock_manager_proto_depIdxs = []int32{
 	0,  // 0: blotter.v1.TableRegistered.engine:type_name -> blotter.v1.Engine
-	33, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
+	34, // 1: blotter.v1.FileAccepted.file:type_name -> blotter.v1.FileRef
 	0,  // 2: blotter.v1.LockGranted.engine:type_name -> blotter.v1.Engine
-	33, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
-	34, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
+	34, // 3: blotter.v1.LockGranted.files:type_name -> blotter.v1.FileRef
+	35, // 4: blotter.v1.LockGranted.deadline:type_name -> google.protobuf.Timestamp
 	10, // 5: blotter.v1.LockGranted.route:type_name -> blotter.v1.Route
-	35, // 6: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
+	36, // 6: blotter.v1.FileStaged.staged:type_name -> blotter.v1.StagedFile
 	1,  // 7: blotter.v1.PublishRequested.mode:type_name -> blotter.v1.PublishMode
 	13, // 8: blotter.v1.PublishRequested.parts:type_name -> blotter.v1.StagedPart
-	33, // 9: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
-	35, // 10: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
-	33, // 11: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
-	36, // 12: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
-	34, // 13: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
-	37, // 14: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
+	34, // 9: blotter.v1.StagedPart.file:type_name -> blotter.v1.FileRef
+	36, // 10: blotter.v1.StagedPart.staged:type_name -> blotter.v1.StagedFile
+	34, // 11: blotter.v1.TransactionSplit.file:type_name -> blotter.v1.FileRef
+	37, // 12: blotter.v1.TransactionSplit.parts:type_name -> blotter.v1.TransactionPart
+	35, // 13: blotter.v1.MaintenanceGranted.deadline:type_name -> google.protobuf.Timestamp
+	38, // 14: blotter.v1.FenceRequested.failure:type_name -> blotter.v1.Failure
 	18, // 15: blotter.v1.FenceRequested.grant:type_name -> blotter.v1.FencedGrant
 	0,  // 16: blotter.v1.FenceRequested.next_engine:type_name -> blotter.v1.Engine
 	0,  // 17: blotter.v1.FencedGrant.engine:type_name -> blotter.v1.Engine
-	34, // 18: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
-	38, // 19: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
-	34, // 20: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
-	33, // 21: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
-	37, // 22: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
+	35, // 18: blotter.v1.FencedGrant.granted:type_name -> google.protobuf.Timestamp
+	39, // 19: blotter.v1.LockReleased.files:type_name -> blotter.v1.PublishedFile
+	35, // 20: blotter.v1.LockReleased.next:type_name -> google.protobuf.Timestamp
+	34, // 21: blotter.v1.TablePaused.file:type_name -> blotter.v1.FileRef
+	38, // 22: blotter.v1.TablePaused.failure:type_name -> blotter.v1.Failure
 	0,  // 23: blotter.v1.FlagChanged.engine:type_name -> blotter.v1.Engine
-	34, // 24: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
+	35, // 24: blotter.v1.LoadSealed.first_modified:type_name -> google.protobuf.Timestamp
 	25, // [25:25] is the sub-list for method output_type
 	25, // [25:25] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
@@ -2480,7 +2580,7 @@ func file_blotter_v1_lock_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blotter_v1_lock_manager_proto_rawDesc), len(file_blotter_v1_lock_manager_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
