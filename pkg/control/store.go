@@ -109,15 +109,17 @@ const (
 // ObjectRow is what ingest-router knows of one version of one object, or of one
 // table's part of a transaction file.
 type ObjectRow struct {
-	FileID     dms.FileID
-	Object     dms.Object
-	Part       dms.Part // zero unless the row is of a part; Object is then the whole file
-	State      ObjectState
-	Table      dms.TableID // zero if it belongs to none
-	After      uint64      // the log's last sequence when it was decided
-	Event      []byte      // the encoded envelope of a pending object
-	Deliveries int64       // how often a notification told of it
-	Revision   uint64      // grows by one with every write; 0: no row yet
+	FileID dms.FileID
+	Object dms.Object
+	Part   dms.Part // zero unless the row is of a part; Object is then the whole file
+	State  ObjectState
+	Table  dms.TableID // zero if it belongs to none
+	After  uint64      // the log's last sequence when it was decided
+	// Event is the encoded envelope of a pending object, and where a listing stands, in the
+	// row that keeps that.
+	Event      []byte
+	Deliveries int64  // how often a notification told of it
+	Revision   uint64 // grows by one with every write; 0: no row yet
 }
 
 // Objects keeps what ingest-router has seen.

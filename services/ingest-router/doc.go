@@ -23,7 +23,9 @@
 // fails with object.gone, and the table pauses.
 //
 // Reconcile lists the bucket in bounded steps for an operator. Nothing of it is kept
-// between two of them: the answer to one says where the next one goes on.
+// between two of them: the answer to one says where the next one goes on. The end of a full
+// load of DMS is listed in the same steps; where they stand is kept in a row of the control
+// store, from which the next delivery of the event goes on.
 //
 // Each version of an object has one row in the control store. The row is
 // written with the event before the event is published, and marked as told

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/callback"
 	"github.com/openblotter/blotter/pkg/control"
@@ -77,7 +77,10 @@ type Entrypoint struct {
 	deps   EntrypointDeps
 	// received is when the queue has last answered, in nanoseconds of Unix; 0: never.
 	received atomic.Int64
-	taking   atomic.Int64 // messages that are worked on
+	taking   atomic.Int64 // messages that are worked on by polls
+	// aside bounds the messages that are worked on beside the polls, in apart.
+	aside chan struct{}
+	apart sync.WaitGroup
 }
 
 // NewEntrypoint makes the entrypoint of a service; Run starts it.
@@ -85,7 +88,7 @@ func NewEntrypoint(cfg EntrypointConfig, s *Service, deps EntrypointDeps) (*Entr
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Entrypoint{router: s, cfg: cfg, deps: deps}, nil
+	return &Entrypoint{router: s, cfg: cfg, deps: deps, aside: make(chan struct{}, maxAside)}, nil
 }
 
 // EndsConsumer names the consumer of the ends of files: it reads the log from its
@@ -111,10 +114,12 @@ func (e *Entrypoint) Run(ctx context.Context) error {
 	for range e.cfg.Polls {
 		group.Go(func() error { return e.poll(ctx) })
 	}
-	return group.Wait()
+	err := group.Wait()
+	e.apart.Wait()
+	return err
 }
 
-// silence is how long the queue may not have answered: a long poll takes 20 seconds, and
+// silence is how long the queue may not have answered: a long poll takes some seconds, and
 // after an error the next one waits for maxPause at most.
 const silence = 2 * maxPause
 
@@ -134,9 +139,6 @@ func (e *Entrypoint) Working(now time.Time) error {
 const (
 	// messageTimeout bounds the work on one message, below the visibility timeout.
 	messageTimeout = time.Minute
-	// taskTimeout is that for the end of a full load; the message is kept out of sight
-	// as long.
-	taskTimeout = 30 * time.Minute
 	// releaseTimeout bounds what a process that ends still does for one message.
 	releaseTimeout = 2 * time.Second
 	// minPause and maxPause bound the wait after something did not answer, and how long
@@ -185,7 +187,14 @@ func (e *Entrypoint) pollOnce(ctx context.Context, probe bool) error {
 	e.received.Store(e.router.deps.Now().UnixNano())
 	var group errgroup.Group
 	for _, m := range messages {
-		group.Go(func() error { return e.take(ctx, m) })
+		if e.setAside(ctx, m) {
+			continue
+		}
+		group.Go(func() error {
+			e.taking.Add(1)
+			defer e.taking.Add(-1)
+			return e.take(ctx, m)
+		})
 	}
 	return group.Wait()
 }
@@ -197,22 +206,18 @@ func fault(err error) error { return fmt.Errorf("%w: %w", errFault, err) }
 
 // take handles one delivery to its end. The error is one that may pass.
 func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
-	e.taking.Add(1)
-	defer e.taking.Add(-1)
 	parsed, err := parseMessage(m.Body)
-	timeout := messageTimeout
-	if parsed.task != nil { // it may list the bucket
-		timeout = taskTimeout
-		if err := e.deps.Queue.Hide(ctx, m, taskTimeout+messageTimeout); err != nil {
-			return err
-		}
-	}
-	if err == nil {
-		working, cancel := context.WithTimeout(ctx, timeout)
+	switch {
+	case err != nil:
+		err = fault(err)
+	case parsed.task != nil: // it may list the bucket
+		working, cancel := context.WithTimeout(ctx, taskTimeout)
+		defer cancel()
+		err = e.taskChanged(working, *parsed.task, &holding{queue: e.deps.Queue, message: m, now: e.router.deps.Now})
+	default:
+		working, cancel := context.WithTimeout(ctx, messageTimeout)
 		defer cancel()
 		err = e.tell(working, parsed)
-	} else {
-		err = fault(err)
 	}
 	settling, cancel := lifecycle.Outlive(ctx, releaseTimeout)
 	defer cancel()
@@ -235,8 +240,6 @@ func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
 // tell takes in one message; it returns when what follows from it is in the log.
 func (e *Entrypoint) tell(ctx context.Context, m message) error {
 	switch {
-	case m.task != nil:
-		return e.taskChanged(ctx, *m.task)
 	case m.run != "":
 		return e.deps.RunChanged(m.run)
 	case m.execution != nil:
@@ -344,45 +347,6 @@ func (s *Service) executionFailed(ctx context.Context, id dms.FileID, object dms
 			Code: end.code, Detail: strings.ToValidUTF8(end.detail[:min(len(end.detail), maxDetail)], ""),
 		},
 	})
-}
-
-// taskChanged tells each table of a task what DMS says of it. The end of a full load is
-// a listing: every object that the load wrote is told before its tables hear of it.
-func (e *Entrypoint) taskChanged(ctx context.Context, t taskEvent) error {
-	s := e.router
-	if err := s.Learn(ctx); err != nil {
-		return err
-	}
-	specs, err := s.deps.Specs.Newest(ctx)
-	if err != nil {
-		return fmt.Errorf("read the registrations: %w", err)
-	}
-	tables := map[dms.TableID]bool{}
-	name := hashed("task", t.task, t.code, t.time.Format(time.RFC3339Nano), t.detail)
-	for _, spec := range specs {
-		if spec.Task != t.task {
-			continue
-		}
-		tables[spec.ID] = true
-		err := s.tellSignal(ctx, "task/"+name+"/"+spec.ID.String(), dms.Object{LastModified: t.time}, verdict{
-			table: spec.ID, name: "task", parts: []string{name}, state: control.ObjectTold,
-			event: &blotterv1.SourceTaskChanged{
-				Task: t.task, EventId: t.code, State: t.state, Time: timestamppb.New(t.time),
-				Detail: strings.ToValidUTF8(t.detail[:min(len(t.detail), maxDetail)], ""),
-			},
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if t.state != taskLoadFinished || len(tables) == 0 {
-		return nil
-	}
-	_, err = s.List(ctx, ListRequest{
-		ID: "task/" + name, Actor: ServiceName, Reason: t.detail, Complete: true,
-		cause: "dms_event", tables: func(id dms.TableID) bool { return tables[id] },
-	})
-	return err
 }
 
 // tellSignal says something that is no object's, once for each id.

@@ -1,6 +1,7 @@
 package ingestrouter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,19 @@ type ReconcileRequest struct {
 	// DryRun tells what would be told, and changes nothing.
 	DryRun bool  `json:"dry_run,omitempty"`
 	At     Place `json:"at"`
+
+	seal *sealing // what the last step says of the tables beside; nil: nothing
 }
+
+// sealing makes a reconcile one that is all there is of some tables, which seals their
+// open loads. It fails with errIncomplete where something was passed over.
+type sealing struct {
+	cause  string // as in ListingCompleted
+	tables map[dms.TableID]bool
+}
+
+// errIncomplete: a listing that was to seal loads has passed something over.
+var errIncomplete = errors.New("the listing is not complete, so no load can be sealed by it")
 
 // Pass is a round of a reconcile through what it lists.
 type Pass string
@@ -260,6 +273,9 @@ func (st *step) lookUp(ctx context.Context, batch []dms.Object) ([]control.Objec
 }
 
 func (st *step) count(table dms.TableID, more TableCount) {
+	if st.r.seal != nil && !st.r.seal.tables[table] {
+		return // nothing is said of it
+	}
 	n := st.at.Tables[table.String()]
 	n.Listed, n.New = n.Listed+more.Listed, n.New+more.New
 	st.at.Tables[table.String()] = n
@@ -289,6 +305,9 @@ func (st *step) next(ctx context.Context) error {
 	if st.r.DryRun {
 		return nil
 	}
+	if st.r.seal != nil && st.at.Passed > 0 {
+		return fmt.Errorf("%w: %d files were passed over, such as %s", errIncomplete, st.at.Passed, st.at.First)
+	}
 	specs, err := st.deps.Specs.Newest(ctx)
 	if err != nil {
 		return fmt.Errorf("read the registrations: %w", err)
@@ -298,15 +317,16 @@ func (st *step) next(ctx context.Context) error {
 		return err
 	}
 	part := st.r.Prefix != "" || st.r.After != ""
+	seals := cmp.Or(st.r.seal, &sealing{})
 	for _, spec := range specs {
 		listed := st.at.Tables[spec.ID.String()].Listed
-		if part && listed == 0 {
+		if part && listed == 0 || st.r.seal != nil && !seals.tables[spec.ID] {
 			continue
 		}
 		_, err := st.deps.Log.PublishOnce(ctx, eventlog.Event{
 			Table: spec.ID, Service: ServiceName, ID: eventlog.ID(ServiceName, spec.ID, "listing", st.r.ID),
 			Actor: st.r.Actor, Time: st.deps.Now(), After: after,
-			Message: &blotterv1.ListingCompleted{ListingId: st.r.ID, Objects: listed, Reason: st.r.Reason},
+			Message: &blotterv1.ListingCompleted{ListingId: st.r.ID, Objects: listed, Complete: st.r.seal != nil, Reason: st.r.Reason, Cause: seals.cause},
 		})
 		if err != nil {
 			return fmt.Errorf("say that the listing of %s is complete: %w", spec.ID, err)

@@ -135,9 +135,6 @@ type ListRequest struct {
 	Reason string `json:"reason"` // why
 	// Complete declares the listing to be all there is, which seals open loads.
 	Complete bool `json:"complete"`
-
-	cause  string                 // as in ListingCompleted
-	tables func(dms.TableID) bool // of which it is said that they are listed; nil: all
 }
 
 // Listed tells what a listing found.
@@ -191,13 +188,10 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		return listed, fmt.Errorf("the listing is not complete, so no load can be sealed by it: %w", err)
 	}
 	for _, spec := range specs {
-		if r.tables != nil && !r.tables(spec.ID) {
-			continue
-		}
 		_, err := s.deps.Log.PublishOnce(ctx, eventlog.Event{
 			Table: spec.ID, Service: ServiceName, ID: eventlog.ID(ServiceName, spec.ID, "listing", r.ID),
 			Actor: r.Actor, Time: s.deps.Now(), After: after,
-			Message: &blotterv1.ListingCompleted{ListingId: r.ID, Objects: perTable[spec.ID], Complete: r.Complete, Reason: r.Reason, Cause: r.cause},
+			Message: &blotterv1.ListingCompleted{ListingId: r.ID, Objects: perTable[spec.ID], Complete: r.Complete, Reason: r.Reason},
 		})
 		if err != nil {
 			return listed, fmt.Errorf("say that the listing of %s is complete: %w", spec.ID, err)

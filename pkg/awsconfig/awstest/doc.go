@@ -24,10 +24,10 @@
 //     fails for a heartbeat that is missing; the status TIMED_OUT is never set. The task
 //     of an execution that was stopped may be answered still, and so may one that was
 //     answered, until its execution has gone on; AWS tells TaskTimedOut of both
-//     (pkg/callback/stepfunctions: TestContract asserts what the stand-in does with the first, of
-//     which a failure becomes the end of its execution; TestErrors what AWS says). Tokens of nobody are TaskDoesNotExist,
-//     never InvalidToken. Outputs are written anew, with spaces and escapes. Codes and
-//     causes may have any length.
+//     (pkg/callback/stepfunctions: TestContract asserts what the stand-in does with the
+//     first, of which a failure becomes the end of its execution; TestErrors what AWS
+//     says). Tokens of nobody are TaskDoesNotExist, never InvalidToken. Outputs are
+//     written anew, with spaces and escapes. Codes and causes may have any length.
 //   - EventBridge: nobody but its own services can send events of aws.*: those of DMS are
 //     put into the ingress queue as its rule would (tools/internal/onaws). Retries and
 //     dead letters of a rule are not tried. An event that is put has the time at which
