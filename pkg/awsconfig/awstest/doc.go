@@ -16,7 +16,9 @@
 //     keys.
 //   - SQS: ReceiveRequestAttemptId is ignored, so that a lost answer hides its
 //     messages for the visibility timeout. Counts and lists are exact at once, which
-//     those of AWS are not.
+//     those of AWS are not. A long poll whose caller has gone is always given messages
+//     that come in its time; that happens on AWS, too, but nobody promises when
+//     (pkg/ingress/sqs, TestPollThatOutlivesItsReceiver).
 //   - Lambda: a function's program is started for each invocation, and ends with it;
 //     its memory and time are not bounded. tools/internal/standin/lambda keeps
 //     sandboxes, and ends them at the timeout.
