@@ -57,6 +57,9 @@ func (c Checkpoint) Sign(signer note.Signer) ([]byte, error) {
 	return b, nil
 }
 
+// ErrNotSigned: a checkpoint has no signature of a key that is believed.
+var ErrNotSigned = errors.New("none of the keys given has signed it, or it was changed since")
+
 // maxCheckpoint bounds the bytes of a signed checkpoint.
 const maxCheckpoint = 1 << 16
 
@@ -86,7 +89,7 @@ func openNote(signed []byte, keys note.Verifiers) (*note.Note, Checkpoint, error
 	var unverified *note.UnverifiedNoteError
 	switch {
 	case errors.As(err, &unverified):
-		return nil, Checkpoint{}, errors.New("none of the keys given has signed it, or it was changed since")
+		return nil, Checkpoint{}, ErrNotSigned
 	case err != nil:
 		return nil, Checkpoint{}, fmt.Errorf("its signature: %w", err)
 	}

@@ -114,6 +114,51 @@ func (r *Reader) read(ctx context.Context, f eventlog.ArchiveFilter, yield func(
 	return nil
 }
 
+// maxGaps bounds the spans that Gaps gives.
+const maxGaps = 100
+
+// Gaps gives the sequences that were signed as missing, in order, at most maxGaps spans of
+// them. It reads the whole archive.
+func (r *Reader) Gaps(ctx context.Context) ([]eventlog.Span, error) {
+	n, err := r.store.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var gaps []eventlog.Span
+	for number := range n {
+		c, _, err := r.store.checkpoint(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		file, err := r.store.span(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		type place struct {
+			Sequence int64 `parquet:"sequence"`
+			Gap      bool  `parquet:"gap"`
+		}
+		for p, err := range readRows[place](file.file) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read %s of the archive: %w", keyOfSpan(number), err)
+			}
+			if !p.Gap {
+				continue
+			}
+			seq := uint64(p.Sequence) //nolint:gosec // sequences count up from 1
+			if last := len(gaps) - 1; last >= 0 && gaps[last].Last+1 == seq {
+				gaps[last].Last = seq
+			} else if len(gaps) < maxGaps {
+				gaps = append(gaps, eventlog.Span{First: seq, Last: seq})
+			}
+		}
+	}
+	return gaps, nil
+}
+
 // readSpan looks at the subjects first: the rest of a row is read where one is wanted.
 func (r *Reader) readSpan(ctx context.Context, c Checkpoint, f eventlog.ArchiveFilter, yield func(eventlog.Raw) bool) error {
 	key := keyOfSpan(c.Span.Number)

@@ -252,10 +252,21 @@ const maxLists = 3
 // objects looks at what objects the archive has: numbers without gaps, and nothing
 // beside them. It counts the spans.
 func (v Verify) objects(ctx context.Context, r *Report) error {
+	return listed(ctx, v.Bucket, r, v.published)
+}
+
+// Objects looks whether an archive has all of its objects, by their names alone, and none
+// beside them: *Wrong if not, ErrEmpty if there is none. It reads nothing, so that it proves
+// nothing.
+func Objects(ctx context.Context, bucket objects.Bucket) error {
+	return listed(ctx, bucket, &Report{}, func(context.Context, string) error { return nil })
+}
+
+func listed(ctx context.Context, bucket objects.Bucket, r *Report, published func(context.Context, string) error) error {
 	var err error
 	for range maxLists {
 		r.Spans, r.Unsigned = 0, ""
-		err = v.list(ctx, r)
+		err = list(ctx, bucket, r, published)
 		var bad *Wrong
 		if !errors.As(err, &bad) {
 			break
@@ -264,9 +275,9 @@ func (v Verify) objects(ctx context.Context, r *Report) error {
 	return err
 }
 
-func (v Verify) list(ctx context.Context, r *Report) error {
+func list(ctx context.Context, bucket objects.Bucket, r *Report, published func(context.Context, string) error) error {
 	var spans, checkpoints uint64
-	for info, err := range v.Bucket.List(ctx, "") {
+	for info, err := range bucket.List(ctx, "") {
 		if err != nil {
 			return fmt.Errorf("list the archive: %w", err)
 		}
@@ -276,7 +287,7 @@ func (v Verify) list(ctx context.Context, r *Report) error {
 		case key == keyOfSpan(spans):
 			spans++
 		case strings.HasPrefix(key, publishedKeys):
-			if err := v.published(ctx, key); err != nil {
+			if err := published(ctx, key); err != nil {
 				return err
 			}
 		case strings.HasPrefix(key, checkpointsPrefix):

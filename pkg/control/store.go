@@ -14,6 +14,8 @@ var (
 	// ErrConflict: the item has another version than expected, or its outbox is
 	// not empty. Load again, flush, decide again.
 	ErrConflict = errors.New("control state has changed")
+	// ErrValue: a stored value is none that a store writes: it was altered or damaged.
+	ErrValue = errors.New("a value in the control store cannot be understood")
 )
 
 // TableItem is the one item that decides: the state of a table and the events

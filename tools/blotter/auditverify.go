@@ -74,10 +74,22 @@ type verified struct {
 	*archive.Report
 	Proven  bool    `json:"proven"`
 	Wrong   string  `json:"wrong,omitempty"`
+	Do      string  `json:"do,omitempty"` // what to do about it
 	Object  string  `json:"object,omitempty"`
 	Seq     uint64  `json:"sequence,omitempty"`
 	Seconds float64 `json:"seconds"`
 }
+
+// What is to be done about what `audit verify` finds wrong.
+const (
+	doWrong = "keep the archive as it is for whoever investigates; verify a copy of it (--audit), and put one that is proven in its place; " +
+		"find out who could write there, and who has the signing key"
+	doDiffers = "stop the system, and restore the stream from a backup that this finds equal; what the archive holds is what was signed, " +
+		"and what it holds of the sequences that are named can be read in its files (spans/)"
+	doTaken     = "restore the archive from a copy; find out who could remove it"
+	doNotSigned = "find out which key signed the checkpoint: if it is an older one of this archive, give that with --key, too; " +
+		"if it is not known, the checkpoint, or the archive, is another one than was kept: verify a copy that was made then"
+)
 
 func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.Writer) (err error) {
 	cfg, err := at.config()
@@ -91,11 +103,14 @@ func runAuditVerify(ctx context.Context, at site, o auditVerifyOptions, out io.W
 	var differs *archive.LogDiffers
 	switch {
 	case errors.As(err, &bad):
-		says.Wrong, says.Object, says.Seq = err.Error(), bad.Object, bad.Seq
+		says.Wrong, says.Object, says.Seq, says.Do = err.Error(), bad.Object, bad.Seq, doWrong
 	case errors.As(err, &differs):
-		says.Wrong, says.Seq = err.Error(), differs.Places[0].First
+		says.Wrong, says.Seq, says.Do = err.Error(), differs.Places[0].First, doDiffers
 	case errors.Is(err, archive.ErrTaken):
+		says.Do = doTaken
 		says.Report, says.Wrong = &archive.Report{}, fmt.Sprintf("all of the archive was taken away: a checkpoint was kept of it, and now %v", archive.ErrEmpty)
+	case errors.Is(err, archive.ErrNotSigned):
+		says.Report, says.Wrong, says.Do = &archive.Report{}, err.Error(), doNotSigned
 	case err != nil:
 		return err
 	case o.keep != "":
@@ -201,7 +216,7 @@ func knownOf(ctx context.Context, c *client) ([]archive.Checkpoint, error) {
 
 func printVerified(out io.Writer, v verified, against bool) {
 	if !v.Proven {
-		fmt.Fprintln(out, v.Wrong)
+		fmt.Fprintf(out, "%s\n    to do: %s\n", v.Wrong, v.Do)
 		return
 	}
 	switch {

@@ -125,6 +125,19 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 	}
 	deps.Kept, deps.KeptFault = roles.KeptByKey(cfg)
 	deps.Prove = prover(at, cfg, o.bytes)
+	deps.Spans = func(ctx context.Context) error {
+		return inArchive(ctx, cfg, func(b objects.Bucket) error { return archive.Objects(ctx, b) })
+	}
+	deps.Gaps = func(ctx context.Context) (gaps []eventlog.Span, err error) {
+		err = inArchive(ctx, cfg, func(b objects.Bucket) error {
+			r, err := archive.NewReader(ctx, b, archive.Keys{})
+			if err == nil {
+				gaps, err = r.Gaps(ctx)
+			}
+			return err
+		})
+		return gaps, err
+	}
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -265,4 +278,13 @@ func prover(at site, cfg roles.Config, asked bool) func(context.Context) error {
 		}
 		return err
 	}
+}
+
+// inArchive opens the archive of the log for reading.
+func inArchive(ctx context.Context, cfg roles.Config, do func(objects.Bucket) error) error {
+	bucket, closer, err := roles.OpenAudit(ctx, cfg, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(bucket), closer())
 }

@@ -61,6 +61,9 @@ func TestFsckOfLogAndArchive(t *testing.T) {
 			trim(s)
 			s.flip(roles.AuditDir, "checkpoints", "000000000000")
 		}},
+		"a span is gone, of a log that is whole": {fsck.ArchiveChanged, 2, func(s *testSystem) {
+			s.check(os.Remove(audit(s, "spans/000000000000.parquet")))
+		}},
 		"a checkpoint is changed, of a log that is whole": {fsck.ArchiveChanged, 2, func(s *testSystem) {
 			s.flip(roles.AuditDir, "checkpoints", "000000000000")
 		}},

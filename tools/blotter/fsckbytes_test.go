@@ -37,6 +37,54 @@ func (s *testSystem) flipIn(folder, suffix string) {
 	s.check(os.Chmod(found, 0o600), os.WriteFile(found, b, 0o600), os.Chtimes(found, info.ModTime(), info.ModTime()))
 }
 
+// store keeps the folder of a stopped system, times and all, for again.
+func (s *testSystem) store() {
+	s.t.Helper()
+	s.stored = s.t.TempDir()
+	copyFolder(s.t, s.dir, s.stored)
+}
+
+// again is the system as it was stored, for another test. It has its place, since its tables
+// name their files by it: one test at a time.
+func (s *testSystem) again(t *testing.T) *testSystem {
+	t.Helper()
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	copyFolder(t, s.stored, s.dir)
+	return &testSystem{t: t, dir: s.dir}
+}
+
+// copyFolder copies files with their permissions and times, by which raw files are known.
+func copyFolder(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, name)
+		if e.IsDir() {
+			return os.MkdirAll(at, 0o755)
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.WriteFile(at, b, info.Mode().Perm()), os.Chtimes(at, info.ModTime(), info.ModTime()))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // dropUnregistered lays a load of a table into the raw folder that is not registered.
 func (s *testSystem) dropUnregistered(table string) {
 	s.t.Helper()
@@ -92,6 +140,15 @@ func (s *testSystem) claimLess() {
 func TestFsckFindsWhatWasAltered(t *testing.T) {
 	t.Parallel()
 	const waiting = "dms/rms/reports/20240304-080000000.csv"
+	prepared := startSystem(t)
+	prepared.fill()
+	prepared.dropUnregistered("nowhere")
+	prepared.sealed()
+	prepared.halt()
+	if kinds, report, err := prepared.fsck("--bytes"); err != nil {
+		t.Fatalf("before, it finds %q: %+v", kinds, report.Findings)
+	}
+	prepared.store()
 	for name, c := range map[string]struct {
 		want  string
 		table dms.TableID
@@ -104,6 +161,18 @@ func TestFsckFindsWhatWasAltered(t *testing.T) {
 		"the raw file that waits": {fsck.RawGone, reportsID, false, func(s *testSystem) { s.check(os.Remove(filepath.Join(s.dir, roles.RawDir, waiting))) }},
 		"a registration": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
 			s.inSQLite(roles.ControlFile, `DELETE FROM specs WHERE table_id = (SELECT id FROM tables WHERE name = 'reports')`)
+		}},
+		"a state that is none": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE tables SET state = CAST('{' AS BLOB) WHERE name = 'reports'`)
+		}},
+		"what is known of a file": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE files SET body = CAST('{' AS BLOB) WHERE state = 'published'`)
+		}},
+		"the time of a file": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE files SET last_modified = 'yesterday' WHERE state = 'published'`)
+		}},
+		"a registration that is none": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `UPDATE specs SET json = CAST('{' AS BLOB) WHERE table_id = (SELECT id FROM tables WHERE name = 'reports')`)
 		}},
 		"the columns of a file": {fsck.ControlDiffers, reportsID, false, func(s *testSystem) {
 			s.inSQLite(roles.ControlFile, `UPDATE files SET live = 1 - live WHERE state = 'published'`)
@@ -127,15 +196,7 @@ func TestFsckFindsWhatWasAltered(t *testing.T) {
 		"the order of the hold queue": {fsck.HoldDiffers, reportsID, false, func(s *testSystem) { s.inSQLite("hold.db", `UPDATE held SET file_order = 'a' || file_order`) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := startSystem(t)
-			s.fill()
-			s.dropUnregistered("nowhere")
-			s.sealed()
-			s.halt()
-			if kinds, report, err := s.fsck("--bytes"); err != nil {
-				t.Fatalf("before, it finds %q: %+v", kinds, report.Findings)
-			}
+			s := prepared.again(t)
 			c.plant(s)
 			if kinds, _, err := s.fsck(); c.bytes && err != nil || !c.bytes && !slices.Equal(kinds, []string{c.want}) {
 				t.Errorf("without --bytes it finds %q (%v)", kinds, err)

@@ -39,6 +39,7 @@ type testSystem struct {
 	dir     string
 	process *roles.Process
 	stop    func() error
+	stored  string // a copy of dir, see store
 }
 
 // startSystem runs all services until the test ends or halt is called.

@@ -69,7 +69,7 @@ func stamp(t time.Time) (string, error) {
 func parseStamp(s string) (time.Time, error) {
 	t, err := time.Parse(stampLayout, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("stored time: %w", err)
+		return time.Time{}, fmt.Errorf("%w: stored time: %w", control.ErrValue, err)
 	}
 	return t, nil
 }

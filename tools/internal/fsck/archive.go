@@ -82,6 +82,15 @@ func (l *look) checkLog(ctx context.Context) error {
 	if archived+1 < first {
 		return fmt.Errorf("%w: sequences %d to %d", eventlog.ErrGone, archived+1, first-1)
 	}
+	if l.deps.Spans != nil && archived > 0 {
+		switch err := l.deps.Spans(ctx); {
+		case err == nil:
+		case first > 1 || !l.unreadable(err):
+			return fmt.Errorf("look at the objects of the archive: %w", err)
+		default:
+			l.deps.Prove = nil // it would tell the same
+		}
+	}
 	if l.deps.Prove != nil {
 		if err := l.deps.Prove(ctx); err != nil && !l.unreadable(err) {
 			return fmt.Errorf("prove the archive of the log: %w", err)
@@ -114,6 +123,7 @@ func (l *look) checkWhole(ctx context.Context) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
+	l.missing = missing
 	told := uint64(0)
 	for _, s := range missing.Spans {
 		told += s.Last - s.First + 1

@@ -235,7 +235,7 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 		return fmt.Errorf("read the raw version of %s: %w", f.Object.Key, err)
 	case errors.Is(err, objects.ErrChanged) && !l.toldOfNow(ctx, f.Object.Key):
 		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: "the object is not what it was when the file came, and no event tells of what it is now",
-			Do: fmt.Sprintf("if DMS wrote it anew, `blotter reconcile` takes that in; else restore it from a backup; `blotter replay '%s' --rows` tells which rows differ", l.id)})
+			Do: fmt.Sprintf("if DMS wrote it anew, `blotter reconcile` takes that in as another version; else restore it from another version of the object or a backup. %s", l.takenIn(id))})
 	case gone != "" && l.facts.published[id] && unstaged:
 		l.add(Finding{Kind: RawGone, FileID: id, Object: f.Object.Key, Detail: "the file is published, its raw version " + gone + ", and its staged output is gone, too: nothing proves its rows any more",
 			Do: "put one of them back from a backup"})
@@ -244,7 +244,7 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 			Do: "its rows can be proven by its staged output alone: keep that, or put the version back"})
 	case gone == "" && want != "" && raw != want:
 		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: fmt.Sprintf("its bytes have the SHA-256 %s, and had %s when it was staged", raw, want),
-			Do: fmt.Sprintf("restore it from another version of the object or a backup; `blotter replay '%s' --rows` tells which rows differ", l.id)})
+			Do: "restore it from another version of the object or a backup. " + l.takenIn(id)})
 	}
 	if want == "" {
 		want = raw
@@ -255,6 +255,17 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 		}
 	}
 	return nil
+}
+
+// takenIn says what an altered raw version means for the table's rows: they were made from
+// what it was.
+func (l *look) takenIn(id dms.FileID) string {
+	rows := fmt.Sprintf("`blotter replay '%s' --rows` shows whether the lake still has the rows of then", l.id)
+	if !l.facts.published[id] {
+		return "The file is not published yet: what was staged of it has the hash in the log, and only that is published; keep the altered object as evidence"
+	}
+	return "The table has the rows of what it was when it was staged, and nothing takes in what it is now, unless the file is told of as another version: " +
+		"do not load it by hand; keep the altered object as evidence, and find out who wrote it; " + rows
 }
 
 // toldOfNow reports whether an event tells of what lies under a key now, or that cannot be

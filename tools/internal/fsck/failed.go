@@ -21,7 +21,7 @@ func (l *look) checkFailed(ctx context.Context) error {
 				continue
 			}
 			f := Finding{Kind: FailedCopyGone, FileID: dms.FileID(q.event.GetFileId()), Object: key,
-				Detail: "the log says that a quarantined file's copy or report lies there", Do: "--repair writes it again, as long as the raw version is there"}
+				Detail: "the log says that a quarantined file's copy or report lies there", Do: "--repair writes it again, as long as the raw version is there; if that is gone, too, put either of them back from a backup"}
 			if l.deps.Repair != nil && q.by.event != nil {
 				f.repair = l.again(key, func(ctx context.Context) error { return l.deps.Repair.Quarantine(ctx, q.by.record, q.by.event) })
 			}
@@ -38,7 +38,7 @@ func (l *look) checkFailed(ctx context.Context) error {
 				continue
 			}
 			f := Finding{Kind: RejectedCopyGone, FileID: dms.FileID(r.event.GetFileId()), Object: key,
-				Detail: "the log says that rows which were set aside, or their report, lie there", Do: "--repair writes them again, as long as the staged output is there"}
+				Detail: "the log says that rows which were set aside, or their report, lie there", Do: "--repair writes them again, as long as the staged output is there; if that is gone, too, put either of them back from a backup"}
 			if l.deps.Repair != nil && r.by != nil {
 				id, report := l.id, r.event.GetReportKey()
 				f.repair = l.again(key, func(ctx context.Context) error { return l.deps.Repair.KeepRejected(ctx, id, report, r.by) })
@@ -72,7 +72,8 @@ func (l *look) again(key string, write func(context.Context) error) func(context
 		}
 		there, err := l.inFailed(ctx, key)
 		if err == nil && !there {
-			err = errors.New("it is not there after all: what it is made from is gone")
+			err = errors.New("it is not there after all: what it is made from is gone. Put that back from a backup (the raw version of the file, or its staged output) and repair again, " +
+				"or put a copy of the object itself in its place: nothing else ends this finding, since the log says for ever that it lay there")
 		}
 		return "it was written again", err
 	}

@@ -18,6 +18,7 @@ const (
 	ArchiveUnproven   = "archive.unproven"      // what was kept of the archive cannot be checked
 	ArchiveChanged    = "archive.changed"       // the archive is not as it was signed
 	ControlDiffers    = "control.differs"       // the log does not fold to the control state
+	ControlUnreadable = "control.unreadable"    // a value in the control store cannot be understood
 	HoldDiffers       = "hold.differs"          // the hold queue is not what the control state says
 	FileStuck         = "file.stuck"            // a file waits that nothing will release
 	StagedUnknown     = "staged.unknown"        // staged output that no grant asked for

@@ -38,6 +38,11 @@ type Deps struct {
 	// Prove proves the archive, whose error is *archive.Wrong where it is not as it was signed;
 	// nil: it is not read.
 	Prove func(ctx context.Context) error
+	// Spans looks whether the archive has all of its objects, and does not read them; its error
+	// is *archive.Wrong if not. nil: nobody looks.
+	Spans func(ctx context.Context) error
+	// Gaps gives what the archive has signed as missing in the log; nil: nobody knows.
+	Gaps func(ctx context.Context) ([]eventlog.Span, error)
 	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
 	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.
@@ -54,15 +59,21 @@ type look struct {
 	state  *lockmanager.State // as the control store has it; nil if it has none
 	staged map[attempt][]string
 	lake   *inLake
+	// missing is what the log lacks between its first and its last event; nil: nothing.
+	missing *eventlog.MissingError
 }
 
 // Run looks at the log as a whole, and at one table, or at all if only is zero. Where
 // what was trimmed of the log cannot be read, that is a finding, and the last one.
 func Run(ctx context.Context, deps Deps, only dms.TableID) (*Report, error) {
+	deps.Control = legible{deps.Control}
 	l := &look{deps: deps, report: &Report{Findings: []*Finding{}, More: map[string]int{}}, listed: map[string]int{}}
 	err := l.run(ctx, only)
 	if l.unreadable(err) {
 		err = nil
+	}
+	if err == nil {
+		err = l.advise(ctx)
 	}
 	return l.report, err
 }
@@ -83,7 +94,9 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 	}
 	for _, id := range tables {
 		l.id = id
-		if err := l.table(ctx); err != nil {
+		if err := l.table(ctx); errors.Is(err, control.ErrValue) {
+			l.add(Finding{Kind: ControlUnreadable, Detail: err.Error(), Do: "the table is looked at no further; restore the control store from a backup, or " + anew})
+		} else if err != nil {
 			return fmt.Errorf("look at %s: %w", id, err)
 		}
 		l.report.Tables++
@@ -94,6 +107,9 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 // tables lists those of the control store and those that are in the log alone.
 func (l *look) tables(ctx context.Context) ([]dms.TableID, error) {
 	reports, err := l.replay(ctx, dms.TableID{})
+	if errors.Is(err, control.ErrValue) { // told of its table
+		return l.deps.Control.Tables(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
