@@ -125,19 +125,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 	}
 	deps.Kept, deps.KeptFault = roles.KeptByKey(cfg)
 	deps.Prove = prover(at, cfg, o.bytes)
-	deps.Spans = func(ctx context.Context) error {
-		return inArchive(ctx, cfg, func(b objects.Bucket) error { return archive.Objects(ctx, b) })
-	}
-	deps.Gaps = func(ctx context.Context) (gaps []eventlog.Span, err error) {
-		err = inArchive(ctx, cfg, func(b objects.Bucket) error {
-			r, err := archive.NewReader(ctx, b, archive.Keys{})
-			if err == nil {
-				gaps, err = r.Gaps(ctx)
-			}
-			return err
-		})
-		return gaps, err
-	}
+	lookIntoArchive(&deps, cfg)
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -277,6 +265,23 @@ func prover(at site, cfg roles.Config, asked bool) func(context.Context) error {
 			return nil // told by what was kept of it
 		}
 		return err
+	}
+}
+
+// lookIntoArchive has the names of the archive's objects looked at, and its gaps.
+func lookIntoArchive(deps *fsck.Deps, cfg roles.Config) {
+	deps.Spans = func(ctx context.Context) error {
+		return inArchive(ctx, cfg, func(b objects.Bucket) error { return archive.Objects(ctx, b) })
+	}
+	deps.Gaps = func(ctx context.Context) (gaps []eventlog.Span, err error) {
+		err = inArchive(ctx, cfg, func(b objects.Bucket) error {
+			r, err := archive.NewReader(ctx, b, archive.Keys{})
+			if err == nil {
+				gaps, err = r.Gaps(ctx)
+			}
+			return err
+		})
+		return gaps, err
 	}
 }
 
