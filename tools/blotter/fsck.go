@@ -124,8 +124,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		deps.Repair = m
 	}
 	deps.Kept, deps.KeptFault = roles.KeptByKey(cfg)
-	deps.Prove = prover(at, cfg, o.bytes)
-	lookIntoArchive(&deps, cfg)
+	lookIntoArchive(&deps, at, cfg, o.bytes)
 	report, err := fsck.Run(ctx, deps, only)
 	if err != nil {
 		return err
@@ -268,8 +267,10 @@ func prover(at site, cfg roles.Config, asked bool) func(context.Context) error {
 	}
 }
 
-// lookIntoArchive has the names of the archive's objects looked at, and its gaps.
-func lookIntoArchive(deps *fsck.Deps, cfg roles.Config) {
+// lookIntoArchive has the names of the archive's objects looked at, and its gaps; proven is it
+// where that is asked for.
+func lookIntoArchive(deps *fsck.Deps, at site, cfg roles.Config, prove bool) {
+	deps.Prove = prover(at, cfg, prove)
 	deps.Spans = func(ctx context.Context) error {
 		return inArchive(ctx, cfg, func(b objects.Bucket) error { return archive.Objects(ctx, b) })
 	}
