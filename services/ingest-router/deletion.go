@@ -82,7 +82,7 @@ func (s *Service) deleteOnce(ctx context.Context, d Deletion) error {
 	if err != nil {
 		return err
 	}
-	v := decideDeleted(s.matcher.Load(), d, seen)
+	v := decideDeleted(s.registered(), d, seen)
 	object := dms.Object{Bucket: d.Bucket, Key: d.Key, VersionID: d.VersionID}
 	return s.tell(ctx, control.ObjectRow{FileID: d.ID(), Object: object, Deliveries: 1}, v)
 }
@@ -92,7 +92,7 @@ func (s *Service) seen(ctx context.Context, d Deletion) (control.ObjectRow, erro
 	if d.VersionID == "" || d.Marker {
 		return control.ObjectRow{}, nil
 	}
-	id := identify(s.matcher.Load(), dms.Object{Bucket: d.Bucket, Key: d.Key, VersionID: d.VersionID})
+	id := identify(s.registered(), dms.Object{Bucket: d.Bucket, Key: d.Key, VersionID: d.VersionID})
 	row, err := s.deps.Objects.Object(ctx, id)
 	if err != nil && !errors.Is(err, control.ErrNotFound) {
 		return row, fmt.Errorf("read what is known of the deleted version: %w", err)

@@ -127,7 +127,7 @@ func TestReplicasTellADeletionOnce(t *testing.T) {
 func TestDecideDeleted(t *testing.T) {
 	b := newBench(t)
 	b.register()
-	matcher := b.started().matcher.Load()
+	matcher := b.started().registered()
 	marker := deletion(loadKey, "m1")
 	marker.Marker = true
 	expired := deletion(loadKey, "v1")

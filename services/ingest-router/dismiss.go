@@ -179,7 +179,7 @@ func (s *Service) takeIn(ctx context.Context, r DismissRequest, done *Dismissed)
 	if err != nil {
 		return 0, err
 	}
-	matcher, taken := s.matcher.Load(), 0
+	matcher, taken := s.registered(), 0
 	for _, row := range rows {
 		it := item{id: row.FileID, object: row.Object, part: row.Part, db: row.db}
 		if decideNew(matcher, it, FromListing).state == control.ObjectHeld {

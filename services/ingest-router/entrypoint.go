@@ -281,7 +281,7 @@ func (e *Entrypoint) ingest(ctx context.Context, m message) error {
 	if gone != nil {
 		return notTaken(gone)
 	}
-	if err := e.await(ctx, identify(e.router.matcher.Load(), object), *m.waiter); err != nil {
+	if err := e.await(ctx, identify(e.router.registered(), object), *m.waiter); err != nil {
 		return err
 	}
 	_, err = e.router.Offer(ctx, object, FromEvent)
@@ -310,7 +310,7 @@ func (e *Entrypoint) executionFailed(ctx context.Context, m message) error {
 	if gone != nil {
 		object = dms.Object{Bucket: notices[0].Bucket, Key: notices[0].Key, VersionID: notices[0].VersionID}
 	} else {
-		id = identify(e.router.matcher.Load(), object)
+		id = identify(e.router.registered(), object)
 		stale := false
 		if _, err := e.change(ctx, id, func(row *control.ExecutionRow) (bool, error) {
 			other := row.Execution != "" && row.Execution != m.execution.execution
@@ -335,7 +335,7 @@ func (e *Entrypoint) executionFailed(ctx context.Context, m message) error {
 const maxDetail = 1 << 10
 
 func (s *Service) executionFailed(ctx context.Context, id dms.FileID, object dms.Object, end executionEnd) error {
-	table, _, ok := s.matcher.Load().Match(object.Key)
+	table, _, ok := s.registered().Match(object.Key)
 	if !ok {
 		table = dms.RawTable
 	}

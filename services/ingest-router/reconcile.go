@@ -176,10 +176,10 @@ func (st *step) scan(ctx context.Context) (end bool, err error) {
 
 // want asks for load files first, and then for all that waits for none.
 func (st *step) want(key string, _ bool) bool {
-	if isLoad := kindOf(st.matcher.Load(), key) == dms.KindLoad; isLoad || st.at.Pass == PassLoads {
+	if isLoad := kindOf(st.registered(), key) == dms.KindLoad; isLoad || st.at.Pass == PassLoads {
 		return isLoad
 	}
-	table, _, ok := st.matcher.Load().Match(key)
+	table, _, ok := st.registered().Match(key)
 	return !ok || !slices.Contains(st.at.Unwhole, table.String())
 }
 
@@ -193,8 +193,8 @@ func (st *step) sight(sight objects.Sighting) {
 	}
 	if st.at.Pass == PassLoads {
 		st.at.Looked++
-		table, _, ok := st.matcher.Load().Match(sight.Key)
-		if name := table.String(); sight.Seen == objects.SeenUnwhole && ok && kindOf(st.matcher.Load(), sight.Key) == dms.KindLoad &&
+		table, _, ok := st.registered().Match(sight.Key)
+		if name := table.String(); sight.Seen == objects.SeenUnwhole && ok && kindOf(st.registered(), sight.Key) == dms.KindLoad &&
 			!slices.Contains(st.at.Unwhole, name) {
 			st.at.Unwhole = append(st.at.Unwhole, name)
 		}
@@ -226,7 +226,7 @@ func (st *step) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	matcher := st.matcher.Load()
+	matcher := st.registered()
 	for i, o := range batch {
 		if table, _, ok := matcher.Match(o.Key); ok && st.at.Pass == PassAll {
 			st.count(table, TableCount{Listed: 1})
@@ -258,7 +258,7 @@ func (st *step) lookUp(ctx context.Context, batch []dms.Object) ([]control.Objec
 	group.SetLimit(parallelReads)
 	for i, o := range batch {
 		group.Go(func() error {
-			row, err := st.deps.Objects.Object(ctx, identify(st.matcher.Load(), o))
+			row, err := st.deps.Objects.Object(ctx, identify(st.registered(), o))
 			if errors.Is(err, control.ErrNotFound) {
 				return nil
 			}

@@ -201,7 +201,7 @@ func TestADryRunChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range raw.rawList {
-		row, err := b.store.Object(t.Context(), identify(s.matcher.Load(), object(key)))
+		row, err := b.store.Object(t.Context(), identify(s.registered(), object(key)))
 		if key == secondLoad && row.State != control.ObjectPending || key != secondLoad && !errors.Is(err, control.ErrNotFound) {
 			t.Errorf("%s is %s, %v", key, row.State, err)
 		}

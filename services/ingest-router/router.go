@@ -24,7 +24,7 @@ const maxConflicts = 16
 // that follows from it is in the log. Offering it again is safe: a listing adds
 // nothing, an event is told as a repetition.
 func (s *Service) Offer(ctx context.Context, o dms.Object, source Source) (dms.FileID, error) {
-	id := identify(s.matcher.Load(), o)
+	id := identify(s.registered(), o)
 	return id, s.offer(ctx, item{id: id, object: o}, source)
 }
 
@@ -49,7 +49,17 @@ func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
 		if source == FromEvent {
 			row.Deliveries = 1
 		}
-		return s.tell(ctx, row, decideNew(s.matcher.Load(), it, source))
+		v, by, err := s.decide(ctx, it, source)
+		if err != nil {
+			return err
+		}
+		if err := s.tell(ctx, row, v); err != nil {
+			return err
+		}
+		if v.state == control.ObjectHeld {
+			s.doubt(by)
+		}
+		return nil
 	case err != nil:
 		return fmt.Errorf("read what is known of the object: %w", err)
 	}
@@ -65,9 +75,14 @@ func (s *Service) offerOnce(ctx context.Context, it item, source Source) error {
 	case row.State == control.ObjectDismissed && source == FromEvent:
 		return s.tellAgain(ctx, row)
 	case row.State == control.ObjectHeld:
-		if v := decideNew(s.matcher.Load(), it, source); v.state != control.ObjectHeld {
+		v, by, err := s.decide(ctx, it, source)
+		if err != nil {
+			return err
+		}
+		if v.state != control.ObjectHeld {
 			return s.tell(ctx, row, v)
 		}
+		s.doubt(by)
 		if source == FromEvent {
 			return s.tellAgain(ctx, row)
 		}
@@ -225,7 +240,7 @@ func (s *Service) takeUp(ctx context.Context, row control.ObjectRow) error {
 
 // loadsFirst ranks keys so that a load is known before the changes beside it.
 func (s *Service) loadsFirst(key string) int {
-	if kindOf(s.matcher.Load(), key) == dms.KindLoad {
+	if kindOf(s.registered(), key) == dms.KindLoad {
 		return 0
 	}
 	return 1
@@ -234,7 +249,7 @@ func (s *Service) loadsFirst(key string) int {
 // offerListed offers an object that a listing found, unless it is told already;
 // isNew tells that nothing had been said of it.
 func (s *Service) offerListed(ctx context.Context, o dms.Object) (isNew bool, err error) {
-	row, err := s.deps.Objects.Object(ctx, identify(s.matcher.Load(), o))
+	row, err := s.deps.Objects.Object(ctx, identify(s.registered(), o))
 	if err != nil && !errors.Is(err, control.ErrNotFound) {
 		return false, fmt.Errorf("read what is known of %s: %w", o.Key, err)
 	}

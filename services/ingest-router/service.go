@@ -7,7 +7,6 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -77,13 +76,14 @@ type Deps struct {
 // Service is the shell around the decisions. Several may run at once.
 type Service struct {
 	deps    Deps
-	matcher atomic.Pointer[registry.Matcher]
-	learn   sync.Mutex // the newest registrations are not replaced by older ones
+	regs    *registrations
 	listing sync.Mutex // one listing at a time in this process
 	// unwhole has the tables a load file of which was still being written at the last
 	// scan, and since when that is so; scanning guards it.
 	unwhole  map[dms.TableID]time.Time
 	scanning sync.Mutex
+
+	fresh, again time.Duration // lookAgainAfter, but in tests
 }
 
 // New makes the service; Run starts it.
@@ -91,9 +91,7 @@ func New(deps Deps) *Service {
 	if deps.Transform == (transform.Config{}) {
 		deps.Transform = transform.DefaultConfig()
 	}
-	s := &Service{deps: deps}
-	s.matcher.Store(registry.NewMatcher(nil))
-	return s
+	return &Service{deps: deps, regs: newRegistrations(), fresh: lookAgainAfter, again: lookAgainAfter}
 }
 
 // Run takes up what a crash left, then follows registrations, until ctx ends or
@@ -108,6 +106,7 @@ func (s *Service) Run(ctx context.Context) error {
 			Service: ServiceName, From: []string{"lock-manager"}, Events: []string{"TableRegistered", "TransactionSplit"},
 		}, s.handle)
 	})
+	group.Go(func() error { return s.lookAgain(ctx) })
 	return group.Wait()
 }
 
@@ -119,7 +118,7 @@ func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
 }
 
 // Learn reads the registrations anew and looks again at what was held. Run does
-// it whenever a table is registered; whoever registers and then offers objects
+// it whenever it hears that a table is registered; whoever registers and then offers objects
 // at once calls it in between.
 func (s *Service) Learn(ctx context.Context) error {
 	if err := s.relearn(ctx); err != nil {
@@ -176,7 +175,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (Listed, error) {
 		if err != nil {
 			return listed, err
 		}
-		if table, _, ok := s.matcher.Load().Match(o.Key); ok {
+		if table, _, ok := s.registered().Match(o.Key); ok {
 			perTable[table]++
 		}
 		listed.Objects++

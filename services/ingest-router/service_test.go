@@ -282,7 +282,7 @@ func TestAHeldObjectThatIsDeliveredAgain(t *testing.T) {
 	b.offer(s, loadKey, FromEvent)
 	b.offer(b.started(), loadKey, FromEvent)
 	b.says(dms.RawTable, "ObjectHeld", "DeliveryRepeated", "DeliveryRepeated")
-	row, err := b.store.Object(t.Context(), identify(s.matcher.Load(), object(loadKey)))
+	row, err := b.store.Object(t.Context(), identify(s.registered(), object(loadKey)))
 	if err != nil || row.Deliveries != 3 || row.State != control.ObjectHeld {
 		t.Errorf("the row is %+v, %v", row, err)
 	}

@@ -2,11 +2,9 @@ package ingestrouter
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
-	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
@@ -51,23 +49,11 @@ func (s *Service) split(ctx context.Context, of dms.TableID, e *blotterv1.Transa
 
 // holdsAny reports whether one of the items would be held, as far as is known.
 func (s *Service) holdsAny(items []item) bool {
-	matcher := s.matcher.Load()
+	matcher := s.registered()
 	for _, it := range items {
 		if decideNew(matcher, it, FromTransaction).state == control.ObjectHeld {
 			return true
 		}
 	}
 	return false
-}
-
-// relearn reads the registrations anew.
-func (s *Service) relearn(ctx context.Context) error {
-	s.learn.Lock()
-	defer s.learn.Unlock()
-	specs, err := s.deps.Specs.Newest(ctx)
-	if err != nil {
-		return fmt.Errorf("read the registrations: %w", err)
-	}
-	s.matcher.Store(registry.NewMatcher(specs))
-	return nil
 }

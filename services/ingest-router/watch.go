@@ -72,8 +72,8 @@ type freshLoads struct {
 func (s *Service) offerLoads(ctx context.Context) (freshLoads, error) {
 	found := freshLoads{unwhole: map[dms.TableID]struct{}{}}
 	want := func(key string, whole bool) bool {
-		isLoad := kindOf(s.matcher.Load(), key) == dms.KindLoad
-		if table, _, ok := s.matcher.Load().Match(key); isLoad && ok && !whole {
+		isLoad := kindOf(s.registered(), key) == dms.KindLoad
+		if table, _, ok := s.registered().Match(key); isLoad && ok && !whole {
 			found.unwhole[table] = struct{}{}
 		}
 		found.others = found.others || !isLoad && whole
@@ -112,7 +112,7 @@ func (s *Service) waits(key string) bool {
 	if len(s.unwhole) == 0 {
 		return false
 	}
-	table, _, ok := s.matcher.Load().Match(key)
+	table, _, ok := s.registered().Match(key)
 	since, unwhole := s.unwhole[table]
 	return ok && unwhole && s.deps.Now().Sub(since) < maxUnwhole
 }

@@ -145,7 +145,7 @@ func TestHeldLoadFilesAreTakenInFirst(t *testing.T) {
 	hold := func(name string, n int, among func(dms.FileID) bool) {
 		for i := 1; n > 0; i++ {
 			o := object(fmt.Sprintf("dms/rms/reports/"+name, i))
-			id := identify(s.matcher.Load(), o)
+			id := identify(s.registered(), o)
 			if !among(id) {
 				continue
 			}
@@ -167,7 +167,7 @@ func TestHeldLoadFilesAreTakenInFirst(t *testing.T) {
 		t.Fatalf("%d objects arrived", len(got))
 	}
 	for _, key := range got[:loads] {
-		if kindOf(s.matcher.Load(), key) != dms.KindLoad {
+		if kindOf(s.registered(), key) != dms.KindLoad {
 			t.Errorf("%s arrived before the load", key)
 		}
 	}

@@ -227,7 +227,7 @@ func printWaysOfHeld(out io.Writer, held []heldObject, hints []string, more bool
 	for _, hint := range hints {
 		fmt.Fprintf(out, "  %s\n", hint)
 	}
-	fmt.Fprintf(out, "  to take them in: blotter apply -f FILE%s\n", flags)
+	fmt.Fprintf(out, "  to take them in, register their table: blotter apply -f FILE%s\n", flags)
 	fmt.Fprintf(out, "  if nobody wants them: blotter held ignore %s --reason WHY%s\n", waysToName(held, more), flags)
 }
 
