@@ -10,9 +10,12 @@ import (
 )
 
 const (
-	maxPrefix = 30
-	maxName   = 80
-	fifo      = ".fifo"
+	maxName = 80
+	fifo    = ".fifo"
+	hashed  = 16 // bytes of a hash, in hex
+	// maxPrefix leaves room for the name of a table that is told by its hash alone, which
+	// stays whole behind the longest prefix.
+	maxPrefix = maxName - len("_h") - 2*hashed - len(fifo)
 )
 
 func plain(c byte) bool {
@@ -46,7 +49,7 @@ func queueName(prefix string, table dms.TableID) string {
 		return name + fifo
 	}
 	sum := sha256.Sum256([]byte(id))
-	end := "_h" + hex.EncodeToString(sum[:16]) + fifo // no escape begins with a small letter
+	end := "_h" + hex.EncodeToString(sum[:hashed]) + fifo // no escape begins with a small letter
 	return name[:maxName-len(end)] + end
 }
 

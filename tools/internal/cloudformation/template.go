@@ -129,7 +129,7 @@ func value(node ast.Node) (any, error) {
 	case *ast.LiteralNode:
 		return n.Value.Value, nil
 	case *ast.NullNode:
-		return nil, nil
+		return nil, fmt.Errorf("line %d: CloudFormation takes no null", n.GetToken().Position.Line)
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.(ast.ScalarNode).GetValue(), nil
 	}

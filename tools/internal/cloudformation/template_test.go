@@ -126,6 +126,8 @@ func TestRefused(t *testing.T) {
 		"Parameters: {P: {Type: String}}\nResources: {}":                                           "nothing uses the parameter P",
 		"Parameters: {P: {Type: String}}\nResources: {Q: {Type: T, Properties: {A: !GetAtt P.A}}}": "there is no P to refer to",
 		"Resources: {Q: {Type: T, Properties: {A: !Cidr [a]}}}":                                    "no function that is known",
+		"Resources: {Q: {Type: T, Properties: {A: {B: [null]}}}}":                                  "line 1: CloudFormation takes no null",
+		"Resources: {Q: {Type: T, Properties: {A: }}}":                                             "CloudFormation takes no null",
 		"Resources: {Q: &a {Type: T}, R: *a}":                                                      "CloudFormation takes no",
 		"Resources: [":                                                                             "small.yaml",
 		"[]":                                                                                       "a template is a map",

@@ -103,7 +103,7 @@ var named = map[string]struct {
 }{
 	schemeS3:     {regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`), "s3://BUCKET[/PREFIX], the bucket of 3 to 63 small letters, digits, dots and hyphens"},
 	schemeDynamo: {regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`), "dynamodb://TABLE, of 3 to 255 letters, digits, dots, hyphens and underscores"},
-	schemeSQS:    {regexp.MustCompile(`^[a-zA-Z0-9_-]{1,30}$`), "sqs://PREFIX, of at most 30 letters, digits, hyphens and underscores"},
+	schemeSQS:    {regexp.MustCompile(`^[a-zA-Z0-9_-]{1,41}$`), "sqs://PREFIX, of at most 41 letters, digits, hyphens and underscores"},
 }
 
 // prefixPart is a part of a prefix that means the same in every URI.
