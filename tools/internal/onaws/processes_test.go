@@ -93,7 +93,7 @@ func prepare(t *testing.T) *site {
 	parameters := map[string]string{
 		"Name": name, "RawBucket": s.raw, "StagingBucket": name + "-staging", "FailedBucket": name + "-failed", "LakeBucket": name + "-lake",
 		"AuditBucket": name + "-audit", "AuditPrefix": "of/", "RawPrefix": "dms/", "StagingPrefix": "of/", "FailedPrefix": "failed/", "LakePrefix": "tables/",
-		"Database": "another", "Database2": s.databases + "*", "Alerts": s.subscribe(),
+		"Database": "another", "Database2": s.databases + "*", "Alerts": s.subscribe(), "Functions": "blotter-*", "GlueJobs": "blotter-*",
 	}
 	deployRoles(t, parameters)
 	s.ctx, s.refused.stop = context.WithCancel(t.Context())
