@@ -2,6 +2,7 @@ package lake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -107,34 +108,98 @@ func (t *tombstoneWriter) commit(ctx context.Context) (Tombstone, error) {
 }
 
 // openTombstone opens a file of remembered deletes. Its hash is verified once
-// by each Lake, and again when that has forgotten it.
+// by each Lake, and again when that has forgotten it. One that is gone or altered is a
+// *DamagedError.
 func (l *Lake) openTombstone(ctx context.Context, t Tombstone) (*parquet.File, io.Closer, error) {
 	object, err := l.bucket.Open(ctx, t.Key, objects.Version{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("open remembered deletes %s: %w", t.Key, err)
+		return nil, nil, fmt.Errorf("open remembered deletes: %w", l.unreadTombstone(t, err))
 	}
-	file, err := l.checkTombstone(object, t)
+	err = l.checkTombstone(object, t)
+	var file *parquet.File
+	if err == nil {
+		if file, err = parquet.OpenFile(object, t.Bytes, parquet.SkipBloomFilters(true)); err != nil { // its hash may be known of before
+			err = cmp.Or(hashedAs(object, t), err)
+		}
+	}
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open remembered deletes %s: %w", t.Key, err), object.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open remembered deletes: %w", l.unreadTombstone(t, err)), object.Close())
 	}
 	return file, object, nil
 }
 
-func (l *Lake) checkTombstone(object objects.Reader, t Tombstone) (*parquet.File, error) {
+// errNotAsWritten: a file has other bytes than the table's properties say.
+var errNotAsWritten = errors.New("it is not what was written")
+
+func (l *Lake) checkTombstone(object objects.Reader, t Tombstone) error {
 	if size := object.Info().Size; size != t.Bytes {
-		return nil, fmt.Errorf("%d bytes, the table's properties say %d", size, t.Bytes)
+		return fmt.Errorf("%w: %d bytes, the table's properties say %d", errNotAsWritten, size, t.Bytes)
 	}
-	if _, ok := l.verified.Get(t.Key); !ok {
-		h := sha256.New()
-		if _, err := io.Copy(h, io.NewSectionReader(object, 0, t.Bytes)); err != nil {
-			return nil, err
-		}
-		if sum := hex.EncodeToString(h.Sum(nil)); sum != t.SHA256 {
-			return nil, fmt.Errorf("SHA-256 is %s, the table's properties say %s", sum, t.SHA256)
-		}
-		l.verified.Add(t.Key, struct{}{})
+	if _, ok := l.verified.Get(t.Key); ok {
+		return nil
 	}
-	return parquet.OpenFile(object, t.Bytes, parquet.SkipBloomFilters(true))
+	if err := hashedAs(object, t); err != nil {
+		return err
+	}
+	l.verified.Add(t.Key, struct{}{})
+	return nil
+}
+
+func hashedAs(object objects.Reader, t Tombstone) error {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(object, 0, t.Bytes)); err != nil {
+		return err
+	}
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != t.SHA256 {
+		return fmt.Errorf("%w: its SHA-256 is %s, the table's properties say %s", errNotAsWritten, sum, t.SHA256)
+	}
+	return nil
+}
+
+// unreadTombstone says why a file of remembered deletes could not be read: what is gone, or
+// not as it was written, is a *DamagedError. It is hashed again when it is opened next.
+func (l *Lake) unreadTombstone(t Tombstone, err error) error {
+	l.verified.Remove(t.Key)
+	if errors.Is(err, errNotAsWritten) || Damaged(err) {
+		return &DamagedError{Location: l.io.URI(t.Key), Err: err}
+	}
+	return fmt.Errorf("%s: %w", t.Key, err)
+}
+
+// VerifyTombstones reads the files of remembered deletes that a table's properties name, and
+// tells of each whose bytes are not those of then. One that is gone is left to Missing.
+func (l *Lake) VerifyTombstones(ctx context.Context, id dms.TableID, wrong func(object string, err error)) error {
+	tbl, err := l.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	state, err := readState(tbl.Properties())
+	if err != nil {
+		return err
+	}
+	for _, t := range state.tombstones {
+		err := l.verifyTombstone(ctx, t)
+		switch {
+		case errors.Is(err, errNotAsWritten):
+			wrong(t.Key, err)
+		case err != nil && !errors.Is(err, objects.ErrNotFound):
+			return fmt.Errorf("read remembered deletes %s: %w", t.Key, err)
+		}
+	}
+	return nil
+}
+
+func (l *Lake) verifyTombstone(ctx context.Context, t Tombstone) error {
+	object, err := l.bucket.Open(ctx, t.Key, objects.Version{})
+	if err != nil {
+		return err
+	}
+	if size := object.Info().Size; size != t.Bytes {
+		err = fmt.Errorf("%w: %d bytes, the table's properties say %d", errNotAsWritten, size, t.Bytes)
+	} else {
+		err = hashedAs(object, t)
+	}
+	return errors.Join(err, object.Close(), ctx.Err())
 }
 
 // probeTombstones drops the changes of a window that a remembered delete has
@@ -160,7 +225,7 @@ func (l *Lake) probeTombstone(ctx context.Context, t Tombstone, from *int64, w *
 	defer func() { err = errors.Join(err, closer.Close()) }()
 	j, err := newJoin(file, tombstoneJoin())
 	if err != nil {
-		return fmt.Errorf("read remembered deletes %s: %w", t.Key, err)
+		return fmt.Errorf("read remembered deletes: %w", l.unreadTombstone(t, err))
 	}
 	err = j.sorted(ctx, w, from, func(i int, _ int64, from origin) error {
 		if w.overtaken(i, from.pos, from.row) {
@@ -169,7 +234,7 @@ func (l *Lake) probeTombstone(ctx context.Context, t Tombstone, from *int64, w *
 		return nil
 	})
 	if err = errors.Join(err, j.close()); err != nil {
-		return fmt.Errorf("read remembered deletes %s: %w", t.Key, err)
+		return fmt.Errorf("read remembered deletes: %w", l.unreadTombstone(t, err))
 	}
 	return nil
 }
@@ -198,7 +263,7 @@ func (l *Lake) compactTombstones(ctx context.Context, id dms.TableID, list []Tom
 // tombstoneCursor walks one file while files are merged.
 type tombstoneCursor struct {
 	*rowReader
-	closer io.Closer
+	of Tombstone
 }
 
 func (c *tombstoneCursor) key() []byte { return c.value(0).ByteArray() }
@@ -222,12 +287,12 @@ func (l *Lake) mergeTombstones(ctx context.Context, id dms.TableID, list []Tombs
 		defer func() { err = errors.Join(err, closer.Close()) }()
 		r, err := newRowReader(file, []registry.Column{tombstoneKey, tombstonePosition, tombstoneRow, tombstoneFile})
 		if err != nil {
-			return merged, err
+			return merged, l.unreadTombstone(t, err)
 		}
-		c := &tombstoneCursor{rowReader: r, closer: closer}
+		c := &tombstoneCursor{rowReader: r, of: t}
 		ok, err := c.next()
 		if err != nil {
-			return merged, err
+			return merged, l.unreadTombstone(t, err)
 		}
 		if ok {
 			h.push(c)
@@ -246,7 +311,7 @@ func (l *Lake) mergeTombstones(ctx context.Context, id dms.TableID, list []Tombs
 		}
 		ok, err := c.next()
 		if err != nil {
-			return merged, errors.Join(err, w.out.Abort())
+			return merged, errors.Join(l.unreadTombstone(c.of, err), w.out.Abort())
 		}
 		if ok {
 			h.fix()

@@ -40,8 +40,8 @@ blotter-repairs: without --repair the files that wait in SQS are only counted, s
 shows them by taking them out of the sight of others.
 
 It reads the whole log, the lists of the table's objects, and one column of its rows. With
---bytes it also reads what was staged, the raw versions and the copies of quarantined files,
-whole, and holds them to the hashes in the log. The archive proves itself: see "blotter
+--bytes it also reads what was staged, the raw versions, the copies of quarantined files and
+of rejected rows, and the lake's files, whole, and holds them to the hashes in the log. The archive proves itself: see "blotter
 audit verify". It works on a running and on a stopped system. The exit code is 0 if nothing is left, 3 if a
 finding is, and 1 if it could not look.`
 
@@ -234,11 +234,13 @@ func (m *mender) Quarantine(ctx context.Context, r eventlog.Record, e *blotterv1
 	return m.curator.Quarantine(ctx, r.Table, r.Envelope.GetTime().AsTime(), e)
 }
 
-// KeepRejected implements fsck.Repairer. The report is taken away first, since rows that
-// it tells of are taken to be there.
-func (m *mender) KeepRejected(ctx context.Context, table dms.TableID, report string, e *blotterv1.PublishRequested) error {
-	if err := m.failed.Remove(ctx, report); err != nil {
-		return err
+// KeepRejected implements fsck.Repairer. What lies there is taken away first, the report of
+// it before all, since rows that it tells of are taken to be there.
+func (m *mender) KeepRejected(ctx context.Context, table dms.TableID, instead []string, e *blotterv1.PublishRequested) error {
+	for _, key := range instead {
+		if err := m.failed.Remove(ctx, key); err != nil {
+			return err
+		}
 	}
 	return m.curator.KeepRejected(ctx, table, e)
 }

@@ -207,6 +207,55 @@ func TestFsckRepairsRejectedRows(t *testing.T) {
 	}
 }
 
+// Rows that were set aside and altered since are found by their bytes, told of by whoever
+// reads them, and copied again, as long as what was staged is whole.
+func TestFsckRepairsAlteredRejectedRows(t *testing.T) {
+	t.Parallel()
+	prepared, _ := rejecting(t)
+	prepared.halt()
+	file := prepared.rejectedFile()
+	report := filepath.Join(prepared.dir, roles.FailedDir, filepath.FromSlash(file.Report))
+	prepared.store()
+	for name, c := range map[string]struct {
+		plant func(*testSystem)
+		whole bool // what was staged is
+	}{
+		"rows": {func(s *testSystem) { s.flipIn(roles.FailedDir, "rejected-00001.parquet") }, true},
+		"their report": {func(s *testSystem) {
+			s.check(os.Chmod(report, 0o600), os.WriteFile(report, []byte(strings.Replace(string(s.read(report)), `"sha256": "`, `"sha256": "0`, 1)), 0o600))
+		}, true},
+		"rows, and what was staged": {func(s *testSystem) {
+			s.flipIn(roles.FailedDir, "rejected-00001.parquet")
+			s.check(os.RemoveAll(filepath.Join(s.dir, roles.StagingDir)))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := prepared.again(t)
+			c.plant(s)
+			if out, err := s.blotter("rejected", "export", "rms.reports", "--file", string(file.FileID)); err == nil || !strings.Contains(err.Error(), "rejected-00001.parquet") || !strings.Contains(err.Error(), "fsck --bytes --repair") {
+				t.Errorf("an export says %v\n%s", err, out)
+			}
+			if kinds, _, err := s.fsck(); err != nil {
+				t.Errorf("without --bytes it finds %q (%v)", kinds, err)
+			}
+			kinds, found, err := s.fsck("--bytes")
+			if !errors.Is(err, errUnsettled) || !slices.Equal(kinds, []string{fsck.RejectedCopyChanged}) || strings.Contains(found.Findings[0].Do, "--repair") != c.whole {
+				t.Fatalf("it finds %q (%v): %+v", kinds, err, found.Findings)
+			}
+			if kinds, _, err := s.fsck("--bytes", "--repair", "--reason", "test"); c.whole != (err == nil) {
+				t.Errorf("repaired, it leaves %q (%v)", kinds, err)
+			}
+			if !c.whole {
+				return
+			}
+			if kinds, _, err := s.fsck("--bytes"); err != nil {
+				t.Errorf("after the repair it finds %q (%v)", kinds, err)
+			}
+			s.must("rejected", "export", "rms.reports", "--file", string(file.FileID))
+		})
+	}
+}
+
 // The lake is at another commit than the log says: one more, or one less.
 func TestFsckFindsCommitsThatDoNotAgree(t *testing.T) {
 	t.Parallel()

@@ -185,6 +185,7 @@ func TestFsckFindsWhatWasAltered(t *testing.T) {
 		}},
 		"a report":             {fsck.FailedCopyChanged, reportsID, true, func(s *testSystem) { s.claimLess() }},
 		"a data file":          {fsck.LakeUnreadable, reportsID, true, func(s *testSystem) { s.flipValue() }},
+		"remembered deletes":   {fsck.LakeObjectChanged, reportsID, true, func(s *testSystem) { s.flipIn(filepath.Join(roles.CuratedDir, "_tombstones"), ".parquet") }},
 		"a published raw file": {fsck.RawChanged, reportsID, true, func(s *testSystem) { s.flipIn(roles.RawDir, "060000000.csv") }},
 		"all that proves a row": {fsck.RawGone, reportsID, true, func(s *testSystem) {
 			s.check(os.RemoveAll(filepath.Join(s.dir, roles.StagingDir)), os.Remove(filepath.Join(s.dir, roles.RawDir, "dms/rms/reports/20240304-060000000.csv")))

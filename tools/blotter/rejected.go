@@ -324,6 +324,13 @@ func eachRejected(ctx context.Context, at site, id dms.TableID, f *rejectedFile,
 		return h, err
 	}
 	for _, object := range report.Rejected {
+		err := transform.VerifySHA256(ctx, failed, transform.StagedParquet{Key: object.Key, SHA256: object.SHA256, Bytes: object.Bytes})
+		if errors.Is(err, transform.ErrCorrupt) || errors.Is(err, objects.ErrNotFound) {
+			return h, fmt.Errorf("the rows that were set aside are not there as they were: %w; `blotter fsck --bytes --repair --reason …` writes them again from what was staged", err)
+		}
+		if err != nil {
+			return h, err
+		}
 		r, err := transform.OpenRejected(ctx, failed, object.Key)
 		if err != nil {
 			return h, err

@@ -74,7 +74,7 @@ func (l *look) stagedThere(ctx context.Context, f *lockmanager.File) error {
 	return nil
 }
 
-const stageAgain = "nothing is lost as long as its raw version is there: publishing it fails, the table pauses, and `blotter resume TABLE` has it staged again"
+const stageAgain = "nothing is lost as long as its raw version is there: publishing it fails, the table pauses, and `blotter resume TABLE --retry` has it staged again"
 
 // rawGone tells what happened to a raw version; empty if it is there.
 func rawGone(err error) string {
@@ -96,8 +96,8 @@ func (l *look) openRaw(ctx context.Context, o dms.Object, mending dms.Mending) (
 	return bucket.Open(ctx, o.Key, objects.Version{ID: o.VersionID, ETag: o.ETag})
 }
 
-// checkBytes reads what was staged, the raw versions and the copies of quarantined files,
-// and holds them to the hashes that the log vouches for.
+// checkBytes reads what was staged, the raw versions, the copies of quarantined files and of
+// rejected rows, and the lake, and holds them to the hashes that the log vouches for.
 func (l *look) checkBytes(ctx context.Context) error {
 	if !l.deps.Bytes {
 		return nil
@@ -120,6 +120,14 @@ func (l *look) checkBytes(ctx context.Context) error {
 		if err := l.reportBytes(ctx, q); err != nil {
 			return err
 		}
+	}
+	for _, r := range l.facts.rejected {
+		if err := l.rejectedBytes(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := l.tombstoneBytes(ctx); err != nil {
+		return err
 	}
 	return l.rowBytes(ctx)
 }

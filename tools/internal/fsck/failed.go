@@ -37,16 +37,21 @@ func (l *look) checkFailed(ctx context.Context) error {
 			if there {
 				continue
 			}
-			f := Finding{Kind: RejectedCopyGone, FileID: dms.FileID(r.event.GetFileId()), Object: key,
-				Detail: "the log says that rows which were set aside, or their report, lie there", Do: "--repair writes them again, as long as the staged output is there; if that is gone, too, put either of them back from a backup"}
-			if l.deps.Repair != nil && r.by != nil {
-				id, report := l.id, r.event.GetReportKey()
-				f.repair = l.again(key, func(ctx context.Context) error { return l.deps.Repair.KeepRejected(ctx, id, report, r.by) })
-			}
-			l.add(f)
+			l.rowsGone(r, key)
 		}
 	}
 	return nil
+}
+
+// rowsGone tells of rejected rows, or a report of them, that are gone.
+func (l *look) rowsGone(r rejected, key string) {
+	f := Finding{Kind: RejectedCopyGone, FileID: dms.FileID(r.event.GetFileId()), Object: key,
+		Detail: "the log says that rows which were set aside, or their report, lie there", Do: "--repair writes them again, as long as the staged output is there; if that is gone, too, put either of them back from a backup"}
+	if l.deps.Repair != nil && r.by != nil {
+		id, report := l.id, r.event.GetReportKey()
+		f.repair = l.again(key, func(ctx context.Context) error { return l.deps.Repair.KeepRejected(ctx, id, []string{report}, r.by) })
+	}
+	l.add(f)
 }
 
 // inFailed tells whether an object lies in the failed bucket; one without a key need not.

@@ -21,9 +21,9 @@ type Repairer interface {
 	Unstage(ctx context.Context, keys []string) (done string, err error)
 	// Quarantine writes the copy and the report of a quarantined file again.
 	Quarantine(ctx context.Context, r eventlog.Record, e *blotterv1.TablePaused) error
-	// KeepRejected writes the rejected rows of a publication again; the report is
-	// written last, where it lacks.
-	KeepRejected(ctx context.Context, table dms.TableID, report string, e *blotterv1.PublishRequested) error
+	// KeepRejected writes the rejected rows of a publication again, instead of what lies
+	// there; the report, which is one of these, is written last.
+	KeepRejected(ctx context.Context, table dms.TableID, instead []string, e *blotterv1.PublishRequested) error
 	// Say puts an event into the log.
 	Say(ctx context.Context, table dms.TableID, e *blotterv1.FindingRepaired) error
 }
