@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 )
@@ -141,6 +143,7 @@ type partition struct {
 	handle  Handler
 
 	delivering atomic.Bool // it has a session
+	began      time.Time   // of run
 
 	ctx  context.Context // of the lanes
 	fail context.CancelCauseFunc
@@ -186,6 +189,7 @@ func newPartition(l *Log, cfg ConsumerConfig, number int, slots chan struct{}, h
 func (p *partition) run(ctx context.Context, ready func()) error {
 	p.log.working.add(p)
 	defer p.log.working.remove(p)
+	p.began = time.Now()
 	p.ctx, p.fail = context.WithCancelCause(ctx)
 	p.wait.Go(p.beat)
 	p.fail(p.deliver(ready))
@@ -383,8 +387,24 @@ func (p *partition) disturbed(_ jetstream.ConsumeContext, err error) {
 		return
 	}
 	if p.ctx.Err() == nil {
-		p.log.log.WarnContext(p.ctx, "consumer disturbed", "consumer", p.name, "error", err)
+		p.log.log.Log(p.ctx, p.severity(err), "consumer disturbed", "consumer", p.name, "error", err)
 	}
+}
+
+// settling is how long a consumer that has just begun may be without an answer: it is led by
+// a server of the cluster that was elected a moment ago, or not yet, and a request that
+// reached nobody is missed with the heartbeats, half a minute later, and asked again. If
+// that does not mend it, more are missed, behind this.
+const settling = time.Minute
+
+// severity is how a disturbance is logged: what mends itself after a start is no warning,
+// of which each partition of each service would give some.
+func (p *partition) severity(err error) slog.Level {
+	passes := errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoHeartbeat)
+	if passes && time.Since(p.began) < settling {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // removed reports whether the server has no such consumer any more. It tells only those

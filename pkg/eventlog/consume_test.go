@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openblotter/blotter/pkg/dms"
@@ -216,6 +217,27 @@ func TestARemovedConsumerIsMissed(t *testing.T) {
 	p.disturbed(nil, jetstream.ErrNoHeartbeat)
 	if err := context.Cause(p.ctx); !IsPermanent(err) || !errors.Is(err, jetstream.ErrConsumerDeleted) {
 		t.Errorf("without it: %v", err)
+	}
+}
+
+// What mends itself after a start is no warning; later it is, and whatever else is always.
+func TestADisturbanceThatPasses(t *testing.T) {
+	t.Parallel()
+	now, earlier := time.Now(), time.Now().Add(-settling)
+	for _, c := range []struct {
+		began time.Time
+		err   error
+		want  slog.Level
+	}{
+		{now, nats.ErrNoResponders, slog.LevelDebug},
+		{now, jetstream.ErrNoHeartbeat, slog.LevelDebug},
+		{now, jetstream.ErrConsumerLeadershipChanged, slog.LevelWarn},
+		{earlier, nats.ErrNoResponders, slog.LevelWarn},
+		{earlier, jetstream.ErrNoHeartbeat, slog.LevelWarn},
+	} {
+		if got := (&partition{began: c.began}).severity(c.err); got != c.want {
+			t.Errorf("%v, %v after the start, is %v, expected %v", c.err, time.Since(c.began), got, c.want)
+		}
 	}
 }
 

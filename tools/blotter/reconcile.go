@@ -31,6 +31,9 @@ stays told, and it says with which --after to go on. --dry-run tells what it wou
 by table, and changes nothing. On a stopped system all files of a folder are read for it,
 and what a crash left decided but unsaid is said first, as by any command there.
 
+At the end it looks how full the event log is, and exits with 3 where that is more than
+70 %: whoever starts it by a schedule is told in time.
+
 Run it after EventBridge, or whatever else tells of objects, was down or wrongly set up;
 for what lay in the bucket before that was set up; and by a schedule, to be sure.`,
 		Example: `  blotter reconcile --dry-run
@@ -69,7 +72,28 @@ func reconcile(ctx context.Context, at site, r ingestrouter.ReconcileRequest, ou
 		r.At = next
 		progress.show(next)
 	}
-	return sayReconciled(out, r, c.own, at.flags())
+	if err := sayReconciled(out, r, c.own, at.flags()); err != nil {
+		return err
+	}
+	bytes, most, err := c.log.Fill(ctx)
+	if err != nil {
+		return err
+	}
+	return roomLeft(bytes, most)
+}
+
+// fillsUp is from which share on, in percent, a log is too full to leave it at that.
+const fillsUp = 70
+
+// roomLeft is the finding that a log is about to be full: a full one refuses every event,
+// and everything waits.
+func roomLeft(bytes, most uint64) error {
+	if most == 0 || 100*float64(bytes) < fillsUp*float64(most) {
+		return nil
+	}
+	const mib = 1 << 20
+	return finding(fmt.Errorf("the log has %d of %d MiB (%.0f %%); when it is full, no event can be written and everything waits: "+
+		"remove what is archived, with blotter audit trim, or let it take more, with nats stream edit BLOTTER --max-bytes", bytes/mib, most/mib, 100*float64(bytes)/float64(most)))
 }
 
 // listingProgress shows how far a reconcile is, now and then.

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
 	"github.com/openblotter/blotter/tools/internal/roles"
 )
@@ -73,6 +76,39 @@ func TestReconcile(t *testing.T) {
 	}
 	s.says(s.must("log", "rms.reports", "--event", "ListingCompleted"), "an outage")
 	s.stoppedReconcile()
+}
+
+// A log that is about to be full is told by the exit code, of a dry run, too.
+func TestReconcileTellsOfAFullLog(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.00\n")
+	s.sealed()
+	s.settle()
+	out := s.must("reconcile", "--dry-run")
+	size, most, err := s.process.Log.Fill(t.Context())
+	s.check(err)
+	if size == 0 || most != 16<<30 {
+		t.Fatalf("the log has %d of %d bytes", size, most)
+	}
+	nc, err := nats.Connect(s.process.URL())
+	s.check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	s.check(err)
+	stream, err := js.Stream(t.Context(), "BLOTTER")
+	s.check(err)
+	for percent, full := range map[uint64]bool{69: false, 71: true} {
+		cfg := stream.CachedInfo().Config
+		cfg.MaxBytes = int64(size * 100 / percent)
+		_, err = js.UpdateStream(t.Context(), cfg)
+		s.check(err)
+		got, err := s.blotter("reconcile", "--dry-run")
+		var found *foundError
+		if !strings.HasPrefix(got, out) || errors.As(err, &found) != full || full && !strings.Contains(err.Error(), "blotter audit trim") {
+			t.Errorf("at %d %% it ends with %v\n%s", percent, err, got)
+		}
+	}
 }
 
 // whole waits until no file counts as being written any more, and gives what a dry run
