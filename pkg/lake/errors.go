@@ -29,6 +29,17 @@ var (
 	ErrIncompatible = errors.New("registration does not fit the table in the lake")
 )
 
+// SetBackError is an ErrSetBack that tells how far back.
+type SetBackError struct {
+	To     uint64 // the table has what was committed up to this token; 0: nothing
+	detail string
+}
+
+func (e *SetBackError) Error() string { return ErrSetBack.Error() + ": " + e.detail }
+
+// Is reports whether target is ErrSetBack.
+func (e *SetBackError) Is(target error) bool { return target == ErrSetBack }
+
 // The codes of an AuditError.
 const (
 	CodeManifest        = "audit.manifest"         // missing, changed, or about another file, table, token or registration

@@ -54,7 +54,12 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, turn Turn) (R
 	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
 		return Result{}, err
 	}
-	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: state.setBackFrom(tbl, turn)}
+	from := state.setBackFrom(tbl, turn)
+	to := uint64(0)
+	if from > 0 {
+		to = state.carries(tbl)
+	}
+	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: from, SetBackTo: to}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {
 		return Result{}, err
 	}

@@ -121,7 +121,7 @@ func (l *Lake) loadAfter(ctx context.Context, spec registry.Table, after uint64)
 	}
 	tbl, err := l.load(ctx, spec.ID)
 	if errors.Is(err, ErrNoTable) {
-		return nil, fmt.Errorf("%w: the catalog knows no such table, and a commit was made under token %d", ErrSetBack, after)
+		return nil, &SetBackError{0, fmt.Sprintf("the catalog knows no such table, and a commit was made under token %d", after)}
 	}
 	return tbl, err
 }

@@ -61,6 +61,9 @@ type Result struct {
 	// SetBackFrom: the commit met a table that did not carry this token, under which there
 	// had been one. Commits keep it until all rows are replaced, or the loss is accepted; 0: the table is whole.
 	SetBackFrom uint64 `json:"set_back_from,omitempty"`
+	// SetBackTo is the token up to which it has all that was committed, where SetBackFrom
+	// is set.
+	SetBackTo uint64 `json:"set_back_to,omitempty"`
 	// Maintained tells of a step of maintenance; nil for other commits.
 	Maintained *Maintained `json:"maintained,omitempty"`
 }
@@ -107,19 +110,49 @@ type tableState struct {
 }
 
 // setBackFrom gives the token from which the table was set back before a turn, 0 if it was
-// not, or the loss was accepted.
+// not, or the loss was accepted. What is lost after that word has a token above it.
 func (s tableState) setBackFrom(tbl *table.Table, turn Turn) uint64 {
 	from := s.last.SetBackFrom
 	if s.rolledBack(tbl) {
 		from = max(from, s.token)
 	}
-	if s.token < turn.After {
-		from = max(from, turn.After)
+	if from <= turn.Loss.To {
+		from = 0
 	}
-	if from <= turn.LossAccepted {
-		return 0
+	if s.token < turn.after() {
+		from = max(from, turn.After)
+		if turn.Loss.To > 0 {
+			from = max(from, turn.Loss.To+1)
+		}
 	}
 	return from
+}
+
+// carries gives the token up to which the table has all that was committed, where it was
+// set back: fences that came after it are not counted.
+func (s tableState) carries(tbl *table.Table) uint64 {
+	switch {
+	case s.last.SetBackFrom > 0:
+		return s.last.SetBackTo
+	case !s.rolledBack(tbl):
+		return s.token
+	}
+	at := tbl.CurrentSnapshot()
+	for range len(tbl.Metadata().Snapshots()) {
+		if at == nil {
+			break
+		}
+		if at.Summary != nil {
+			if token, err := strconv.ParseUint(at.Summary.Properties[PropertyToken], 10, 64); err == nil {
+				return token
+			}
+		}
+		if at.ParentSnapshotID == nil {
+			break
+		}
+		at = tbl.SnapshotByID(*at.ParentSnapshotID)
+	}
+	return 0
 }
 
 // rolledBack reports whether somebody has made an older snapshot the current one, which
@@ -145,19 +178,19 @@ func (s tableState) rolledBack(tbl *table.Table) bool {
 	return false
 }
 
-// follows fails with ErrSetBack unless the table carries every commit before a turn whose
-// loss was not accepted.
+// follows fails with a *SetBackError unless the table carries every commit before a turn
+// whose loss was not accepted.
 func (s tableState) follows(tbl *table.Table, turn Turn) error {
 	from := s.setBackFrom(tbl, turn)
 	switch {
 	case from == 0:
 		return nil
 	case s.rolledBack(tbl):
-		return fmt.Errorf("%w: an older snapshot than that of token %d is its current one", ErrSetBack, s.token)
+		return &SetBackError{s.carries(tbl), fmt.Sprintf("an older snapshot than that of token %d is its current one", s.token)}
 	case s.token < from:
-		return fmt.Errorf("%w: it is at token %d, and a commit was made under token %d", ErrSetBack, s.token, from)
+		return &SetBackError{s.carries(tbl), fmt.Sprintf("it is at token %d, and a commit was made under token %d", s.token, turn.After)}
 	}
-	return fmt.Errorf("%w: it lacks what was committed up to token %d", ErrSetBack, from)
+	return &SetBackError{s.carries(tbl), fmt.Sprintf("it lacks what was committed up to token %d", from)}
 }
 
 func readState(props iceberg.Properties) (tableState, error) {

@@ -28,30 +28,37 @@ const (
 
 // Turn is the place of a grant among the commits of a table: its token, and the newest
 // before it under which there was a publication or a step of maintenance (0: none, or not
-// known), which the table must carry, unless an operator has accepted the loss of all that
-// was committed up to LossAccepted.
-type Turn struct{ Token, After, LossAccepted uint64 }
+// known), which the table must carry, unless its loss was accepted.
+type Turn struct {
+	Token, After uint64
+	Loss         Loss
+}
+
+// Loss is a loss that an operator has accepted: of what was committed under the tokens
+// above From, up to To. The zero value is none. It covers no other: a table must carry From,
+// and what is committed after To.
+type Loss struct{ From, To uint64 }
 
 // after gives the token that the table must carry, 0 for none.
 func (t Turn) after() uint64 {
-	if t.After <= t.LossAccepted {
-		return 0
+	if t.After <= t.Loss.To {
+		return min(t.After, t.Loss.From)
 	}
 	return t.After
 }
 
 // Request is one publication.
 type Request struct {
-	Spec         registry.Table
-	Token        uint64
-	After        uint64 // see Turn, as LossAccepted
-	LossAccepted uint64
-	Mode         Mode
-	Generation   uint64
-	Parts        []Part
+	Spec       registry.Table
+	Token      uint64
+	After      uint64 // see Turn
+	Loss       Loss
+	Mode       Mode
+	Generation uint64
+	Parts      []Part
 }
 
-func (r Request) turn() Turn { return Turn{r.Token, r.After, r.LossAccepted} }
+func (r Request) turn() Turn { return Turn{r.Token, r.After, r.Loss} }
 
 // Part names one staged file of a publication.
 type Part struct {

@@ -59,36 +59,58 @@ func TestATableThatWasSetBackTakesNoChanges(t *testing.T) {
 }
 
 // A table whose loss was accepted goes on from what is there, or anew; what is lost after
-// that is a loss of its own.
+// that is a loss of its own, also of what it still had.
 func TestALossThatWasAccepted(t *testing.T) {
 	w := newWorld(t, lake.DefaultConfig())
 	spec := reports()
+	files := 0
 	merge := func(turn lake.Turn) (lake.Result, error) {
-		part := w.stage(t, spec, stagedSpec{file: fmt.Sprint("f", turn.Token), kind: dms.KindChange, token: turn.Token, changes: []change{report(int64(turn.Token), "x", "/1", 1)}})
-		return w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: turn.Token, After: turn.After, LossAccepted: turn.LossAccepted, Mode: lake.Merge, Parts: []lake.Part{part}})
+		files++
+		part := w.stage(t, spec, stagedSpec{file: fmt.Sprint("f", files), kind: dms.KindChange, token: turn.Token, changes: []change{report(int64(files), "x", "/1", 1)}})
+		return w.lake.Publish(t.Context(), lake.Request{Spec: spec, Token: turn.Token, After: turn.After, Loss: turn.Loss, Mode: lake.Merge, Parts: []lake.Part{part}})
 	}
-	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 6, After: 5}); err != nil || r.SetBackFrom != 5 {
-		t.Fatalf("a fence gave %+v, %v", r, err)
+	refused := func(turn lake.Turn, to uint64) {
+		t.Helper()
+		_, err := merge(turn)
+		if back := (*lake.SetBackError)(nil); !errors.Is(err, lake.ErrSetBack) || !errors.As(err, &back) || back.To != to {
+			t.Errorf("%+v gives %v, expected that it is set back to %d", turn, err, to)
+		}
 	}
-	if _, err := merge(lake.Turn{Token: 7, After: 5, LossAccepted: 4}); !errors.Is(err, lake.ErrSetBack) {
-		t.Errorf("with an older loss accepted it gives %v", err)
+	drop := func() {
+		t.Helper()
+		if err := w.catalog.DropTable(t.Context(), lake.Identifier(spec.ID)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 7, After: 5, LossAccepted: 6}); err != nil || r.SetBackFrom != 0 {
-		t.Errorf("a fence after the word gave %+v, %v", r, err)
-	}
-	if r, err := merge(lake.Turn{Token: 8, After: 5, LossAccepted: 6}); err != nil || r.TableRows != 1 || r.SetBackFrom != 0 {
-		t.Fatalf("with the loss accepted it gives %+v, %v", r, err)
-	}
-	if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: 9, After: 8, LossAccepted: 6}); err != nil {
-		t.Errorf("maintenance gives %v", err)
-	}
-	if err := w.catalog.DropTable(t.Context(), lake.Identifier(spec.ID)); err != nil {
+	if _, err := merge(lake.Turn{Token: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := merge(lake.Turn{Token: 10, After: 9, LossAccepted: 6}); !errors.Is(err, lake.ErrSetBack) {
-		t.Errorf("a table that was lost again gives %v", err)
+	refused(lake.Turn{Token: 6, After: 5}, 3)
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 6, After: 5}); err != nil || r.SetBackFrom != 5 || r.SetBackTo != 3 {
+		t.Fatalf("a fence gave %+v, %v", r, err)
 	}
-	if r, err := merge(lake.Turn{Token: 11, After: 9, LossAccepted: 10}); err != nil || r.TableRows != 1 {
+	refused(lake.Turn{Token: 7, After: 5}, 3) // a fence adds nothing to what is there
+	refused(lake.Turn{Token: 7, After: 5, Loss: lake.Loss{From: 2, To: 4}}, 3)
+	accepted := lake.Loss{From: 3, To: 7}
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 7, After: 5, Loss: accepted}); err != nil || r.SetBackFrom != 0 {
+		t.Errorf("a fence after the word gave %+v, %v", r, err)
+	}
+	drop() // before anything is committed: what it had is lost, too
+	refused(lake.Turn{Token: 8, After: 5, Loss: accepted}, 0)
+	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 8, After: 5, Loss: accepted}); err != nil || r.SetBackFrom != 8 || r.SetBackTo != 0 {
+		t.Errorf("a fence of what was lost on top of it gave %+v, %v", r, err)
+	}
+	refused(lake.Turn{Token: 9, After: 5, Loss: accepted}, 0)
+	accepted = lake.Loss{From: 0, To: 9}
+	if r, err := merge(lake.Turn{Token: 10, After: 5, Loss: accepted}); err != nil || r.TableRows != 1 || r.SetBackFrom != 0 {
+		t.Fatalf("with all of it accepted it gives %+v, %v", r, err)
+	}
+	if _, err := w.lake.Maintain(t.Context(), spec, lake.Turn{Token: 11, After: 10, Loss: accepted}); err != nil {
+		t.Errorf("maintenance gives %v", err)
+	}
+	drop()
+	refused(lake.Turn{Token: 12, After: 11, Loss: accepted}, 0)
+	if r, err := merge(lake.Turn{Token: 13, After: 11, Loss: lake.Loss{From: 0, To: 12}}); err != nil || r.TableRows != 1 {
 		t.Errorf("with that accepted, too, it gives %+v, %v", r, err)
 	}
 }
@@ -120,7 +142,8 @@ func TestATableThatWasRolledBackTakesNoChanges(t *testing.T) {
 	if _, err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := merge(4); !errors.Is(err, lake.ErrSetBack) {
+	err = merge(4)
+	if back := (*lake.SetBackError)(nil); !errors.Is(err, lake.ErrSetBack) || !errors.As(err, &back) || back.To != 2 {
 		t.Errorf("publish gave %v", err)
 	}
 	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.SetBackFrom != 3 {

@@ -1,6 +1,8 @@
 package curator
 
 import (
+	"errors"
+
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -9,7 +11,7 @@ import (
 )
 
 func requestOf(spec registry.Table, e *blotterv1.PublishRequested) lake.Request {
-	r := lake.Request{Spec: spec, Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo(), Generation: e.GetGeneration(), Mode: lake.Merge}
+	r := lake.Request{Spec: spec, Token: e.GetToken(), After: e.GetAfterToken(), Loss: lossOf(e), Generation: e.GetGeneration(), Mode: lake.Merge}
 	if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
 		r.Mode = lake.Replace
 	}
@@ -65,4 +67,21 @@ func failureOf(refused *lake.AuditError, e *blotterv1.PublishRequested) *blotter
 		}
 	}
 	return failure
+}
+
+// lossOf is the loss that is accepted by what is asked of the lake.
+func lossOf(e interface {
+	GetLossAcceptedFrom() uint64
+	GetLossAcceptedTo() uint64
+}) lake.Loss {
+	return lake.Loss{From: e.GetLossAcceptedFrom(), To: e.GetLossAcceptedTo()}
+}
+
+// setBack is the failure of a table that was set back.
+func setBack(err error) *blotterv1.Failure {
+	f := &blotterv1.Failure{Code: wire.FailureSetBack, Message: err.Error(), Hint: waysOnSetBack}
+	if back := (*lake.SetBackError)(nil); errors.As(err, &back) {
+		f.LakeToken = back.To
+	}
+	return f
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/telemetry"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -27,7 +26,7 @@ func (s *Service) maintain(ctx context.Context, table dms.TableID, e *blotterv1.
 	}
 	ctx, end := telemetry.Start(ctx, ServiceName+" maintain")
 	result, err := tryFor(ctx, maxMaintaining, s.attempts(ctx, "maintain", table), func() (lake.Result, error) {
-		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo()})
+		return s.deps.Lake.Maintain(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), Loss: lossOf(e)})
 	})
 	end(err)
 	switch {
@@ -51,7 +50,7 @@ func maintenanceFailure(err error) *blotterv1.Failure {
 		return &blotterv1.Failure{Code: "lake.incompatible", Message: err.Error(), Hint: "maintain this table with the engine that wrote it"}
 	}
 	if errors.Is(err, lake.ErrSetBack) {
-		return &blotterv1.Failure{Code: wire.FailureSetBack, Message: err.Error(), Hint: waysOnSetBack}
+		return setBack(err)
 	}
 	if damaged := (*lake.DamagedError)(nil); errors.As(err, &damaged) {
 		return &blotterv1.Failure{Code: codeDamaged, Message: damaged.Error(), Hint: "put the object back, from a backup or from another version of it: `blotter fsck` tells all that the table lacks"}

@@ -17,7 +17,6 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/telemetry"
-	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -157,7 +156,10 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		return []answer{publishFailed(e.GetToken(), "lake.incompatible", err.Error(),
 			"register the table so that its schema can follow, then resume")}, nil
 	case errors.Is(err, lake.ErrSetBack):
-		return []answer{publishFailed(e.GetToken(), wire.FailureSetBack, err.Error(), waysOnSetBack)}, nil
+		return []answer{{
+			name: "publish-failed", parts: []string{tokenPart(e.GetToken())},
+			event: &blotterv1.PublishFailed{Token: e.GetToken(), Failure: setBack(err)},
+		}}, nil
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, nothing published", "table", table.String(), "token", e.GetToken())
 		return nil, s.deps.Agree(ctx, table)
@@ -264,7 +266,7 @@ func (s *Service) fence(ctx context.Context, table dms.TableID, e *blotterv1.Fen
 		return nil, err
 	}
 	var damaged *lake.DamagedError
-	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), LossAccepted: e.GetLossAcceptedTo()})
+	result, err := s.deps.Lake.Fence(ctx, spec, lake.Turn{Token: e.GetToken(), After: e.GetAfterToken(), Loss: lossOf(e)})
 	switch {
 	case errors.Is(err, lake.ErrStale):
 		s.deps.Logger.WarnContext(ctx, "token is stale, no fence needed", "table", table.String(), "token", e.GetToken())

@@ -286,7 +286,7 @@ func (s *State) pause(cfg Config, c Pause) ([]proto.Message, string, error) {
 }
 
 func (s *State) resume(c Resume) ([]proto.Message, string, error) {
-	if s.Pause == nil {
+	if s.Pause == nil && !c.AcceptLoss {
 		return nil, "", refuse("table %s is not paused", s.Table)
 	}
 	if late := s.late(); len(late) > 0 {
@@ -323,6 +323,9 @@ func (s *State) resume(c Resume) ([]proto.Message, string, error) {
 	}
 	if s.Deleted > 0 {
 		detail += fmt.Sprintf("; raw objects deleted since it last ran: %d", s.Deleted)
+	}
+	if s.Pause == nil {
+		return events, detail, nil
 	}
 	return append(events, &blotterv1.TableResumed{Reason: c.Reason}), detail, nil
 }

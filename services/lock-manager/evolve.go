@@ -63,7 +63,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FlagChanged:
 		s.Engine, s.Auto = e.GetEngine(), e.GetAuto()
 	case *blotterv1.LossAccepted:
-		s.LossAccepted = e.GetToken()
+		s.evolveLoss(e)
 	case *blotterv1.CommandAnswered:
 		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
 	default:
@@ -253,7 +253,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 			s.Generation, s.FirstModified, s.LeavesOlder = s.Load.Generation, s.Load.FirstModified, s.Load.LeavesOlder
 			s.closeLoad(true)
 			s.retire()
-			s.Rejected = 0
+			s.Rejected, s.Loss = 0, Loss{}
 		}
 		for _, p := range e.GetFiles() {
 			s.Rejected += p.GetCounts().GetRejected()
@@ -306,7 +306,7 @@ func (s *State) evolvePaused(at time.Time, e *blotterv1.TablePaused) {
 	if e.GetFailure() == nil {
 		return
 	}
-	failed := &FileEvent{Time: at, Code: e.GetFailure().GetCode(), Detail: e.GetFailure().GetMessage()}
+	failed := &FileEvent{Time: at, Code: e.GetFailure().GetCode(), Detail: e.GetFailure().GetMessage(), LakeToken: e.GetFailure().GetLakeToken()}
 	s.LastFailed = failed
 	s.with(e.GetFile().GetFileId(), func(f *File) {
 		failed.FileID, failed.Key = f.ID, f.Object.Key

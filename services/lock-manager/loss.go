@@ -10,39 +10,82 @@ import (
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
-// lossIsKnown reports whether the lake has told that the table lacks commits: its pause
-// says so, or the newest step of maintenance that failed.
-func (s *State) lossIsKnown() bool {
-	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
-		return true
+// Loss is what was committed to the table under the tokens above From, up to To. The zero
+// value is none.
+type Loss struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+// Covers reports whether what was committed under a token is a part of it.
+func (l Loss) Covers(token uint64) bool { return l.From < token && token <= l.To }
+
+// lossIsKnown reports whether the lake has told that the table lacks commits, and up to
+// which token it has them: its pause says so, or the newest step of maintenance that failed.
+func (s *State) lossIsKnown() (has uint64, known bool) {
+	if f := s.LastFailed; f != nil && f.Code == wire.FailureSetBack &&
+		s.Pause != nil && s.Pause.Reason == pauseFailure && f.Time.Equal(s.Pause.Since) {
+		return f.LakeToken, true
 	}
-	return s.Pause != nil && s.Pause.Reason == pauseFailure &&
-		s.LastFailed != nil && s.LastFailed.Code == wire.FailureSetBack && s.LastFailed.Time.Equal(s.Pause.Since)
+	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
+		return f.LakeToken, true
+	}
+	return 0, false
 }
 
 // acceptLoss has the table go on from what the lake has. A loss that the lake has not told
 // of is not accepted: the word for one would cover the next.
 func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
-	if !s.lossIsKnown() {
-		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept", s.Table)
+	has, known := s.lossIsKnown()
+	if !known {
+		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept; where `blotter fsck` "+
+			"finds one, `blotter table maintain %s` has the lake tell of it", s.Table, s.Table)
 	}
 	detail := fmt.Sprintf("; the loss of what was committed up to token %d is accepted: it goes on from what the lake has, and "+
 		"`blotter unskip %s --lost` takes the change files of before in again", s.Committed, s.Table)
 	if s.Generation > 0 {
 		detail += "; the rows of its full load come back with a load alone"
 	}
-	return []proto.Message{&blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason}}, detail, nil
+	return []proto.Message{&blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}}, detail, nil
 }
 
-// Lost reports whether a published file may be one of those whose rows were lost, which was
+// evolveLoss notes a loss; one that was accepted before, and not made good, stays. What
+// told of it counts for no other.
+func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
+	from := e.GetLakeToken()
+	if s.Loss.To > 0 {
+		from = min(from, s.Loss.From)
+	}
+	s.Loss = Loss{From: from, To: e.GetToken()}
+	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
+		s.Maintenance.Failure, s.Maintenance.Failures = nil, 0
+	}
+}
+
+// Lost reports whether a published file is one of those whose rows were lost, which was
 // accepted, and is taken in again if an operator says so. The rows of load files come back
 // with a load alone; of a generation that a load has replaced the table lacks nothing.
+// Mended rows come in again by themselves only if their file does not: else it shows again
+// which of its rows are bad.
 func (s *State) Lost(f *File) bool {
-	return s.LossAccepted > 0 && f.Status == Published && f.Kind == dms.KindChange && f.Token <= s.LossAccepted && s.InForce(f)
+	if f.Status != Published || f.Kind != dms.KindChange || !s.Loss.Covers(f.Token) || !s.InForce(f) {
+		return false
+	}
+	if f.Mending.IsZero() {
+		return true
+	}
+	o, known := s.Files[f.Mending.FileID]
+	return known && o.MendedBy(f) && !s.Lost(o)
 }
 
-// forgetPublished undoes what the publication of a file added to the counts of its table.
+// forgetPublished undoes what the publication of a file, and of its mended rows, added to
+// the counts of its table.
 func (s *State) forgetPublished(f *File) {
 	s.Rejected -= f.Counts.GetRejected()
 	s.Rejected += f.Mending.Rows.Len() + f.Mending.Dropped.Len()
+	for _, id := range f.Mended {
+		if m, known := s.Files[id]; known && m.Status == Published && f.MendedBy(m) {
+			s.Rejected += m.Mending.Rows.Len() + m.Mending.Dropped.Len()
+		}
+	}
 }

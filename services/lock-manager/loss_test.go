@@ -21,11 +21,11 @@ func TestALossIsAcceptedOnceItIsKnown(t *testing.T) {
 		upkeep    *FailureNote
 		isRefused bool
 	}{
-		"a publication found it":          {&PauseRecord{Reason: pauseFailure, Since: since}, &FileEvent{Time: since, Code: wire.FailureSetBack}, nil, false},
-		"maintenance found it":            {&PauseRecord{Reason: pauseOperator, Since: since}, nil, &FailureNote{Code: wire.FailureSetBack}, false},
+		"a publication found it":          {&PauseRecord{Reason: pauseFailure, Since: since}, &FileEvent{Time: since, Code: wire.FailureSetBack, LakeToken: 3}, nil, false},
+		"maintenance found it":            {&PauseRecord{Reason: pauseOperator, Since: since}, nil, &FailureNote{Code: wire.FailureSetBack, LakeToken: 3}, false},
 		"nothing was lost":                {&PauseRecord{Reason: pauseOperator, Since: since}, nil, nil, true},
 		"another failure":                 {&PauseRecord{Reason: pauseFailure, Since: since}, &FileEvent{Time: since, Code: "publish.unavailable"}, nil, true},
-		"a loss of before the last pause": {&PauseRecord{Reason: pauseFailure, Since: since}, &FileEvent{Time: since.Add(-time.Hour), Code: wire.FailureSetBack}, nil, true},
+		"a loss of before the last pause": {&PauseRecord{Reason: pauseFailure, Since: since}, &FileEvent{Time: since.Add(-time.Hour), Code: wire.FailureSetBack, LakeToken: 3}, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewState(testTable)
@@ -33,40 +33,87 @@ func TestALossIsAcceptedOnceItIsKnown(t *testing.T) {
 			s.Pause, s.LastFailed, s.Maintenance.Failure = test.paused, test.failed, test.upkeep
 			events, err := s.Step(modelConfig(), Input{Time: since, Command: Resume{Order: Order{ID: "1", Reason: "no backup"}, AcceptLoss: true}})
 			if test.isRefused {
-				if !errors.Is(err, ErrRefused) || s.Pause == nil || s.LossAccepted != 0 {
+				if !errors.Is(err, ErrRefused) || s.Pause == nil || s.Loss != (Loss{}) {
 					t.Errorf("it gives %v, %v", events, err)
 				}
 				return
 			}
-			if err != nil || s.Pause != nil || s.LossAccepted != 7 {
+			if err != nil || s.Pause != nil || s.Loss != (Loss{3, 7}) {
 				t.Fatalf("it gives %v; the state is %+v", err, s)
 			}
-			if e, ok := events[0].(*blotterv1.LossAccepted); !ok || e.GetToken() != 7 || e.GetCommittedToken() != 5 || e.GetReason() != "no backup" {
+			if e, ok := events[0].(*blotterv1.LossAccepted); !ok || e.GetToken() != 7 || e.GetCommittedToken() != 5 || e.GetLakeToken() != 3 || e.GetReason() != "no backup" {
 				t.Errorf("it says %v", events)
 			}
 			if detail, _ := s.AnsweredCommand("1"); !strings.Contains(detail, "up to token 5 is accepted") {
 				t.Errorf("the answer is %q", detail)
 			}
 			s.Grant = &Grant{Token: 8}
-			if fence := s.fence(fenceForced); fence.GetAfterToken() != 5 || fence.GetLossAcceptedTo() != 7 {
+			if fence := s.fence(fenceForced); fence.GetAfterToken() != 5 || fence.GetLossAcceptedTo() != 7 || fence.GetLossAcceptedFrom() != 3 {
 				t.Errorf("a fence says %v", fence)
 			}
 		})
 	}
 }
 
+// TestTheWordForOneLossCoversNoOther: what told of a loss tells of no further one, and a
+// loss on top of one that is not made good begins where that did.
+func TestTheWordForOneLossCoversNoOther(t *testing.T) {
+	s := NewState(testTable)
+	s.SpecVersion, s.Token, s.Committed = 1, 7, 5
+	told := &FailureNote{Code: wire.FailureSetBack, LakeToken: 3}
+	s.Maintenance.Failure, s.Maintenance.Failures = told, 2
+	accept := func(id string) error {
+		_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: id}, AcceptLoss: true}})
+		return err
+	}
+	if err := accept("1"); err != nil || s.Loss != (Loss{3, 7}) || s.Maintenance.Failures != 0 { // it was not even paused
+		t.Fatalf("it gives %v; the loss is %v", err, s.Loss)
+	}
+	if err := accept("2"); !errors.Is(err, ErrRefused) {
+		t.Errorf("a second time it gives %v", err)
+	}
+	s.Token, s.Committed = 9, 9
+	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 8}
+	if err := accept("3"); err != nil || s.Loss != (Loss{3, 9}) {
+		t.Errorf("of a further loss it gives %v; the loss is %v", err, s.Loss)
+	}
+}
+
 // TestAFileThatIsTakenInAgainCountsOnce: the rows that its publication set aside count no
-// more once it waits again.
+// more once it waits again, nor those of it that were mended: they are open again. Mended
+// rows of a file that is whole come in again by themselves.
 func TestAFileThatIsTakenInAgainCountsOnce(t *testing.T) {
 	s := NewState(testTable)
-	s.SpecVersion, s.LossAccepted, s.Rejected = 1, 7, 5
-	counts := &blotterv1.RowCounts{Rejected: 3}
-	s.Files["f"] = &File{ID: "f", Kind: dms.KindChange, Status: Published, Token: 6, Counts: counts, Object: dms.Object{Key: "k"}, Ended: modelEpoch}
-	s.Files["m"] = &File{ID: "m", Kind: dms.KindChange, Status: Published, Token: 7, Mending: dms.Mending{FileID: "f", Rows: "1-2"}, Object: dms.Object{Key: "m"}}
-	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Unskip{Order: Order{ID: "1"}, Files: []dms.FileID{"f", "m"}}}); err != nil {
+	s.SpecVersion, s.Loss, s.Rejected = 1, Loss{From: 5, To: 8}, 1+1
+	file := func(id dms.FileID, token uint64, rejected int64) *File {
+		f := &File{ID: id, Kind: dms.KindChange, Status: Published, Token: token, Counts: &blotterv1.RowCounts{Rejected: rejected},
+			Staged: &StagedFile{Token: token}, Object: dms.Object{Key: string(id)}, Ended: modelEpoch}
+		s.Files[id] = f
+		return f
+	}
+	mends := func(id dms.FileID, token uint64, o *File) {
+		file(id, token, 0).Mending = dms.Mending{FileID: o.ID, Rows: "1-2", Token: o.Token}
+		o.Mended = append(o.Mended, id)
+	}
+	mends("b", 7, file("lost", 6, 3))
+	mends("c", 8, file("there", 5, 3))
+	step := func(id string, files ...dms.FileID) error {
+		_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Unskip{Order: Order{ID: id}, Files: files}})
+		return err
+	}
+	if err := step("1", "b"); !errors.Is(err, ErrRefused) {
+		t.Errorf("mended rows whose file was lost, too: %v", err)
+	}
+	if err := step("2", "there"); !errors.Is(err, ErrRefused) {
+		t.Errorf("a file that the lake has: %v", err)
+	}
+	if err := step("3", "lost", "c"); err != nil {
 		t.Fatal(err)
 	}
-	if s.Rejected != 4 || s.Grant == nil || len(s.Grant.Files) == 0 || s.Grant.Files[0] != "f" || !s.Files["f"].Ended.IsZero() {
+	if detail, _ := s.AnsweredCommand("3"); !strings.Contains(detail, "rows of 1 file of them were mended: they are open again") {
+		t.Errorf("it says %q", detail)
+	}
+	if s.Rejected != 1+2 || s.Grant == nil || !s.Files["lost"].Ended.IsZero() || s.Files["b"].Superseded || s.Files["c"].Superseded {
 		t.Errorf("afterwards %d rows are set aside, and the grant is %+v", s.Rejected, s.Grant)
 	}
 }

@@ -48,6 +48,8 @@ type FailureNote struct {
 	Code    string    `json:"code"`
 	Message string    `json:"message"`
 	Time    time.Time `json:"time"`
+	// LakeToken is as in FileEvent.
+	LakeToken uint64 `json:"lake_token,omitempty"`
 }
 
 // Maintain asks for a round of maintenance.
@@ -100,7 +102,7 @@ func (s *State) grantMaintenance(cfg Config, now time.Time) []proto.Message {
 	}
 	return []proto.Message{&blotterv1.MaintenanceGranted{
 		Token: s.Token + 1, Deadline: timestamppb.New(now.Add(cfg.MaintainTimeout)), SpecVersion: s.SpecVersion, Reason: reason,
-		AfterToken: s.Committed, LossAcceptedTo: s.LossAccepted,
+		AfterToken: s.Committed, LossAcceptedFrom: s.Loss.From, LossAcceptedTo: s.Loss.To,
 	}}
 }
 
@@ -161,7 +163,7 @@ func (m *Maintenance) publication(at time.Time) {
 // fenced notes why a step is being fenced.
 func (m *Maintenance) fenced(at time.Time, e *blotterv1.FenceRequested) {
 	if f := e.GetFailure(); f != nil {
-		m.Failure = &FailureNote{Code: f.GetCode(), Message: f.GetMessage(), Time: at}
+		m.Failure = &FailureNote{Code: f.GetCode(), Message: f.GetMessage(), Time: at, LakeToken: f.GetLakeToken()}
 	} else if e.GetReason() == fenceDeadline {
 		m.Failure = &FailureNote{Code: "maintenance.deadline", Message: "the step ran out of time", Time: at}
 	}

@@ -47,9 +47,8 @@ type State struct {
 	// took a publication or a step of maintenance: the table there cannot be behind it.
 	Token     uint64 `json:"token"`
 	Committed uint64 `json:"committed,omitempty"`
-	// LossAccepted is the newest token up to which an operator accepted that the lake has
-	// lost what was committed.
-	LossAccepted uint64 `json:"loss_accepted,omitempty"`
+	// Loss is what the lake has lost, and an operator accepted; until all rows are replaced.
+	Loss Loss `json:"loss,omitzero"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
 	Generation uint64 `json:"generation"`
 	// FirstModified is when the generation's first load file was modified.
@@ -193,6 +192,8 @@ type FileEvent struct {
 	Time   time.Time  `json:"time"`
 	Code   string     `json:"code,omitempty"`
 	Detail string     `json:"detail,omitempty"`
+	// LakeToken is how far a table has what was committed that was set back.
+	LakeToken uint64 `json:"lake_token,omitempty"`
 }
 
 // Answer is a command that was carried out, and what it was told; or a signal.

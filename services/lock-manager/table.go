@@ -1,6 +1,7 @@
 package lockmanager
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -215,6 +216,11 @@ func (s *Service) hydrate(ctx context.Context, t *table, in Input) error {
 		for _, id := range c.Files[:min(len(c.Files), MaxUnskipped)] {
 			if err := s.bring(ctx, t, id); err != nil {
 				return err
+			}
+			if f, known := st.Files[id]; known && f.Status == Published {
+				if err := s.hydrateMending(ctx, t, cmp.Or(f.Mending.FileID, id)); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
 		return nil, "", refuse("%d files are named, expected 1 to %d", len(files), MaxUnskipped)
 	}
 	var events []proto.Message
-	loads := 0
+	loads, mended := 0, 0
 	for _, id := range files {
 		f, known := s.Files[id]
 		if !known {
@@ -45,11 +45,17 @@ func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
 		if f.Kind == dms.KindLoad {
 			loads++
 		}
+		if f.Status == Published && len(f.Mended) > 0 {
+			mended++
+		}
 		events = append(events, &blotterv1.FileRetried{FileId: string(id)})
 	}
 	detail := fmt.Sprintf("%s takes %s in after all, at its place in the order", s.Table, s.Files[files[0]].Object.Key)
 	if n := len(files); n > 1 {
 		detail = fmt.Sprintf("%s takes %d files in after all, each at its place in the order", s.Table, n)
+	}
+	if mended > 0 {
+		detail += fmt.Sprintf("; rows of %s of them were mended: they are open again, see `blotter rejected list %s`", counted(mended, "file"), s.Table)
 	}
 	switch {
 	case s.Pause != nil:
@@ -67,7 +73,7 @@ func (s *State) staysSkipped(f *File) string {
 	switch {
 	case s.Lost(f):
 		return ""
-	case f.Status == Published && s.LossAccepted > 0:
+	case f.Status == Published && s.Loss.To > 0:
 		return "is published, and its rows are not among those whose loss was accepted"
 	case f.Status != Skipped:
 		return fmt.Sprintf("was not skipped: it is %s", f.Status)

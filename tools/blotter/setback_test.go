@@ -215,3 +215,46 @@ func TestALossThatIsAccepted(t *testing.T) {
 		t.Errorf("the log says\n%s", out)
 	}
 }
+
+// TestALossOfMendedRows: of a quiet table the lake tells of the loss when it is to maintain
+// it. A file that comes in again shows once more which of its rows are bad; once they are
+// mended again the rows are those of before.
+func TestALossOfMendedRows(t *testing.T) {
+	t.Parallel()
+	s, id := rejecting(t)
+	rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n", ",y\n", ",4.00\n").Replace(exported))
+	s.must("rejected", "replay", "rms.reports", rows, "--file", id)
+	s.settle()
+	before := s.must("cat", "rms.reports")
+	s.halt()
+	s.lose(roles.CatalogFile)
+	s.restart()
+	if _, err := s.blotter("resume", "rms.reports", "--accept-loss"); err == nil || !strings.Contains(err.Error(), "blotter table maintain rms.reports") {
+		t.Errorf("before the lake has told of it, it says %v", err)
+	}
+	s.must("table", "maintain", "rms.reports")
+	s.settle()
+	if out := s.must("resume", "rms.reports", "--accept-loss", "--reason", "no backup"); !strings.Contains(out, "is accepted") {
+		t.Errorf("it says %s", out)
+	}
+	if out := s.must("unskip", "rms.reports", "--lost"); !strings.Contains(out, "takes 2 files in") || !strings.Contains(out, "they are open again") {
+		t.Errorf("it says %s", out)
+	}
+	s.settle()
+	if out := s.must("rejected", "list", "rms.reports"); !strings.Contains(out, "3") {
+		t.Errorf("open rows are\n%s", out)
+	}
+	if out := s.must("rejected", "replay", "rms.reports", rows, "--file", id); !strings.Contains(out, "3 rows mended") {
+		t.Errorf("mended again: %s", out)
+	}
+	s.settle()
+	if after := s.must("cat", "rms.reports"); after != before {
+		t.Errorf("before the rows were\n%s\nand are\n%s", before, after)
+	}
+	if kinds, report, err := s.fsck("--bytes"); err != nil || len(kinds) > 0 {
+		t.Errorf("fsck finds %q (%v): %+v", kinds, err, report.Findings)
+	}
+	if out, err := s.blotter("replay", "rms.reports", "--rows"); err != nil {
+		t.Errorf("replay says %v\n%s", err, out)
+	}
+}

@@ -41,7 +41,8 @@ folder: in a folder, or a bucket without versions, the same bytes are the same f
 
 With --lost it is about change files whose rows the lake has lost, once that was accepted
 (blotter resume --accept-loss): all of them, or those that are named. Each is merged once
-more at its own place in the order, as if it had not been.`,
+more at its own place in the order, as if it had not been. Rows of it that were mended are
+open again: ` + "`blotter rejected list`" + ` has them. One whose raw version is gone stays as it is.`,
 		Example: `  blotter unskip rms.reports 20240705-080200000.csv --reason "the column is registered now"
   blotter unskip rms.reports 1f3a5c7e 9b20d4aa --reason "skipped by mistake"
   blotter unskip rms.audit_trail --lost --reason "the catalog was lost"`,
@@ -187,8 +188,8 @@ func rawIsThere(ctx context.Context, at site, table dms.TableID, files []*lockma
 		defer func() { err = errors.Join(err, closer()) }()
 	}
 	for _, f := range files {
-		if f.Status != lockmanager.Skipped || !f.Mending.IsZero() {
-			continue // it is refused
+		if f.Status != lockmanager.Skipped && f.Status != lockmanager.Published || !f.Mending.IsZero() {
+			continue // it is refused, or lies in the failed bucket
 		}
 		gone := objects.ErrNotFound
 		if raw != nil {
@@ -197,7 +198,7 @@ func rawIsThere(ctx context.Context, at site, table dms.TableID, files []*lockma
 		switch {
 		case gone == nil:
 		case errors.Is(gone, objects.ErrNotFound), errors.Is(gone, objects.ErrChanged):
-			return fmt.Errorf("raw object %s is not there any more in the version that was skipped (%s); nothing was changed. %s",
+			return fmt.Errorf("raw object %s is not there any more in that version (%s); nothing was changed. %s",
 				f.Object.Key, notThere(gone), putBack(ctx, at, cfg, table, f))
 		default:
 			fmt.Fprintf(told, "whether %s is still there could not be seen: %v\n", f.Object.Key, gone)

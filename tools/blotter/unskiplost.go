@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/objects"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
+	"github.com/openblotter/blotter/tools/internal/roles"
 )
 
 // maxLost bounds the files that are taken in again at once: they are listed in memory.
@@ -22,9 +25,16 @@ func takeLostAgain(cmd *cobra.Command, at site, table dms.TableID, reason string
 	if err != nil {
 		return err
 	}
-	return order(cmd, false, func(ctx context.Context, c *client) error {
+	lost, gone, err := withRaw(cmd.Context(), at, lost, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	err = order(cmd, false, func(ctx context.Context, c *client) error {
 		for batch := range slices.Chunk(lost, lockmanager.MaxUnskipped) {
-			request := lockmanager.CommandRequest{Table: table.String(), Reason: reason, Files: batch}
+			request := lockmanager.CommandRequest{Table: table.String(), Reason: reason}
+			for _, f := range batch {
+				request.Files = append(request.Files, f.ID)
+			}
 			detail, err := c.command(ctx, "unskip", request)
 			if err != nil {
 				return err
@@ -33,10 +43,45 @@ func takeLostAgain(cmd *cobra.Command, at site, table dms.TableID, reason string
 		}
 		return nil
 	})
+	if err == nil && gone > 0 {
+		err = finding(fmt.Errorf("of %d files the raw versions are gone: what the table lacks of their rows is lost; they stay as they are", gone))
+	}
+	return err
+}
+
+// withRaw gives the files whose raw version is there, and tells of the others. Mended rows
+// lie in the failed bucket.
+func withRaw(ctx context.Context, at site, files []*lockmanager.File, told io.Writer) (there []*lockmanager.File, gone int, err error) {
+	cfg, err := at.config()
+	if err != nil {
+		return nil, 0, err
+	}
+	raw, closer, err := roles.OpenRaw(ctx, cfg)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	for _, f := range files {
+		if !f.Mending.IsZero() {
+			there = append(there, f)
+			continue
+		}
+		switch why := readable(ctx, raw, f.Object); {
+		case why == nil:
+			there = append(there, f)
+		case errors.Is(why, objects.ErrNotFound), errors.Is(why, objects.ErrChanged):
+			if gone++; gone <= maxNamed {
+				fmt.Fprintf(told, "%s is not there any more in the version that was taken in (%s)\n", f.Object.Key, notThere(why))
+			}
+		default:
+			return nil, 0, fmt.Errorf("look for %s: %w", f.Object.Key, why)
+		}
+	}
+	return there, gone, nil
 }
 
 // lostFiles gives the files whose rows were lost, oldest first.
-func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []dms.FileID, err error) {
+func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []*lockmanager.File, err error) {
 	store, err := readStore(ctx, at)
 	if err != nil {
 		return nil, err
@@ -46,7 +91,7 @@ func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []dms.File
 	if err != nil {
 		return nil, err
 	}
-	if state.LossAccepted == 0 {
+	if state.Loss.To == 0 {
 		return nil, fmt.Errorf("no loss of %s was accepted: see `blotter resume --help`, --accept-loss", table)
 	}
 	files, err := filesIn(ctx, store, table, maxLost+1, lockmanager.Published)
@@ -56,9 +101,12 @@ func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []dms.File
 	if len(files) > maxLost {
 		return nil, fmt.Errorf("%s has more than %d published files; have DMS load the table anew", table, maxLost)
 	}
+	for _, f := range files { // mended rows come by themselves or not, as their file does
+		state.Files[f.ID] = f
+	}
 	for _, f := range slices.Backward(files) {
 		if state.Lost(f) {
-			lost = append(lost, f.ID)
+			lost = append(lost, f)
 		}
 	}
 	if len(lost) == 0 {

@@ -244,10 +244,10 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 	case errors.Is(err, objects.ErrChanged) && !l.toldOfNow(ctx, f.Object.Key):
 		l.add(Finding{Kind: RawChanged, FileID: id, Object: f.Object.Key, Detail: "the object is not what it was when the file came, and no event tells of what it is now",
 			Do: fmt.Sprintf("if DMS wrote it anew, `blotter reconcile` takes that in as another version; else restore it from another version of the object or a backup. %s", l.takenIn(id))})
-	case gone != "" && l.facts.published[id] && unstaged:
+	case gone != "" && l.facts.published[id] > 0 && unstaged:
 		l.add(Finding{Kind: RawGone, FileID: id, Object: f.Object.Key, Detail: "the file is published, its raw version " + gone + ", and its staged output is gone, too: nothing proves its rows any more",
 			Do: "put one of them back from a backup"})
-	case gone != "" && l.facts.published[id]:
+	case gone != "" && l.facts.published[id] > 0:
 		l.add(Finding{Kind: RawGone, Note: true, FileID: id, Object: f.Object.Key, Detail: "the file is published, and its raw version " + gone,
 			Do: "its rows can be proven by its staged output alone: keep that, or put the version back"})
 	case gone == "" && want != "" && raw != want:
@@ -269,7 +269,7 @@ func (l *look) rawBytes(ctx context.Context, id dms.FileID, unstaged bool) error
 // what it was.
 func (l *look) takenIn(id dms.FileID) string {
 	rows := fmt.Sprintf("`blotter replay '%s' --rows` shows whether the lake still has the rows of then", l.id)
-	if !l.facts.published[id] {
+	if l.facts.published[id] == 0 {
 		return "The file is not published yet: what was staged of it has the hash in the log, and only that is published; keep the altered object as evidence"
 	}
 	return "The table has the rows of what it was when it was staged, and nothing takes in what it is now, unless the file is told of as another version: " +

@@ -12,6 +12,7 @@ import (
 	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 	ingestrouter "github.com/openblotter/blotter/services/ingest-router"
+	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
 // Log is what a look needs of the event log. *eventlog.Log is one.
@@ -45,17 +46,17 @@ type attempt struct {
 // facts is what the log tells of a table, as far as other things must agree with it.
 type facts struct {
 	events    int64
-	granted   map[attempt]bool // files that were to be staged under a token
-	tokens    map[uint64]bool  // of all grants
-	snapshots map[int64]bool   // that the curator told of
-	published map[dms.FileID]bool
+	granted   map[attempt]bool      // files that were to be staged under a token
+	tokens    map[uint64]bool       // of all grants
+	snapshots map[int64]bool        // that the curator told of
+	published map[dms.FileID]uint64 // by the token under which each was last
 	// inForce are the files of the last replacement, and those published after it.
 	inForce      map[dms.FileID]bool
 	newest       int64 // the newest snapshot, and its token
 	newestOf     uint64
 	newestCommit int64            // the snapshot of newestBy
 	newestBy     uint64           // the newest token of a commit but fences: one that is lost took nothing with it
-	lossAccepted uint64           // the newest token up to which the loss of commits was accepted
+	loss         lockmanager.Loss // of commits, which was accepted
 	rowsHash     string           // of the live rows after the newest publication; empty: not known
 	versions     map[version]bool // of objects that were told of
 	arrived      map[dms.FileID]bool
@@ -105,7 +106,7 @@ type rejected struct {
 
 func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 	f := &facts{
-		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]bool{},
+		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]uint64{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
 		versions: map[version]bool{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
@@ -172,7 +173,7 @@ func (f *facts) fold(r eventlog.Record) {
 			f.released = append(f.released, release{e.GetToken(), e.GetOutcome(), r.Seq})
 		}
 	case *blotterv1.LossAccepted:
-		f.lossAccepted, f.rowsHash = e.GetToken(), ""
+		f.accept(e)
 	case *blotterv1.TablePaused:
 		if e.GetFailure() != nil && e.GetFile() != nil {
 			f.pauses[r.Envelope.GetId()] = pause{r, e}
@@ -185,16 +186,36 @@ func (f *facts) fold(r eventlog.Record) {
 	}
 }
 
+// accept notes a loss, as the table's state does.
+func (f *facts) accept(e *blotterv1.LossAccepted) {
+	from := e.GetLakeToken()
+	if f.loss.To > 0 {
+		from = min(from, f.loss.From)
+	}
+	f.loss, f.rowsHash = lockmanager.Loss{From: from, To: e.GetToken()}, ""
+}
+
+// lost counts the files whose rows were lost, which was accepted, and did not come again.
+func (f *facts) lost() (n int) {
+	for id := range f.inForce {
+		if f.loss.Covers(f.published[id]) {
+			n++
+		}
+	}
+	return n
+}
+
 // curator folds what the curator says of tokens.
 func (f *facts) curator(r eventlog.Record) {
 	switch e := r.Event.(type) {
 	case *blotterv1.FilesPublished:
 		if f.asked[e.GetToken()].GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
 			clear(f.inForce)
+			f.loss = lockmanager.Loss{}
 		}
 		delete(f.asked, e.GetToken())
 		for _, p := range e.GetFiles() {
-			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = true, true
+			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = e.GetToken(), true
 		}
 		f.rowsHash = e.GetRowsHash()
 		f.commit("published", e.GetToken(), e.GetSnapshotId())

@@ -43,18 +43,30 @@ func (l *look) lookAtLake(ctx context.Context) (*inLake, error) {
 }
 
 const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or the table in Glue) back from a backup; or have DMS load the table anew; " +
-	"or, without full loads, resume it with --accept-loss: until then it takes no changes; "
+	"or, without full loads, have the lake tell of it (`blotter table maintain`, unless the table is paused for it already), and resume it with --accept-loss: " +
+	"until then it takes no changes; "
 
-// lost tells of commits up to a token that the table lacks: of a loss that was accepted, in
-// a note.
-func (l *look) lost(f Finding, upTo uint64) {
-	f.Kind, f.Do = SnapshotLost, restoreCatalog+l.rowsAgain()
-	if upTo <= l.facts.lossAccepted {
-		f.Kind, f.Note = LossAccepted, true
-		f.Detail += "; an operator has accepted it"
-		f.Do = fmt.Sprintf("`blotter unskip '%s' --lost` takes the change files of then in again, where that was not done yet", l.id)
+// lost tells of commits up to a token that the table lacks, which has those up to another:
+// not of a loss that was accepted, of which checkAccepted tells.
+func (l *look) lost(f Finding, has, upTo uint64) {
+	if loss := l.facts.loss; has >= loss.From && upTo <= loss.To {
+		return
 	}
+	f.Kind, f.Do = SnapshotLost, restoreCatalog+l.rowsAgain()
 	l.add(f)
+}
+
+// checkAccepted notes files whose rows the table lacks since an operator accepted that.
+func (l *look) checkAccepted() {
+	n, loss := l.facts.lost(), l.facts.loss
+	if n == 0 {
+		return
+	}
+	l.add(Finding{
+		Kind: LossAccepted, Note: true,
+		Detail: fmt.Sprintf("an operator accepted that the lake has lost what was committed above token %d, up to %d; files of then that did not come again: %d", loss.From, loss.To, n),
+		Do:     fmt.Sprintf("`blotter unskip '%s' --lost` takes its change files in again; load files come back with a load alone", l.id),
+	})
 }
 
 // rowsAgain says how to come to rows that the lake does not give.
@@ -67,6 +79,7 @@ const restore = "restore it from a backup or from another version of the object;
 // checkLake: the table's objects are there, and its snapshots are those of the log.
 func (l *look) checkLake(ctx context.Context) error {
 	again := l.rowsAgain()
+	l.checkAccepted()
 	if l.lake.broken != nil {
 		l.add(Finding{Kind: LakeUnreadable, Detail: l.lake.broken.Error(), Do: restore + again})
 	}
@@ -87,7 +100,7 @@ func (l *look) checkLake(ctx context.Context) error {
 	}
 	if c == nil {
 		if behind && l.lake.broken == nil && len(l.lake.missing) == 0 {
-			l.lost(Finding{Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy)}, l.facts.newestBy)
+			l.lost(Finding{Detail: fmt.Sprintf("a commit was made under token %d by the log, and the catalog has no such table", l.facts.newestBy)}, 0, l.facts.newestBy)
 		}
 		return nil
 	}
@@ -107,10 +120,10 @@ func (l *look) checkLake(ctx context.Context) error {
 	}
 	if behind {
 		l.lost(Finding{Object: strconv.FormatInt(l.facts.newest, 10),
-			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token)}, l.facts.newestBy)
+			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token)}, c.Token, l.facts.newestBy)
 	}
 	if c.SetBackFrom > 0 {
-		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.SetBackFrom)
+		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.Token, c.SetBackFrom)
 	}
 	if c.Orphans.Old > 0 {
 		l.add(Finding{Kind: LakeOrphans, Note: true, Detail: fmt.Sprintf("%d objects (%d bytes) that nothing refers to", c.Orphans.Old, c.Orphans.OldBytes), Do: "maintenance removes them"})
@@ -172,7 +185,7 @@ func (l *look) checkRows(ctx context.Context) error {
 			continue
 		}
 		detail := "no event tells that the file was published"
-		if l.facts.published[id] {
+		if l.facts.published[id] > 0 {
 			detail = "the file was published for a generation that was replaced"
 		}
 		l.add(Finding{Kind: RowsUnknown, FileID: id, Detail: fmt.Sprintf("%d rows come from it, and %s", files[id], detail),

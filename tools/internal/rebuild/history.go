@@ -41,6 +41,7 @@ type History struct {
 
 	grants  map[uint64]uint64 // registration by token
 	pending map[uint64]*blotterv1.PublishRequested
+	again   *again // nil: no loss was accepted, and no file is published twice
 }
 
 // Publication is one commit that made rows visible.
@@ -121,6 +122,8 @@ func (h *History) fold(seq uint64, at time.Time, event proto.Message) error {
 		h.same(e.GetSnapshotId(), e.GetToken(), at)
 	case *blotterv1.TableMaintained:
 		h.same(e.GetSnapshotId(), e.GetToken(), at)
+	case *blotterv1.LossAccepted:
+		h.again = newAgain(h)
 	case *blotterv1.FilesPublished:
 		return h.published(seq, at, e)
 	}
@@ -159,7 +162,11 @@ func (h *History) published(seq uint64, at time.Time, e *blotterv1.FilesPublishe
 		p.Files = append(p.Files, f)
 	}
 	if p.Replace {
-		h.Publications = nil
+		h.Publications, h.again = nil, nil
+	}
+	if h.again != nil {
+		h.again.replace(h, p)
+		h.again.note(len(h.Publications), p)
 	}
 	h.Publications = append(h.Publications, p)
 	h.Snapshots, h.Token = []Snapshot{{ID: p.Snapshot, Time: at}}, p.Token

@@ -712,7 +712,9 @@ type Failure struct {
 	// What to do.
 	Hint string `protobuf:"bytes,7,opt,name=hint,proto3" json:"hint,omitempty"`
 	// How many rows fail in the same way, where the whole file was read to count them.
-	RowsFailed    int64 `protobuf:"varint,8,opt,name=rows_failed,json=rowsFailed,proto3" json:"rows_failed,omitempty"`
+	RowsFailed int64 `protobuf:"varint,8,opt,name=rows_failed,json=rowsFailed,proto3" json:"rows_failed,omitempty"`
+	// With "lake.set_back": the table has what was committed up to this token.
+	LakeToken     uint64 `protobuf:"varint,9,opt,name=lake_token,json=lakeToken,proto3" json:"lake_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +801,13 @@ func (x *Failure) GetHint() string {
 func (x *Failure) GetRowsFailed() int64 {
 	if x != nil {
 		return x.RowsFailed
+	}
+	return 0
+}
+
+func (x *Failure) GetLakeToken() uint64 {
+	if x != nil {
+		return x.LakeToken
 	}
 	return 0
 }
@@ -913,7 +922,7 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"superseded\x18\a \x01(\x03R\n" +
 	"superseded\x12\x1a\n" +
 	"\brejected\x18\b \x01(\x03R\brejected\x12&\n" +
-	"\x0fno_before_image\x18\t \x01(\x03R\rnoBeforeImage\"\xd1\x01\n" +
+	"\x0fno_before_image\x18\t \x01(\x03R\rnoBeforeImage\"\xf0\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1d\n" +
@@ -924,7 +933,9 @@ const file_blotter_v1_file_proto_rawDesc = "" +
 	"\bexpected\x18\x06 \x01(\tR\bexpected\x12\x12\n" +
 	"\x04hint\x18\a \x01(\tR\x04hint\x12\x1f\n" +
 	"\vrows_failed\x18\b \x01(\x03R\n" +
-	"rowsFailed\"W\n" +
+	"rowsFailed\x12\x1d\n" +
+	"\n" +
+	"lake_token\x18\t \x01(\x04R\tlakeToken\"W\n" +
 	"\rPublishedFile\x12\x17\n" +
 	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12-\n" +
 	"\x06counts\x18\x02 \x01(\v2\x15.blotter.v1.RowCountsR\x06counts*j\n" +

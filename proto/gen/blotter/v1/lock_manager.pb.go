@@ -791,10 +791,12 @@ type PublishRequested struct {
 	// lake that does not carry it, or a newer one, was lost or set back, and takes no
 	// changes. 0: there is none, or in events of older versions.
 	AfterToken uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
-	// That of LossAccepted, if there was one: the table may lack what was committed up to it.
-	LossAcceptedTo uint64 `protobuf:"varint,7,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of LossAccepted, if there was one: the table may lack what was committed above the
+	// one token, up to the other.
+	LossAcceptedTo   uint64 `protobuf:"varint,7,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	LossAcceptedFrom uint64 `protobuf:"varint,8,opt,name=loss_accepted_from,json=lossAcceptedFrom,proto3" json:"loss_accepted_from,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PublishRequested) Reset() {
@@ -872,6 +874,13 @@ func (x *PublishRequested) GetAfterToken() uint64 {
 func (x *PublishRequested) GetLossAcceptedTo() uint64 {
 	if x != nil {
 		return x.LossAcceptedTo
+	}
+	return 0
+}
+
+func (x *PublishRequested) GetLossAcceptedFrom() uint64 {
+	if x != nil {
+		return x.LossAcceptedFrom
 	}
 	return 0
 }
@@ -1039,10 +1048,11 @@ type MaintenanceGranted struct {
 	// Why now: "publications", "age" or "operator".
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// As in PublishRequested.
-	AfterToken     uint64 `protobuf:"varint,5,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
-	LossAcceptedTo uint64 `protobuf:"varint,6,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	AfterToken       uint64 `protobuf:"varint,5,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
+	LossAcceptedTo   uint64 `protobuf:"varint,6,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	LossAcceptedFrom uint64 `protobuf:"varint,7,opt,name=loss_accepted_from,json=lossAcceptedFrom,proto3" json:"loss_accepted_from,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *MaintenanceGranted) Reset() {
@@ -1117,6 +1127,13 @@ func (x *MaintenanceGranted) GetLossAcceptedTo() uint64 {
 	return 0
 }
 
+func (x *MaintenanceGranted) GetLossAcceptedFrom() uint64 {
+	if x != nil {
+		return x.LossAcceptedFrom
+	}
+	return 0
+}
+
 // FenceRequested: the grant ends without its publication; the lake must refuse
 // the token before the table is freed.
 type FenceRequested struct {
@@ -1136,10 +1153,11 @@ type FenceRequested struct {
 	AfterToken uint64 `protobuf:"varint,6,opt,name=after_token,json=afterToken,proto3" json:"after_token,omitempty"`
 	// Set where the files in doubt go to this engine next: the one of the grant had not the
 	// time or the memory for them.
-	NextEngine     Engine `protobuf:"varint,7,opt,name=next_engine,json=nextEngine,proto3,enum=blotter.v1.Engine" json:"next_engine,omitempty"`
-	LossAcceptedTo uint64 `protobuf:"varint,8,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	NextEngine       Engine `protobuf:"varint,7,opt,name=next_engine,json=nextEngine,proto3,enum=blotter.v1.Engine" json:"next_engine,omitempty"`
+	LossAcceptedTo   uint64 `protobuf:"varint,8,opt,name=loss_accepted_to,json=lossAcceptedTo,proto3" json:"loss_accepted_to,omitempty"`
+	LossAcceptedFrom uint64 `protobuf:"varint,9,opt,name=loss_accepted_from,json=lossAcceptedFrom,proto3" json:"loss_accepted_from,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *FenceRequested) Reset() {
@@ -1224,6 +1242,13 @@ func (x *FenceRequested) GetNextEngine() Engine {
 func (x *FenceRequested) GetLossAcceptedTo() uint64 {
 	if x != nil {
 		return x.LossAcceptedTo
+	}
+	return 0
+}
+
+func (x *FenceRequested) GetLossAcceptedFrom() uint64 {
+	if x != nil {
+		return x.LossAcceptedFrom
 	}
 	return 0
 }
@@ -1654,8 +1679,10 @@ type LossAccepted struct {
 	// The newest token under which there was a commit.
 	CommittedToken uint64 `protobuf:"varint,2,opt,name=committed_token,json=committedToken,proto3" json:"committed_token,omitempty"`
 	Reason         string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What was committed up to this token is there: all of it.
+	LakeToken     uint64 `protobuf:"varint,4,opt,name=lake_token,json=lakeToken,proto3" json:"lake_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LossAccepted) Reset() {
@@ -1707,6 +1734,13 @@ func (x *LossAccepted) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *LossAccepted) GetLakeToken() uint64 {
+	if x != nil {
+		return x.LakeToken
+	}
+	return 0
 }
 
 // FlagChanged: an operator chose another engine.
@@ -2339,7 +2373,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tall_bytes\x18\x05 \x01(\x03R\ballBytes\"<\n" +
 	"\n" +
 	"FileStaged\x12.\n" +
-	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\x91\x02\n" +
+	"\x06staged\x18\x01 \x01(\v2\x16.blotter.v1.StagedFileR\x06staged\"\xbf\x02\n" +
 	"\x10PublishRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12+\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x17.blotter.v1.PublishModeR\x04mode\x12\x1e\n" +
@@ -2350,7 +2384,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x05parts\x18\x05 \x03(\v2\x16.blotter.v1.StagedPartR\x05parts\x12\x1f\n" +
 	"\vafter_token\x18\x06 \x01(\x04R\n" +
 	"afterToken\x12(\n" +
-	"\x10loss_accepted_to\x18\a \x01(\x04R\x0elossAcceptedTo\"e\n" +
+	"\x10loss_accepted_to\x18\a \x01(\x04R\x0elossAcceptedTo\x12,\n" +
+	"\x12loss_accepted_from\x18\b \x01(\x04R\x10lossAcceptedFrom\"e\n" +
 	"\n" +
 	"StagedPart\x12'\n" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x12.\n" +
@@ -2359,7 +2394,7 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\v2\x13.blotter.v1.FileRefR\x04file\x121\n" +
 	"\x05parts\x18\x02 \x03(\v2\x1b.blotter.v1.TransactionPartR\x05parts\".\n" +
 	"\x14MaintenanceRequested\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xe8\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x96\x02\n" +
 	"\x12MaintenanceGranted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12!\n" +
@@ -2367,7 +2402,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vafter_token\x18\x05 \x01(\x04R\n" +
 	"afterToken\x12(\n" +
-	"\x10loss_accepted_to\x18\x06 \x01(\x04R\x0elossAcceptedTo\"\xc6\x02\n" +
+	"\x10loss_accepted_to\x18\x06 \x01(\x04R\x0elossAcceptedTo\x12,\n" +
+	"\x12loss_accepted_from\x18\a \x01(\x04R\x10lossAcceptedFrom\"\xf4\x02\n" +
 	"\x0eFenceRequested\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
@@ -2378,7 +2414,8 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"afterToken\x123\n" +
 	"\vnext_engine\x18\a \x01(\x0e2\x12.blotter.v1.EngineR\n" +
 	"nextEngine\x12(\n" +
-	"\x10loss_accepted_to\x18\b \x01(\x04R\x0elossAcceptedTo\"\x92\x01\n" +
+	"\x10loss_accepted_to\x18\b \x01(\x04R\x0elossAcceptedTo\x12,\n" +
+	"\x12loss_accepted_from\x18\t \x01(\x04R\x10lossAcceptedFrom\"\x92\x01\n" +
 	"\vFencedGrant\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12!\n" +
 	"\fspec_version\x18\x02 \x01(\x04R\vspecVersion\x124\n" +
@@ -2411,11 +2448,13 @@ const file_blotter_v1_lock_manager_proto_rawDesc = "" +
 	"\tsignal_id\x18\x01 \x01(\tR\bsignalId\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\"&\n" +
 	"\fTableResumed\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"e\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x84\x01\n" +
 	"\fLossAccepted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12'\n" +
 	"\x0fcommitted_token\x18\x02 \x01(\x04R\x0ecommittedToken\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"e\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"lake_token\x18\x04 \x01(\x04R\tlakeToken\"e\n" +
 	"\vFlagChanged\x12*\n" +
 	"\x06engine\x18\x01 \x01(\x0e2\x12.blotter.v1.EngineR\x06engine\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
