@@ -2,6 +2,7 @@ package lake_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -16,10 +17,15 @@ import (
 type repeatingCatalog struct {
 	lake.Catalog
 	loses int    // answers of commits that landed
+	first func() // what happens before the next commit
 	then  func() // what happens before the conflict is told
 }
 
 func (c *repeatingCatalog) CommitTable(ctx context.Context, id ice.Identifier, reqs []ice.Requirement, updates []ice.Update) (ice.Metadata, string, error) {
+	if first := c.first; first != nil {
+		c.first = nil
+		first()
+	}
 	meta, location, err := c.Catalog.CommitTable(ctx, id, reqs, updates)
 	if err != nil || c.loses == 0 {
 		return meta, location, err
@@ -68,6 +74,30 @@ func TestACommitThatLandedAndIsToldAsSecond(t *testing.T) {
 	if rows := w.rows(t, spec.ID); len(rows) != 9 || rows[0] != "1|b|-49.00" {
 		t.Errorf("the table holds %v", rows)
 	}
+}
+
+// TestACommitComesSecondToOtherFiles of the same token, which a system that was set back
+// granted twice: that is told, and no success.
+func TestACommitComesSecondToOtherFiles(t *testing.T) {
+	cfg := delta()
+	cfg.CommitAttempts = 1
+	w := newWorld(t, cfg)
+	spec := reports()
+	w.publish(t, spec, 1, lake.Replace, w.stage(t, spec, stagedSpec{file: "l", kind: dms.KindLoad, token: 1, changes: many(1, 3, "a", "/l")}))
+	part := func(file string) []lake.Part {
+		return []lake.Part{w.stage(t, spec, stagedSpec{file: file, kind: dms.KindChange, token: 2, changes: []change{report(1, file, "/1", 1)}})}
+	}
+	ours, others := part("ours"), part("others")
+	l, err := lake.Open(t.Context(), w.cfg, lake.Deps{IO: w.io, Staging: w.staging, Catalog: &repeatingCatalog{Catalog: w.catalog, first: func() {
+		w.publish(t, spec, 2, lake.Merge, others[0])
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := l.Publish(t.Context(), lake.Request{Spec: spec, Token: 2, Mode: lake.Merge, Parts: ours}); !errors.Is(err, lake.ErrOtherFiles) {
+		t.Errorf("publish gives %+v, %v", r, err)
+	}
+	expect(t, w.rows(t, spec.ID), "1|others|-49.00", "2|a|-48.00")
 }
 
 // TestAStepThatLandedAndIsToldAsSecond likewise.

@@ -176,6 +176,9 @@ func (l *Lake) publishOnce(ctx context.Context, req Request) (Result, error) {
 		return Result{}, readErr
 	}
 	if r, done, err := state.published(req.Token); done {
+		if err == nil {
+			err = sameFiles(r, req)
+		}
 		return r, err
 	}
 	return Result{}, err

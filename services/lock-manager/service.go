@@ -159,7 +159,7 @@ func (s *Service) tick(ctx context.Context, since time.Time, everyTable bool) er
 	for id := range due {
 		group.Go(func() error {
 			in := Input{Time: s.deps.Now(), Since: since}
-			if err := s.apply(ctx, id, source{actor: ServiceName}, in); err != nil {
+			if err := s.apply(ctx, id, source{actor: ServiceName}, in); err != nil && ctx.Err() == nil {
 				s.deps.Logger.ErrorContext(ctx, "look at the clock of a table", "table", id.String(), "error", err)
 			}
 			return nil
