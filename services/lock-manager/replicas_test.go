@@ -1,8 +1,10 @@
 package lockmanager
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -80,6 +82,32 @@ func TestOneLookSaysWhatACrashLeftUnsaid(t *testing.T) {
 	}
 	if unflushed, err := b.store.Unflushed(t.Context()); err != nil || len(unflushed) > 0 {
 		t.Errorf("unsaid: %v (%v)", unflushed, err)
+	}
+}
+
+// endingLog is there when the process is told to end.
+type endingLog struct {
+	Log
+	end context.CancelFunc
+}
+
+func (l endingLog) Flush(ctx context.Context, _ dms.TableID, _ string, _ []*blotterv1.Envelope) error {
+	l.end()
+	return ctx.Err()
+}
+
+// TestAClockThatEndsTellsOfNoError: what a look at the clock could not do since the process
+// ends is no error.
+func TestAClockThatEndsTellsOfNoError(t *testing.T) {
+	b := newShellBench(t)
+	b.leaveUnsaid()
+	next, _, _ := b.process()
+	var said bytes.Buffer
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	next.deps.Log, next.deps.Logger = endingLog{next.deps.Log, end}, slog.New(slog.NewTextHandler(&said, nil))
+	if err := next.tick(ctx, time.Now(), false); err != nil || ctx.Err() == nil || said.Len() > 0 {
+		t.Errorf("it gives %v and says %q", err, said.String())
 	}
 }
 
