@@ -116,26 +116,38 @@ func (s tableState) setBackFrom(tbl *table.Table, turn Turn) uint64 {
 	if s.rolledBack(tbl) {
 		from = max(from, s.token)
 	}
-	if from <= turn.Loss.To {
-		from = 0
-	}
-	if s.token < turn.after() {
-		from = max(from, turn.After)
-		if turn.Loss.To > 0 {
-			from = max(from, turn.Loss.To+1)
+	if turn.Loss.To == 0 {
+		if s.token < turn.After {
+			from = max(from, turn.After)
 		}
+		return from
+	}
+	switch has := s.carries(tbl); {
+	case turn.After > turn.Loss.To: // there were commits since
+		if from <= turn.Loss.To {
+			from = 0
+		}
+		if s.token < turn.After {
+			from = max(from, turn.After)
+		}
+	case s.token <= turn.Loss.To && has != turn.Loss.From, has < turn.Loss.From:
+		// It is not the table whose loss was accepted: it has lost more, or was put back.
+		from = turn.Loss.To + 1
+	case from <= turn.Loss.To:
+		from = 0
 	}
 	return from
 }
 
-// carries gives the token up to which the table has all that was committed, where it was
-// set back: fences that came after it are not counted.
+// carries gives the token up to which the table has all that was committed: where it was
+// set back, fences that came after it are not counted.
 func (s tableState) carries(tbl *table.Table) uint64 {
-	switch {
-	case s.last.SetBackFrom > 0:
-		return s.last.SetBackTo
-	case !s.rolledBack(tbl):
-		return s.token
+	has := s.token
+	if s.last.SetBackFrom > 0 {
+		has = s.last.SetBackTo
+	}
+	if !s.rolledBack(tbl) {
+		return has
 	}
 	at := tbl.CurrentSnapshot()
 	for range len(tbl.Metadata().Snapshots()) {
@@ -144,7 +156,7 @@ func (s tableState) carries(tbl *table.Table) uint64 {
 		}
 		if at.Summary != nil {
 			if token, err := strconv.ParseUint(at.Summary.Properties[PropertyToken], 10, 64); err == nil {
-				return token
+				return min(has, token)
 			}
 		}
 		if at.ParentSnapshotID == nil {
@@ -181,16 +193,18 @@ func (s tableState) rolledBack(tbl *table.Table) bool {
 // follows fails with a *SetBackError unless the table carries every commit before a turn
 // whose loss was not accepted.
 func (s tableState) follows(tbl *table.Table, turn Turn) error {
-	from := s.setBackFrom(tbl, turn)
+	from, has := s.setBackFrom(tbl, turn), s.carries(tbl)
 	switch {
 	case from == 0:
 		return nil
+	case has > turn.Loss.From && turn.Loss.To > 0 && turn.After <= turn.Loss.To:
+		return &SetBackError{has, fmt.Sprintf("it has what was committed up to token %d, and the loss of all above token %d was accepted: it was put back after that", has, turn.Loss.From)}
 	case s.rolledBack(tbl):
-		return &SetBackError{s.carries(tbl), fmt.Sprintf("an older snapshot than that of token %d is its current one", s.token)}
+		return &SetBackError{has, fmt.Sprintf("an older snapshot than that of token %d is its current one", s.token)}
 	case s.token < from:
-		return &SetBackError{s.carries(tbl), fmt.Sprintf("it is at token %d, and a commit was made under token %d", s.token, turn.After)}
+		return &SetBackError{has, fmt.Sprintf("it is at token %d, and a commit was made under token %d", s.token, turn.After)}
 	}
-	return &SetBackError{s.carries(tbl), fmt.Sprintf("it lacks what was committed up to token %d", from)}
+	return &SetBackError{has, fmt.Sprintf("it lacks what was committed up to token %d", from)}
 }
 
 func readState(props iceberg.Properties) (tableState, error) {

@@ -210,7 +210,7 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 	return append(events, &blotterv1.PublishRequested{
 		Token: s.Grant.Token, Mode: blotterv1.PublishMode_PUBLISH_MODE_MERGE,
 		Generation: s.Generation, SpecVersion: s.SpecVersion, Parts: parts,
-		AfterToken: s.Committed, LossAcceptedFrom: s.Loss.From, LossAcceptedTo: s.Loss.To,
+		AfterToken: s.Committed, LossAcceptedFrom: s.Losses.Last().From, LossAcceptedTo: s.Losses.Last().To,
 	})
 }
 
@@ -254,7 +254,7 @@ func (s *State) stop(cfg Config, reason string) []proto.Message {
 // fence has the lake refuse the running grant's token, and whoever works on it stop.
 func (s *State) fence(reason string) *blotterv1.FenceRequested {
 	g := s.Grant
-	fence := &blotterv1.FenceRequested{Token: g.Token, Reason: reason, AfterToken: s.Committed, LossAcceptedFrom: s.Loss.From, LossAcceptedTo: s.Loss.To}
+	fence := &blotterv1.FenceRequested{Token: g.Token, Reason: reason, AfterToken: s.Committed, LossAcceptedFrom: s.Losses.Last().From, LossAcceptedTo: s.Losses.Last().To}
 	if !g.Granted.IsZero() {
 		fence.Grant = &blotterv1.FencedGrant{Engine: g.Engine, SpecVersion: g.SpecVersion, Granted: timestamppb.New(g.Granted)}
 	}

@@ -253,7 +253,7 @@ func (s *State) evolveReleased(at time.Time, e *blotterv1.LockReleased) {
 			s.Generation, s.FirstModified, s.LeavesOlder = s.Load.Generation, s.Load.FirstModified, s.Load.LeavesOlder
 			s.closeLoad(true)
 			s.retire()
-			s.Rejected, s.Loss = 0, Loss{}
+			s.Rejected, s.Losses = 0, nil
 		}
 		for _, p := range e.GetFiles() {
 			s.Rejected += p.GetCounts().GetRejected()

@@ -319,7 +319,7 @@ func (s *State) grantLoad(cfg Config, now time.Time) []proto.Message {
 	return append(events, &blotterv1.PublishRequested{
 		Token: s.Token + 1, Mode: blotterv1.PublishMode_PUBLISH_MODE_REPLACE,
 		Generation: s.Load.Generation, SpecVersion: s.SpecVersion, Parts: parts,
-		AfterToken: s.Committed, LossAcceptedFrom: s.Loss.From, LossAcceptedTo: s.Loss.To,
+		AfterToken: s.Committed, LossAcceptedFrom: s.Losses.Last().From, LossAcceptedTo: s.Losses.Last().To,
 	})
 }
 

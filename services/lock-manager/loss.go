@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,8 +18,41 @@ type Loss struct {
 	To   uint64 `json:"to"`
 }
 
-// Covers reports whether what was committed under a token is a part of it.
-func (l Loss) Covers(token uint64) bool { return l.From < token && token <= l.To }
+// Losses are those that were accepted, oldest first; the tokens of one are above those of
+// the one before.
+type Losses []Loss
+
+// maxLosses bounds those that are remembered: an older one only tells which files may come
+// in again.
+const maxLosses = 16
+
+// Last is the newest; the zero value where there is none.
+func (l Losses) Last() Loss {
+	if len(l) == 0 {
+		return Loss{}
+	}
+	return l[len(l)-1]
+}
+
+// Cover reports whether what was committed under a token is a part of one of them.
+func (l Losses) Cover(token uint64) bool {
+	return slices.ContainsFunc(l, func(one Loss) bool { return one.From < token && token <= one.To })
+}
+
+// Lack reports whether the lake lacks what was committed under a token, and also under one
+// before it; 0: there was none.
+func (l Losses) Lack(token, before uint64) bool {
+	i := slices.IndexFunc(l, func(one Loss) bool { return one.From < token && token <= one.To })
+	return i >= 0 && (before == 0 || before > l[i].From || l.Cover(before))
+}
+
+// With adds the loss of what was committed above a token, up to another. What the lake has
+// up to the first is as it was then: of a loss that was accepted later it knows nothing.
+func (l Losses) With(from, to uint64) Losses {
+	all := slices.DeleteFunc(slices.Clone(l), func(one Loss) bool { return one.To > from })
+	all = append(all, Loss{From: from, To: to})
+	return all[max(0, len(all)-maxLosses):]
+}
 
 // lossIsKnown reports whether the lake has told that the table lacks commits, and up to
 // which token it has them: its pause says so, or the newest step of maintenance that failed.
@@ -37,6 +71,10 @@ func (s *State) lossIsKnown() (has uint64, known bool) {
 // of is not accepted: the word for one would cover the next.
 func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 	has, known := s.lossIsKnown()
+	if !known && s.Pause != nil {
+		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept; where `blotter fsck` "+
+			"finds one, let the table go on (`blotter resume %s`): its next change has the lake tell of it, or `blotter table maintain %s`", s.Table, s.Table, s.Table)
+	}
 	if !known {
 		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept; where `blotter fsck` "+
 			"finds one, `blotter table maintain %s` has the lake tell of it", s.Table, s.Table)
@@ -49,14 +87,9 @@ func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 	return []proto.Message{&blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}}, detail, nil
 }
 
-// evolveLoss notes a loss; one that was accepted before, and not made good, stays. What
-// told of it counts for no other.
+// evolveLoss notes a loss. What told of it counts for no other.
 func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
-	from := e.GetLakeToken()
-	if s.Loss.To > 0 {
-		from = min(from, s.Loss.From)
-	}
-	s.Loss = Loss{From: from, To: e.GetToken()}
+	s.Losses = s.Losses.With(e.GetLakeToken(), e.GetToken())
 	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
 		s.Maintenance.Failure, s.Maintenance.Failures = nil, 0
 	}
@@ -68,14 +101,14 @@ func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
 // Mended rows come in again by themselves only if their file does not: else it shows again
 // which of its rows are bad.
 func (s *State) Lost(f *File) bool {
-	if f.Status != Published || f.Kind != dms.KindChange || !s.Loss.Covers(f.Token) || !s.InForce(f) {
+	if f.Status != Published || f.Kind != dms.KindChange || !s.Losses.Lack(f.Token, f.Before) || !s.InForce(f) {
 		return false
 	}
 	if f.Mending.IsZero() {
 		return true
 	}
 	o, known := s.Files[f.Mending.FileID]
-	return known && o.MendedBy(f) && !s.Lost(o)
+	return known && o.Status == Published && o.MendedBy(f) && !s.Lost(o)
 }
 
 // forgetPublished undoes what the publication of a file, and of its mended rows, added to

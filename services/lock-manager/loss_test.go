@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,12 +34,12 @@ func TestALossIsAcceptedOnceItIsKnown(t *testing.T) {
 			s.Pause, s.LastFailed, s.Maintenance.Failure = test.paused, test.failed, test.upkeep
 			events, err := s.Step(modelConfig(), Input{Time: since, Command: Resume{Order: Order{ID: "1", Reason: "no backup"}, AcceptLoss: true}})
 			if test.isRefused {
-				if !errors.Is(err, ErrRefused) || s.Pause == nil || s.Loss != (Loss{}) {
+				if !errors.Is(err, ErrRefused) || s.Pause == nil || len(s.Losses) > 0 {
 					t.Errorf("it gives %v, %v", events, err)
 				}
 				return
 			}
-			if err != nil || s.Pause != nil || s.Loss != (Loss{3, 7}) {
+			if err != nil || s.Pause != nil || !slices.Equal(s.Losses, Losses{{3, 7}}) {
 				t.Fatalf("it gives %v; the state is %+v", err, s)
 			}
 			if e, ok := events[0].(*blotterv1.LossAccepted); !ok || e.GetToken() != 7 || e.GetCommittedToken() != 5 || e.GetLakeToken() != 3 || e.GetReason() != "no backup" {
@@ -55,8 +56,7 @@ func TestALossIsAcceptedOnceItIsKnown(t *testing.T) {
 	}
 }
 
-// TestTheWordForOneLossCoversNoOther: what told of a loss tells of no further one, and a
-// loss on top of one that is not made good begins where that did.
+// TestTheWordForOneLossCoversNoOther: what told of a loss tells of no further one.
 func TestTheWordForOneLossCoversNoOther(t *testing.T) {
 	s := NewState(testTable)
 	s.SpecVersion, s.Token, s.Committed = 1, 7, 5
@@ -66,16 +66,16 @@ func TestTheWordForOneLossCoversNoOther(t *testing.T) {
 		_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: id}, AcceptLoss: true}})
 		return err
 	}
-	if err := accept("1"); err != nil || s.Loss != (Loss{3, 7}) || s.Maintenance.Failures != 0 { // it was not even paused
-		t.Fatalf("it gives %v; the loss is %v", err, s.Loss)
+	if err := accept("1"); err != nil || !slices.Equal(s.Losses, Losses{{3, 7}}) || s.Maintenance.Failures != 0 { // it was not even paused
+		t.Fatalf("it gives %v; the losses are %v", err, s.Losses)
 	}
 	if err := accept("2"); !errors.Is(err, ErrRefused) {
 		t.Errorf("a second time it gives %v", err)
 	}
 	s.Token, s.Committed = 9, 9
 	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 8}
-	if err := accept("3"); err != nil || s.Loss != (Loss{3, 9}) {
-		t.Errorf("of a further loss it gives %v; the loss is %v", err, s.Loss)
+	if err := accept("3"); err != nil || !slices.Equal(s.Losses, Losses{{3, 7}, {8, 9}}) {
+		t.Errorf("of a further loss it gives %v; the losses are %v", err, s.Losses)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestTheWordForOneLossCoversNoOther(t *testing.T) {
 // rows of a file that is whole come in again by themselves.
 func TestAFileThatIsTakenInAgainCountsOnce(t *testing.T) {
 	s := NewState(testTable)
-	s.SpecVersion, s.Loss, s.Rejected = 1, Loss{From: 5, To: 8}, 1+1
+	s.SpecVersion, s.Losses, s.Rejected = 1, Losses{{From: 5, To: 8}}, 1+1
 	file := func(id dms.FileID, token uint64, rejected int64) *File {
 		f := &File{ID: id, Kind: dms.KindChange, Status: Published, Token: token, Counts: &blotterv1.RowCounts{Rejected: rejected},
 			Staged: &StagedFile{Token: token}, Object: dms.Object{Key: string(id)}, Ended: modelEpoch}
@@ -115,5 +115,39 @@ func TestAFileThatIsTakenInAgainCountsOnce(t *testing.T) {
 	}
 	if s.Rejected != 1+2 || s.Grant == nil || !s.Files["lost"].Ended.IsZero() || s.Files["b"].Superseded || s.Files["c"].Superseded {
 		t.Errorf("afterwards %d rows are set aside, and the grant is %+v", s.Rejected, s.Grant)
+	}
+}
+
+// TestLosses: what the lake has is as it was at its token.
+func TestLosses(t *testing.T) {
+	for name, c := range map[string]struct {
+		before   Losses
+		from, to uint64
+		want     Losses
+	}{
+		"the first":                             {nil, 3, 7, Losses{{3, 7}}},
+		"one after it":                          {Losses{{3, 7}}, 9, 12, Losses{{3, 7}, {9, 12}}},
+		"all that came since as well":           {Losses{{3, 7}}, 7, 12, Losses{{3, 7}, {7, 12}}},
+		"more than then":                        {Losses{{3, 7}}, 1, 12, Losses{{1, 12}}},
+		"everything":                            {Losses{{3, 7}, {9, 12}}, 0, 15, Losses{{0, 15}}},
+		"a copy was put back that has all of 5": {Losses{{0, 7}}, 5, 9, Losses{{5, 9}}},
+	} {
+		if got := c.before.With(c.from, c.to); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	l := Losses{{3, 7}, {9, 12}}
+	for token, want := range map[uint64]bool{3: false, 4: true, 7: true, 8: false, 9: false, 10: true, 12: true, 13: false} {
+		if l.Cover(token) != want {
+			t.Errorf("of token %d they tell %t", token, !want)
+		}
+	}
+	for _, c := range []struct {
+		token, before uint64
+		want          bool
+	}{{5, 0, true}, {8, 5, false}, {10, 5, true}, {10, 8, false}, {10, 2, false}, {12, 9, false}, {12, 10, true}} {
+		if l.Lack(c.token, c.before) != c.want {
+			t.Errorf("committed under %d, and before under %d: they tell %t", c.token, c.before, !c.want)
+		}
 	}
 }

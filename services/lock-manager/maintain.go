@@ -102,7 +102,7 @@ func (s *State) grantMaintenance(cfg Config, now time.Time) []proto.Message {
 	}
 	return []proto.Message{&blotterv1.MaintenanceGranted{
 		Token: s.Token + 1, Deadline: timestamppb.New(now.Add(cfg.MaintainTimeout)), SpecVersion: s.SpecVersion, Reason: reason,
-		AfterToken: s.Committed, LossAcceptedFrom: s.Loss.From, LossAcceptedTo: s.Loss.To,
+		AfterToken: s.Committed, LossAcceptedFrom: s.Losses.Last().From, LossAcceptedTo: s.Losses.Last().To,
 	}}
 }
 

@@ -91,6 +91,8 @@ func (s *State) refusesMended(f *File) string {
 	switch {
 	case !known || o.Ended.IsZero() || o.Counts.GetRejected() == 0 || o.Staged == nil || o.Status != Published && o.Status != Staged:
 		return fmt.Sprintf("no rows of file %s are set aside", f.Mending.FileID)
+	case s.Lost(o):
+		return "the rows of its file were lost in the lake: `blotter unskip --lost` takes it in again first"
 	case o.Kind != f.Mending.Kind || o.Order != f.Mending.Order || o.Part != f.Part:
 		return "its rows have another place in the order than their file"
 	case o.Staged.Token != f.Mending.Token:

@@ -47,8 +47,8 @@ type State struct {
 	// took a publication or a step of maintenance: the table there cannot be behind it.
 	Token     uint64 `json:"token"`
 	Committed uint64 `json:"committed,omitempty"`
-	// Loss is what the lake has lost, and an operator accepted; until all rows are replaced.
-	Loss Loss `json:"loss,omitzero"`
+	// Losses are what the lake has lost, and an operator accepted; until all rows are replaced.
+	Losses Losses `json:"losses,omitempty"`
 	// Generation counts the full loads that replaced the table; 0 before the first.
 	Generation uint64 `json:"generation"`
 	// FirstModified is when the generation's first load file was modified.
@@ -109,7 +109,8 @@ type File struct {
 	Abandoned bool `json:"abandoned,omitempty"`
 	// Generation is the one that published the file, or went on without it.
 	Generation uint64               `json:"generation,omitempty"`
-	Token      uint64               `json:"token,omitempty"` // of its newest grant
+	Token      uint64               `json:"token,omitempty"`  // of its newest grant
+	Before     uint64               `json:"before,omitempty"` // under which it was published before it was taken in again
 	Attempts   int                  `json:"attempts,omitempty"`
 	Expired    int                  `json:"expired,omitempty"`  // grants that ran out of time
 	Suspect    bool                 `json:"suspect,omitempty"`  // a grant failed over it, and it is to be granted by itself

@@ -73,7 +73,7 @@ func (s *State) staysSkipped(f *File) string {
 	switch {
 	case s.Lost(f):
 		return ""
-	case f.Status == Published && s.Loss.To > 0:
+	case f.Status == Published && len(s.Losses) > 0:
 		return "is published, and its rows are not among those whose loss was accepted"
 	case f.Status != Skipped:
 		return fmt.Sprintf("was not skipped: it is %s", f.Status)
@@ -111,7 +111,7 @@ func (s *State) evolveRetried(at time.Time, e *blotterv1.FileRetried) {
 		case Skipped:
 			s.takeBack(at, f)
 		case Published:
-			f.Ended = time.Time{}
+			f.Ended, f.Before = time.Time{}, f.Token
 			s.forgetPublished(f)
 		}
 		f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false

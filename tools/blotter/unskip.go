@@ -42,7 +42,8 @@ folder: in a folder, or a bucket without versions, the same bytes are the same f
 With --lost it is about change files whose rows the lake has lost, once that was accepted
 (blotter resume --accept-loss): all of them, or those that are named. Each is merged once
 more at its own place in the order, as if it had not been. Rows of it that were mended are
-open again: ` + "`blotter rejected list`" + ` has them. One whose raw version is gone stays as it is.`,
+open again: ` + "`blotter rejected list`" + ` has them. Where the raw version of one is gone, none
+comes in unless it is named: what that one changed or deleted would be as before it.`,
 		Example: `  blotter unskip rms.reports 20240705-080200000.csv --reason "the column is registered now"
   blotter unskip rms.reports 1f3a5c7e 9b20d4aa --reason "skipped by mistake"
   blotter unskip rms.audit_trail --lost --reason "the catalog was lost"`,

@@ -25,11 +25,10 @@ func takeLostAgain(cmd *cobra.Command, at site, table dms.TableID, reason string
 	if err != nil {
 		return err
 	}
-	lost, gone, err := withRaw(cmd.Context(), at, lost, cmd.ErrOrStderr())
-	if err != nil {
+	if err := allRaw(cmd.Context(), at, table, lost, cmd.ErrOrStderr()); err != nil {
 		return err
 	}
-	err = order(cmd, false, func(ctx context.Context, c *client) error {
+	return order(cmd, false, func(ctx context.Context, c *client) error {
 		for batch := range slices.Chunk(lost, lockmanager.MaxUnskipped) {
 			request := lockmanager.CommandRequest{Table: table.String(), Reason: reason}
 			for _, f := range batch {
@@ -43,41 +42,41 @@ func takeLostAgain(cmd *cobra.Command, at site, table dms.TableID, reason string
 		}
 		return nil
 	})
-	if err == nil && gone > 0 {
-		err = finding(fmt.Errorf("of %d files the raw versions are gone: what the table lacks of their rows is lost; they stay as they are", gone))
-	}
-	return err
 }
 
-// withRaw gives the files whose raw version is there, and tells of the others. Mended rows
-// lie in the failed bucket.
-func withRaw(ctx context.Context, at site, files []*lockmanager.File, told io.Writer) (there []*lockmanager.File, gone int, err error) {
+// allRaw refuses to take files in again of which the raw version of any is gone: what that
+// one changed or deleted would be as before it. Mended rows lie in the failed bucket.
+func allRaw(ctx context.Context, at site, table dms.TableID, files []*lockmanager.File, told io.Writer) (err error) {
 	cfg, err := at.config()
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	raw, closer, err := roles.OpenRaw(ctx, cfg)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
+	gone := 0
 	for _, f := range files {
 		if !f.Mending.IsZero() {
-			there = append(there, f)
 			continue
 		}
 		switch why := readable(ctx, raw, f.Object); {
 		case why == nil:
-			there = append(there, f)
 		case errors.Is(why, objects.ErrNotFound), errors.Is(why, objects.ErrChanged):
 			if gone++; gone <= maxNamed {
 				fmt.Fprintf(told, "%s is not there any more in the version that was taken in (%s)\n", f.Object.Key, notThere(why))
 			}
 		default:
-			return nil, 0, fmt.Errorf("look for %s: %w", f.Object.Key, why)
+			return fmt.Errorf("look for %s: %w", f.Object.Key, why)
 		}
 	}
-	return there, gone, nil
+	if gone == 0 {
+		return nil
+	}
+	return finding(fmt.Errorf("of %s the raw version is gone, and nothing was taken in: what a file changed or deleted that is gone would be as before it. "+
+		"Put them back, or have DMS load the table anew; or name the files that are to come in all the same: blotter unskip '%s' FILE... --lost%s",
+		count(gone, "file"), table, at.flags()))
 }
 
 // lostFiles gives the files whose rows were lost, oldest first.
@@ -91,7 +90,7 @@ func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []*lockman
 	if err != nil {
 		return nil, err
 	}
-	if state.Loss.To == 0 {
+	if len(state.Losses) == 0 {
 		return nil, fmt.Errorf("no loss of %s was accepted: see `blotter resume --help`, --accept-loss", table)
 	}
 	files, err := filesIn(ctx, store, table, maxLost+1, lockmanager.Published)

@@ -371,7 +371,7 @@ func (e *explainer) setBack(ctx context.Context) string {
 	switch {
 	case err != nil:
 		return "the table cannot be read: " + err.Error()
-	case token < e.history.state.Committed && e.history.state.Loss.Covers(e.history.state.Committed):
+	case token < e.history.state.Committed && e.history.state.Losses.Cover(e.history.state.Committed):
 		return fmt.Sprintf("what was committed up to token %d was lost, and that accepted", e.history.state.Committed)
 	case token < e.history.state.Committed:
 		return fmt.Sprintf("the table was set back: it is at token %d, and a commit was made under token %d", token, e.history.state.Committed)

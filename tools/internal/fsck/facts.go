@@ -50,15 +50,16 @@ type facts struct {
 	tokens    map[uint64]bool       // of all grants
 	snapshots map[int64]bool        // that the curator told of
 	published map[dms.FileID]uint64 // by the token under which each was last
+	before    map[dms.FileID]uint64 // of those that came again after a loss, the token before it
 	// inForce are the files of the last replacement, and those published after it.
 	inForce      map[dms.FileID]bool
 	newest       int64 // the newest snapshot, and its token
 	newestOf     uint64
-	newestCommit int64            // the snapshot of newestBy
-	newestBy     uint64           // the newest token of a commit but fences: one that is lost took nothing with it
-	loss         lockmanager.Loss // of commits, which was accepted
-	rowsHash     string           // of the live rows after the newest publication; empty: not known
-	versions     map[version]bool // of objects that were told of
+	newestCommit int64              // the snapshot of newestBy
+	newestBy     uint64             // the newest token of a commit but fences: one that is lost took nothing with it
+	losses       lockmanager.Losses // of commits, which were accepted
+	rowsHash     string             // of the live rows after the newest publication; empty: not known
+	versions     map[version]bool   // of objects that were told of
 	arrived      map[dms.FileID]bool
 	accepted     map[dms.FileID]bool
 	again        []arrival       // of files that had arrived before
@@ -106,7 +107,7 @@ type rejected struct {
 
 func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 	f := &facts{
-		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]uint64{},
+		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]uint64{}, before: map[dms.FileID]uint64{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
 		versions: map[version]bool{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
@@ -188,17 +189,15 @@ func (f *facts) fold(r eventlog.Record) {
 
 // accept notes a loss, as the table's state does.
 func (f *facts) accept(e *blotterv1.LossAccepted) {
-	from := e.GetLakeToken()
-	if f.loss.To > 0 {
-		from = min(from, f.loss.From)
-	}
-	f.loss, f.rowsHash = lockmanager.Loss{From: from, To: e.GetToken()}, ""
+	f.losses, f.rowsHash = f.losses.With(e.GetLakeToken(), e.GetToken()), ""
 }
 
 // lost counts the files whose rows were lost, which was accepted, and did not come again.
+// Rows that were mended are open again once their file came.
 func (f *facts) lost() (n int) {
 	for id := range f.inForce {
-		if f.loss.Covers(f.published[id]) {
+		of := f.files[id].Mending.FileID
+		if f.losses.Lack(f.published[id], f.before[id]) && (of == "" || f.published[of] < f.published[id]) {
 			n++
 		}
 	}
@@ -211,10 +210,13 @@ func (f *facts) curator(r eventlog.Record) {
 	case *blotterv1.FilesPublished:
 		if f.asked[e.GetToken()].GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
 			clear(f.inForce)
-			f.loss = lockmanager.Loss{}
+			f.losses = nil
 		}
 		delete(f.asked, e.GetToken())
 		for _, p := range e.GetFiles() {
+			if was := f.published[dms.FileID(p.GetFileId())]; was > 0 && len(f.losses) > 0 {
+				f.before[dms.FileID(p.GetFileId())] = was
+			}
 			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = e.GetToken(), true
 		}
 		f.rowsHash = e.GetRowsHash()

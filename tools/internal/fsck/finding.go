@@ -27,6 +27,7 @@ const (
 	LakeObjectChanged   = "lake.object_changed"   // remembered deletes are not those that the table tells of
 	SnapshotUnknown     = "lake.snapshot_unknown" // a snapshot that no event tells of
 	SnapshotLost        = "lake.commit_lost"      // the newest commit that the log tells of is not in the table
+	LakePutBack         = "lake.put_back"         // the table has more than when the loss of it was accepted
 	LossAccepted        = "lake.loss_accepted"    // note: an operator accepted that commits are not in the table
 	RowsUnknown         = "lake.rows_unknown"     // rows of a file that was not published
 	RowsDiffer          = "lake.rows_differ"      // the live rows are not those that the log has a hash of

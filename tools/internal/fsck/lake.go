@@ -49,7 +49,7 @@ const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or
 // lost tells of commits up to a token that the table lacks, which has those up to another:
 // not of a loss that was accepted, of which checkAccepted tells.
 func (l *look) lost(f Finding, has, upTo uint64) {
-	if loss := l.facts.loss; has >= loss.From && upTo <= loss.To {
+	if loss := l.facts.losses.Last(); has >= loss.From && upTo <= loss.To {
 		return
 	}
 	f.Kind, f.Do = SnapshotLost, restoreCatalog+l.rowsAgain()
@@ -58,13 +58,13 @@ func (l *look) lost(f Finding, has, upTo uint64) {
 
 // checkAccepted notes files whose rows the table lacks since an operator accepted that.
 func (l *look) checkAccepted() {
-	n, loss := l.facts.lost(), l.facts.loss
+	n, loss := l.facts.lost(), l.facts.losses.Last()
 	if n == 0 {
 		return
 	}
 	l.add(Finding{
 		Kind: LossAccepted, Note: true,
-		Detail: fmt.Sprintf("an operator accepted that the lake has lost what was committed above token %d, up to %d; files of then that did not come again: %d", loss.From, loss.To, n),
+		Detail: fmt.Sprintf("an operator accepted that the lake has lost what was committed, last what was above token %d, up to %d; files of then that did not come again: %d", loss.From, loss.To, n),
 		Do:     fmt.Sprintf("`blotter unskip '%s' --lost` takes its change files in again; load files come back with a load alone", l.id),
 	})
 }
@@ -124,6 +124,13 @@ func (l *look) checkLake(ctx context.Context) error {
 	}
 	if c.SetBackFrom > 0 {
 		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.Token, c.SetBackFrom)
+	}
+	if loss := l.facts.losses.Last(); c.SetBackFrom == 0 && l.facts.newestBy <= loss.To && loss.From < c.Token && c.Token <= loss.To {
+		l.add(Finding{
+			Kind:   LakePutBack,
+			Detail: fmt.Sprintf("the table has what was committed up to token %d, and the loss of all above token %d was accepted: it, or its catalog, was put back after that", c.Token, loss.From),
+			Do:     fmt.Sprintf("take nothing in again before `blotter table maintain '%s'` has had the lake tell of it, and that is accepted (`blotter resume '%s' --accept-loss`)", l.id, l.id),
+		})
 	}
 	if c.Orphans.Old > 0 {
 		l.add(Finding{Kind: LakeOrphans, Note: true, Detail: fmt.Sprintf("%d objects (%d bytes) that nothing refers to", c.Orphans.Old, c.Orphans.OldBytes), Do: "maintenance removes them"})

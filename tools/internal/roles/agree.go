@@ -203,7 +203,7 @@ func AgreeWithTable(ctx context.Context, store control.Store, in *lake.Lake, id 
 		return nil, eventlog.Permanent(fmt.Errorf("%w, and the log with it: %s is at token %d in the lake, and %d was the last one granted. Restore store and log from a newer backup, "+
 			"or the lake from one of that time; a new system begins with a lake of its own. What goes on from here would contradict what was published", ErrStoreBehind, id, before, state.Token))
 	}
-	if before >= state.Committed || state.Loss.Covers(state.Committed) && before >= state.Loss.From {
+	if before >= state.Committed || state.Losses.Cover(state.Committed) && before >= state.Losses.Last().From {
 		return nil, nil
 	}
 	after, err := lakeToken(ctx, in, id)
