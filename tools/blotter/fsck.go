@@ -114,7 +114,7 @@ func runFsck(ctx context.Context, at site, only dms.TableID, o fsckOptions, out 
 		return err
 	}
 	defer func() { err = errors.Join(err, closeHold()) }()
-	deps := fsck.Deps{Log: c.log, Control: store, Objects: store, Hold: hold, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Bytes: o.bytes}
+	deps := fsck.Deps{Log: c.log, Control: store, Objects: store, Hold: hold, Raw: stores.Raw, Staging: stores.Staging, Failed: stores.Failed, Lake: stores.Lake, Bytes: o.bytes, Rebuilding: roles.Rebuilding(cfg)}
 	if o.repair {
 		m, closeMender, err := newMender(ctx, cfg, c, stores, store)
 		if err != nil {

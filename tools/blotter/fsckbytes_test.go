@@ -165,6 +165,9 @@ func TestFsckFindsWhatWasAltered(t *testing.T) {
 		"a state that is none": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
 			s.inSQLite(roles.ControlFile, `UPDATE tables SET state = CAST('{' AS BLOB) WHERE name = 'reports'`)
 		}},
+		"an event that is still to be said": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
+			s.inSQLite(roles.ControlFile, `INSERT INTO outbox SELECT id, 0, x'00' FROM tables WHERE name = 'reports'`)
+		}},
 		"what is known of a file": {fsck.ControlUnreadable, reportsID, false, func(s *testSystem) {
 			s.inSQLite(roles.ControlFile, `UPDATE files SET body = CAST('{' AS BLOB) WHERE state = 'published'`)
 		}},

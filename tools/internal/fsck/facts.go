@@ -74,6 +74,8 @@ type facts struct {
 	quarantined []quarantined
 	rejected    []rejected
 	keeping     map[attempt]*blotterv1.PublishRequested // of files with rejected rows
+
+	publications publications
 }
 
 // release is a transaction that ended with something that the curator must have said.
@@ -135,6 +137,7 @@ func (f *facts) copies(id dms.FileID) (keys []string) {
 }
 
 func (f *facts) fold(r eventlog.Record) {
+	f.publications.fold(r)
 	if r.Service == ingestrouter.ServiceName {
 		f.objects.fold(r)
 		if e, ok := r.Event.(interface{ GetObject() *blotterv1.ObjectRef }); ok {

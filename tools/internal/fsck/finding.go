@@ -12,6 +12,7 @@ const (
 	LogEventMissing     = "log.event_missing"     // an event that another one answers is not there
 	LogEventsGone       = "log.events_gone"       // events are in neither the log nor its archive
 	LogEventTwice       = "log.event_twice"       // note: an object was told of as new a second time
+	LogPublishedTwice   = "log.published_twice"   // a file was published twice, and nobody asked for it; note: in a generation that was replaced
 	LogBehind           = "log.behind_archive"    // the log ends before its archive does
 	LogTrimUntold       = "log.trim_untold"       // the log begins later than it says itself
 	ArchiveTaken        = "archive.taken"         // the archive, or the end of it, was taken away
@@ -19,6 +20,7 @@ const (
 	ArchiveChanged      = "archive.changed"       // the archive is not as it was signed
 	ControlDiffers      = "control.differs"       // the log does not fold to the control state
 	ControlUnreadable   = "control.unreadable"    // a value in the control store cannot be understood
+	ControlUnfinished   = "control.unfinished"    // the control store was to be written anew, which did not end
 	HoldDiffers         = "hold.differs"          // the hold queue is not what the control state says
 	FileStuck           = "file.stuck"            // a file waits that nothing will release
 	StagedUnknown       = "staged.unknown"        // staged output that no grant asked for

@@ -114,8 +114,12 @@ func (l *look) checkLake(ctx context.Context) error {
 			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("no service of Blotter made it: its operation is %q", s.Strategy),
 				Do: fmt.Sprintf("find out which engine writes to the table; `blotter replay '%s' --rows` tells whether rows differ", l.id)})
 		default:
-			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("it carries token %d, and no event tells of it", token),
-				Do: fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole", l.id)})
+			do := fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole", l.id)
+			if token > l.facts.newestToken() {
+				do = "no grant of this log has come to that token: the lake is that of another system, or log and control store are, or are older than it. " +
+					"Put together what belongs together, from a backup if need be; a new system begins with a lake of its own"
+			}
+			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("it carries token %d, and no event tells of it", token), Do: do})
 		}
 	}
 	if behind {

@@ -43,6 +43,9 @@ type Deps struct {
 	Spans func(ctx context.Context) error
 	// Gaps gives what the archive has signed as missing in the log; nil: nobody knows.
 	Gaps func(ctx context.Context) ([]eventlog.Span, error)
+	// Rebuilding is the file of a control store that was to be written anew, and that did not
+	// come to its end; empty: there is none.
+	Rebuilding string
 	// Bytes: what lies in the buckets is read, and held to the hashes in the log.
 	Bytes bool
 	// Repair mends what can be mended; nil: nothing is.
@@ -82,6 +85,11 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 	if err := l.checkLog(ctx); err != nil {
 		return err
 	}
+	if l.deps.Rebuilding != "" {
+		l.id = dms.LogTable
+		l.add(Finding{Kind: ControlUnfinished, Object: l.deps.Rebuilding, Detail: "the control store was to be written anew from the log, and that did not come to its end",
+			Do: "with the system stopped, run it again: `blotter replay --rebuild`"})
+	}
 	tables := []dms.TableID{only}
 	if only.IsZero() {
 		var err error
@@ -95,7 +103,7 @@ func (l *look) run(ctx context.Context, only dms.TableID) error {
 	for _, id := range tables {
 		l.id = id
 		if err := l.table(ctx); errors.Is(err, control.ErrValue) {
-			l.add(Finding{Kind: ControlUnreadable, Detail: err.Error(), Do: "the table is looked at no further; restore the control store from a backup, or " + anew})
+			l.add(Finding{Kind: ControlUnreadable, Detail: err.Error(), Do: "the table is looked at no further, and `blotter up` does not go on with it; restore the control store from a backup, or " + anew})
 		} else if err != nil {
 			return fmt.Errorf("look at %s: %w", id, err)
 		}
@@ -230,6 +238,7 @@ func (l *look) checkEvents(context.Context) error {
 				Do:     "restore the log from a backup: it is not whole"})
 		}
 	}
+	l.checkPublications()
 	for _, a := range l.facts.again {
 		l.add(Finding{Kind: LogEventTwice, Note: true, FileID: a.file, Object: a.key,
 			Detail: fmt.Sprintf("the file arrived before, and is told of as new again at sequence %d: the control store did not know the object then", a.seq),

@@ -171,16 +171,16 @@ func compare(ctx context.Context, store Store, fold *Table, version uint64) (r R
 
 // report folds what the item's outbox holds beyond the log, and lists what differs.
 func report(ctx context.Context, store Store, fold *Table, item control.TableItem) (Report, error) {
-	unpublished, err := fold.unpublished(item)
-	if err != nil {
-		return Report{}, err
-	}
+	unpublished, unreadable := fold.unpublished(item)
 	id := fold.State.Table
 	rows, err := store.Files(ctx, id, nil, len(fold.State.Files)+MaxDifferences)
 	if err != nil {
 		return Report{}, fmt.Errorf("read the files of %s: %w", id, err)
 	}
 	d := &differences{}
+	if unreadable != nil {
+		d.add("what is still to be said", "events", unreadable)
+	}
 	if fold.Last.Version != item.Version {
 		d.add("version", fold.Last.Version, item.Version)
 	}

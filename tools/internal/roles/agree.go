@@ -108,16 +108,40 @@ func (p *Process) agreeOnce(ctx context.Context, id dms.TableID) (differs, err e
 	case err != nil:
 		return nil, err
 	case said < published && (said > 0 || first == 1):
-		return fmt.Errorf("%w: %s is at version %d of its state, and %d were said; the log tells of %d. Restore the log from a backup; "+
-			"a new system begins with a folder of its own", eventlog.ErrSetBack, id, item.Version, published, said), nil
+		return p.logBehind(ctx, id, item.Version, published, said)
 	case said <= item.Version:
 		return p.vouched.inForce(ctx, id)
 	}
 	if item, _, err = p.published(ctx, id); err != nil || said <= item.Version {
 		return nil, err // another replica goes on with it, which has compared more
 	}
+	if p.cfg.rebuilding() {
+		return fmt.Errorf("%w: the log tells of version %d of %s, the store is at %d: writing it anew did not come to its end. Run it again: blotter replay --rebuild",
+			ErrStoreBehind, said, id, item.Version), nil
+	}
 	return fmt.Errorf("%w: the log tells of version %d of %s, the store is at %d. Restore the store from a backup, or move away what is left of it "+
 		"and write it anew from the log: blotter replay --rebuild", ErrStoreBehind, said, id, item.Version), nil
+}
+
+// logBehind tells of a log that says less than the control store. Where it lacks nothing by
+// its own numbers, and its archive does not end after it, the store may be what was altered.
+func (p *Process) logBehind(ctx context.Context, id dms.TableID, version, published, said uint64) (differs, err error) {
+	lacks, err := p.Log.Lacks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	archived, archiveErr := p.Log.Archived(ctx)
+	_, last, err := p.Log.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if lacks > 0 || archiveErr != nil || archived > last {
+		return fmt.Errorf("%w: %s is at version %d of its state, and %d were said; the log tells of %d. Restore the log from a backup; "+
+			"a new system begins with a folder of its own", eventlog.ErrSetBack, id, version, published, said), nil
+	}
+	return fmt.Errorf("%s is at version %d in the control store, by which %d were said, and the log tells of %d: either %w, or the control store alone was altered, "+
+		"since the log lacks nothing by its own numbers. `blotter fsck` tells more. Restore the log from a backup if it was set back; if it is the store that was altered, "+
+		"move that away and write it anew from the log: blotter replay --rebuild. A new system begins with a folder of its own", id, version, published, said, eventlog.ErrSetBack), nil
 }
 
 // published gives the item of a table, and up to which version its events were said.
@@ -132,8 +156,11 @@ func (p *Process) published(ctx context.Context, id dms.TableID) (item control.T
 	version = item.Version
 	for _, b := range item.Outbox {
 		e, err := eventlog.Decode(b)
+		if err == nil {
+			_, err = e.GetEvent().UnmarshalNew()
+		}
 		if err != nil {
-			return item, 0, fmt.Errorf("read the outbox of %s: %w", id, err)
+			return item, 0, fmt.Errorf("%w: an event that is still to be said of %s cannot be read: %w. %s", ErrStoreAltered, id, err, alteredDo)
 		}
 		if v := e.GetVersion(); v > 0 {
 			version = min(version, v-1)
@@ -200,7 +227,8 @@ func AgreeWithTable(ctx context.Context, store control.Store, in *lake.Lake, id 
 		return nil, fmt.Errorf("read the state of %s: %w", id, err)
 	}
 	if before > state.Token {
-		return nil, eventlog.Permanent(fmt.Errorf("%w, and the log with it: %s is at token %d in the lake, and %d was the last one granted. Restore store and log from a newer backup, "+
+		return nil, eventlog.Permanent(fmt.Errorf("%w, and the log with it, or the store alone was altered: %s is at token %d in the lake, and %d was the last one granted by the store. "+
+			"`blotter fsck` tells which: if only the store differs, move it away and write it anew from the log: blotter replay --rebuild; else restore store and log from a newer backup, "+
 			"or the lake from one of that time; a new system begins with a lake of its own. What goes on from here would contradict what was published", ErrStoreBehind, id, before, state.Token))
 	}
 	if before >= state.Committed || state.Losses.Cover(state.Committed) && before >= state.Losses.Last().From {

@@ -289,7 +289,7 @@ func RebuildStore(ctx context.Context, cfg Config, fill func(Store) error) (plac
 	if err := errors.Join(err, there.Close()); err != nil || a.scheme != "" {
 		return func() error { return nil }, err
 	}
-	beside := a.path + ".rebuilding"
+	beside := a.path + rebuildingSuffix
 	if err := removeStore(beside); err != nil {
 		return nil, err
 	}
@@ -309,6 +309,26 @@ func RebuildStore(ctx context.Context, cfg Config, fill func(Store) error) (plac
 		}
 		return removeStore(beside)
 	}, nil
+}
+
+// rebuildingSuffix ends the name of a control store while it is written anew.
+const rebuildingSuffix = ".rebuilding"
+
+// rebuilding reports whether a control store was about to be written anew and did not come
+// to its end.
+func (c Config) rebuilding() bool { return Rebuilding(c) != "" }
+
+// Rebuilding gives the file of a control store that was written anew, or is, and did not
+// come to its end; empty if there is none.
+func Rebuilding(cfg Config) string {
+	a, err := cfg.address("control")
+	if err != nil || a.scheme != "" {
+		return ""
+	}
+	if _, err := os.Stat(a.path + rebuildingSuffix); err != nil {
+		return ""
+	}
+	return a.path + rebuildingSuffix
 }
 
 // removeStore removes a SQLite file and what SQLite keeps beside it.

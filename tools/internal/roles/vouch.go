@@ -16,8 +16,8 @@ import (
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
 )
 
-// ErrStoreAltered: a registration in the control store is not the one that was registered.
-// Files that were read by it would give other rows, so nothing goes on with it.
+// ErrStoreAltered: a registration in the control store is not the one that was registered,
+// or what is still to be said of a table is no event. Files that were read by it would give other rows, so nothing goes on with it.
 var ErrStoreAltered = errors.New("the control store was altered")
 
 // alteredDo says what to do about it.
