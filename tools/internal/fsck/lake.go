@@ -114,7 +114,7 @@ func (l *look) checkLake(ctx context.Context) error {
 			l.add(Finding{Kind: SnapshotUnknown, Object: strconv.FormatInt(s.ID, 10), Detail: fmt.Sprintf("no service of Blotter made it: its operation is %q", s.Strategy),
 				Do: fmt.Sprintf("find out which engine writes to the table; `blotter replay '%s' --rows` tells whether rows differ", l.id)})
 		default:
-			do := fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole", l.id)
+			do := fmt.Sprintf("`blotter replay '%s'` tells whether the log is whole; if it is, another system has published to this lake, or log and control store are older than it", l.id)
 			if token > l.facts.newestToken() {
 				do = "no grant of this log has come to that token: the lake is that of another system, or log and control store are, or are older than it. " +
 					"Put together what belongs together, from a backup if need be; a new system begins with a lake of its own"
