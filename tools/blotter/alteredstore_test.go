@@ -111,6 +111,35 @@ func TestAFileIsPublishedTwice(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsIsStagedAgain by what fsck says to do when what was staged is gone.
+func TestWhatWaitsIsStagedAgain(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	s.deliver("LOAD00000001.csv", "id,status,amount\n1,open,1.50\n")
+	s.halt()
+	s.check(os.RemoveAll(filepath.Join(s.dir, roles.StagingDir)))
+	const do = "resume rms.reports --retry"
+	kinds, report, err := s.fsck()
+	if !errors.Is(err, errUnsettled) || !slices.Equal(kinds, []string{fsck.StagedGone}) {
+		t.Fatalf("fsck finds %q (%v)", kinds, err)
+	}
+	for _, f := range report.Findings {
+		if f.Kind == fsck.StagedGone && !strings.Contains(strings.ReplaceAll(f.Do, "'", ""), do) {
+			t.Errorf("fsck says %q", f.Do)
+		}
+	}
+	s.restart()
+	s.sealed()
+	s.must(append(strings.Fields(do), "--reason", "test")...)
+	s.settle()
+	if kinds, report, err := s.fsck(); err != nil {
+		t.Errorf("after that it finds %q (%v): %+v", kinds, err, report.Findings)
+	}
+	if out := s.must("cat", "rms.reports"); !strings.Contains(out, "open") {
+		t.Errorf("the table holds\n%s", out)
+	}
+}
+
 // TestFsckOfTheLakeOfAnotherSystem says that the parts do not belong together.
 func TestFsckOfTheLakeOfAnotherSystem(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,8 @@ func (l *look) checkInputs(ctx context.Context) error {
 func (l *look) stagedThere(ctx context.Context, f *lockmanager.File) error {
 	_, err := l.deps.Staging.Stat(ctx, f.Staged.ManifestKey)
 	if errors.Is(err, objects.ErrNotFound) {
-		l.add(Finding{Kind: StagedGone, FileID: f.ID, Object: f.Staged.ManifestKey, Detail: "the file waits to be published, and its staged output is gone", Do: stageAgain})
+		l.add(Finding{Kind: StagedGone, FileID: f.ID, Object: f.Staged.ManifestKey, Detail: "the file waits to be published, and its staged output is gone",
+			Do: fmt.Sprintf("nothing is lost as long as its raw version is there: publishing it fails, the table pauses, and `blotter resume '%s' --retry` has it staged again", l.id)})
 		return nil
 	}
 	if err != nil {
@@ -73,8 +74,6 @@ func (l *look) stagedThere(ctx context.Context, f *lockmanager.File) error {
 	}
 	return nil
 }
-
-const stageAgain = "nothing is lost as long as its raw version is there: publishing it fails, the table pauses, and `blotter resume TABLE --retry` has it staged again"
 
 // rawGone tells what happened to a raw version; empty if it is there.
 func rawGone(err error) string {
