@@ -13,8 +13,9 @@ import (
 // publications holds under which token each file was published, to tell which of them were
 // published under two, and nobody asked for it.
 type publications struct {
-	by    map[dms.FileID]uint64
-	twice []publishedTwice
+	by       map[dms.FileID]uint64
+	replaces uint64 // the newest token of a replacement, which takes files in that were published
+	twice    []publishedTwice
 }
 
 type publishedTwice struct {
@@ -25,13 +26,17 @@ type publishedTwice struct {
 
 func (p *publications) fold(r eventlog.Record) {
 	switch e := r.Event.(type) {
+	case *blotterv1.PublishRequested:
+		if e.GetMode() == blotterv1.PublishMode_PUBLISH_MODE_REPLACE {
+			p.replaces = e.GetToken()
+		}
 	case *blotterv1.FilesPublished:
 		if p.by == nil {
 			p.by = map[dms.FileID]uint64{}
 		}
 		for _, f := range e.GetFiles() {
 			id := dms.FileID(f.GetFileId())
-			if first, there := p.by[id]; there && first != e.GetToken() {
+			if first, there := p.by[id]; there && first != e.GetToken() && e.GetToken() != p.replaces {
 				p.twice = append(p.twice, publishedTwice{id, first, e.GetToken(), r.Seq})
 			}
 			p.by[id] = e.GetToken()
