@@ -330,7 +330,7 @@ func TestAlertsTemplate(t *testing.T) {
 		return all
 	}
 	there := map[string][]string{
-		"QueueName": names(entrypoint, "AWS::SQS::Queue", "QueueName"), "RuleName": names(entrypoint, "AWS::Events::Rule", "Name"),
+		"QueueName": names(entrypoint, "AWS::SQS::Queue", "QueueName"), "RuleName": append(names(entrypoint, "AWS::Events::Rule", "Name"), names(made, "AWS::Events::Rule", "Name")...),
 		"ScheduleGroup": names(services, "AWS::Scheduler::ScheduleGroup", "Name"), "ClusterName": names(services, "AWS::ECS::Cluster", "ClusterName"),
 		"ServiceName": names(services, "AWS::ECS::Service", "ServiceName"),
 	}

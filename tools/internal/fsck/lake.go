@@ -76,10 +76,9 @@ func (l *look) rowsAgain() string {
 
 const restore = "restore it from a backup or from another version of the object; "
 
-// checkLake: the table's objects are there, and its snapshots are those of the log.
-func (l *look) checkLake(ctx context.Context) error {
+// checkMissing tells of objects that the table needs and that are gone.
+func (l *look) checkMissing() {
 	again := l.rowsAgain()
-	l.checkAccepted()
 	if l.lake.broken != nil {
 		l.add(Finding{Kind: LakeUnreadable, Detail: l.lake.broken.Error(), Do: restore + again})
 	}
@@ -93,6 +92,12 @@ func (l *look) checkLake(ctx context.Context) error {
 		}
 		l.add(Finding{Kind: LakeObjectGone, Object: m.Key, Detail: fmt.Sprintf("a %s that %s needs is gone", m.What, which), Do: restore + again})
 	}
+}
+
+// checkLake: the table's objects are there, and its snapshots are those of the log.
+func (l *look) checkLake(ctx context.Context) error {
+	l.checkAccepted()
+	l.checkMissing()
 	c := l.lake.contents
 	behind, err := l.isBehind(ctx)
 	if err != nil {
