@@ -3,6 +3,7 @@ package lockmanager
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -84,15 +85,37 @@ func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 	if s.Generation > 0 {
 		detail += "; the rows of its full load come back with a load alone"
 	}
-	return []proto.Message{&blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}}, detail, nil
+	var events []proto.Message
+	losses := s.Losses.With(has, s.Token)
+	for _, f := range s.files(func(f *File) bool { return f.Held && isThere(f, has, losses) }) {
+		events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
+	}
+	return append(events, &blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}), detail, nil
 }
 
-// evolveLoss notes a loss. What told of it counts for no other.
-func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
+// evolveLoss notes a loss. What told of it counts for no other. Files that wait to come in
+// again, and are there, since an older copy was put back that has them, do so no more.
+func (s *State) evolveLoss(at time.Time, e *blotterv1.LossAccepted) {
 	s.Losses = s.Losses.With(e.GetLakeToken(), e.GetToken())
 	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
 		s.Maintenance.Failure, s.Maintenance.Failures = nil, 0
 	}
+	for _, f := range s.Files {
+		if !isThere(f, e.GetLakeToken(), s.Losses) {
+			continue
+		}
+		f = s.touch(f)
+		f.end(Published, at)
+		f.Token, f.Before = f.Before, 0
+		s.Rejected += f.Counts.GetRejected()
+		s.Rejected -= f.Mending.Rows.Len() + f.Mending.Dropped.Len()
+	}
+}
+
+// isThere reports whether a file waits to come in again that the lake has: it has what was
+// committed up to a token, but these losses.
+func isThere(f *File, has uint64, losses Losses) bool {
+	return f.Status == Waiting && f.Before > 0 && f.Before <= has && !losses.Cover(f.Before)
 }
 
 // Lost reports whether a published file is one of those whose rows were lost, which was

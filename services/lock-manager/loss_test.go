@@ -151,3 +151,21 @@ func TestLosses(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsThereComesInOnce: a file waits to come in again, and a copy of the table is put
+// back that has it.
+func TestWhatIsThereComesInOnce(t *testing.T) {
+	s := NewState(testTable)
+	s.SpecVersion, s.Token, s.Losses = 1, 9, Losses{{0, 7}}
+	for id, token := range map[dms.FileID]uint64{"there": 4, "lost": 6} {
+		s.Files[id] = &File{ID: id, Kind: dms.KindChange, Status: Waiting, Held: true, Token: token, Before: token, Counts: &blotterv1.RowCounts{Rejected: 2}}
+	}
+	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 5}
+	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: "1"}, AcceptLoss: true}}); err != nil {
+		t.Fatal(err)
+	}
+	there, lost := s.Files["there"], s.Files["lost"]
+	if there.Status != Published || there.Token != 4 || there.Before != 0 || there.Held || lost.Held || s.Rejected != 2 || lost.Status != Granted || s.Lost(there) {
+		t.Errorf("one is %s of token %d, the other %s; %d rows are set aside", there.Status, there.Token, lost.Status, s.Rejected)
+	}
+}
