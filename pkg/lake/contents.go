@@ -19,12 +19,14 @@ type Contents struct {
 	Bytes    int64  `json:"bytes"` // of data and delete files of the newest snapshot
 	Token    uint64 `json:"token"` // of the last commit
 	// SetBackFrom is as in Result; also that of a table which was set back since.
-	SetBackFrom uint64           `json:"set_back_from,omitempty"`
-	DataFiles   []DataFileInfo   `json:"data_files"`
-	Deletes     []DeleteFileInfo `json:"delete_files"`
-	Manifests   []ManifestInfo   `json:"manifests"`
-	Snapshots   []SnapshotInfo   `json:"snapshots"` // oldest first
-	Tombstones  []TombstoneInfo  `json:"remembered_deletes"`
+	SetBackFrom uint64 `json:"set_back_from,omitempty"`
+	// SetBackTo is as in Result.
+	SetBackTo  uint64           `json:"set_back_to,omitempty"`
+	DataFiles  []DataFileInfo   `json:"data_files"`
+	Deletes    []DeleteFileInfo `json:"delete_files"`
+	Manifests  []ManifestInfo   `json:"manifests"`
+	Snapshots  []SnapshotInfo   `json:"snapshots"` // oldest first
+	Tombstones []TombstoneInfo  `json:"remembered_deletes"`
 	// MetadataFiles counts the versions of the metadata that the table names.
 	MetadataFiles int     `json:"metadata_files"`
 	Orphans       Orphans `json:"orphans"`
@@ -99,6 +101,9 @@ func (l *Lake) Contents(ctx context.Context, id dms.TableID) (Contents, error) {
 		Location: u.tbl.Location(), Rows: u.before.rows, Token: u.state.token, SetBackFrom: u.state.setBackFrom(u.tbl, Turn{}), Due: u.due(), Next: u.next(),
 		DataFiles: u.dataFiles(), Deletes: u.deleteFiles(), Manifests: []ManifestInfo{}, Snapshots: u.snapshots(), Tombstones: []TombstoneInfo{},
 		MetadataFiles: 1,
+	}
+	if c.SetBackFrom > 0 {
+		c.SetBackTo = u.state.carries(u.tbl)
 	}
 	for _, m := range u.manifests {
 		c.Manifests = append(c.Manifests, ManifestInfo{Path: u.lake.keyOf(m.FilePath()), Files: int(m.AddedDataFiles() + m.ExistingDataFiles()), Bytes: m.Length()})

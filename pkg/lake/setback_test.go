@@ -7,6 +7,7 @@ import (
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/registry"
 )
 
 // A table that lacks what was committed to it takes no changes and no maintenance, also
@@ -130,29 +131,70 @@ func TestATableThatWasRolledBackTakesNoChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tbl, err := w.catalog.LoadTable(t.Context(), lake.Identifier(spec.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	older := *tbl.CurrentSnapshot().ParentSnapshotID
-	tx := tbl.NewTransaction()
-	if err := tx.RollbackToSnapshot(older); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	err = merge(4)
+	w.rollBack(t, spec)
+	err := merge(4)
 	if back := (*lake.SetBackError)(nil); !errors.Is(err, lake.ErrSetBack) || !errors.As(err, &back) || back.To != 2 {
 		t.Errorf("publish gave %v", err)
 	}
-	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.SetBackFrom != 3 {
-		t.Errorf("its contents say that it was set back from %d, %v", c.SetBackFrom, err)
+	if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.SetBackFrom != 3 || c.SetBackTo != 2 {
+		t.Errorf("its contents say that it was set back from %d to %d, %v", c.SetBackFrom, c.SetBackTo, err)
 	}
 	if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 4, After: 3}); err != nil || r.SetBackFrom != 3 {
 		t.Errorf("a fence gave %+v, %v", r, err)
 	}
 	if err := merge(5); !errors.Is(err, lake.ErrSetBack) {
 		t.Errorf("after a fence, publish gave %v", err)
+	}
+}
+
+// rollBack makes the snapshot before the current one of a table the current one.
+func (w *world) rollBack(t *testing.T, spec registry.Table) {
+	t.Helper()
+	tbl, err := w.catalog.LoadTable(t.Context(), lake.Identifier(spec.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := tbl.NewTransaction()
+	if err := tx.RollbackToSnapshot(*tbl.CurrentSnapshot().ParentSnapshotID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A delete that was rolled back is in the table's memory still. Once it comes again, it
+// takes the row away that the rollback brought back.
+func TestADeleteComesAgainAfterARollback(t *testing.T) {
+	for name, fenced := range map[string]bool{"at once": false, "after a fence": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, lake.DefaultConfig())
+			spec := reports()
+			part := func(token uint64, file, pos string, deleted bool) lake.Part {
+				c := report(1, "x", pos, 1)
+				if c.deleted = deleted; deleted {
+					c.values = c.values[:1]
+				}
+				return w.stage(t, spec, stagedSpec{file: file, kind: dms.KindChange, token: token, changes: []change{c, report(2, "y", pos, 2)}})
+			}
+			w.publish(t, spec, 1, lake.Merge, part(1, "f1", "/1", false))
+			w.publish(t, spec, 2, lake.Merge, part(2, "f2", "/2", true))
+			w.rollBack(t, spec)
+			turn := lake.Turn{Token: 4, After: 2, Loss: lake.Loss{From: 1, To: 3}}
+			if fenced {
+				if r, err := w.lake.Fence(t.Context(), spec, lake.Turn{Token: 3, After: 2}); err != nil || r.SetBackTo != 1 {
+					t.Fatalf("a fence gave %+v, %v", r, err)
+				}
+			}
+			r, err := w.lake.Publish(t.Context(), lake.Request{
+				Spec: spec, Token: turn.Token, After: turn.After, Loss: turn.Loss, Mode: lake.Merge, Parts: []lake.Part{part(4, "f2", "/2", true)},
+			})
+			if err != nil || r.TableRows != 1 {
+				t.Fatalf("it gives %+v, %v", r, err)
+			}
+			if c, err := w.lake.Contents(t.Context(), spec.ID); err != nil || c.Rows != 1 || c.SetBackFrom != 0 {
+				t.Errorf("the table has %d rows and was set back from %d, %v", c.Rows, c.SetBackFrom, err)
+			}
+		})
 	}
 }

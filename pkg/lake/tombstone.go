@@ -228,7 +228,9 @@ func (l *Lake) probeTombstone(ctx context.Context, t Tombstone, from *int64, w *
 		return fmt.Errorf("read remembered deletes: %w", l.unreadTombstone(t, err))
 	}
 	err = j.sorted(ctx, w, from, func(i int, _ int64, from origin) error {
-		if w.overtaken(i, from.pos, from.row) {
+		// A remembered delete that comes again is taken once more: if the table was rolled
+		// back to before it, it has the row still.
+		if w.overtaken(i, from.pos, from.row) && !w.at(i, from.pos, from.row) {
 			w.dead[i] = true
 		}
 		return nil

@@ -111,6 +111,11 @@ func (w *window) overtaken(i int, pos []byte, row int64) bool {
 	return !is
 }
 
+// at reports whether change i is the one at this place.
+func (w *window) at(i int, pos []byte, row int64) bool {
+	return w.rows[i] == row && bytes.Equal(w.position(i), pos)
+}
+
 // countTies counts, of each change, a tie with what the table has last of its key: a
 // row and a remembered delete of one key are one tie, and so the count is the same in
 // whatever order files come.

@@ -63,7 +63,7 @@ func (s *State) Evolve(at time.Time, event proto.Message) {
 	case *blotterv1.FlagChanged:
 		s.Engine, s.Auto = e.GetEngine(), e.GetAuto()
 	case *blotterv1.LossAccepted:
-		s.evolveLoss(at, e)
+		s.evolveLoss(e)
 	case *blotterv1.CommandAnswered:
 		s.answered(Answer{CommandID: e.GetCommandId(), Detail: e.GetDetail()})
 	default:

@@ -3,7 +3,6 @@ package lockmanager
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,7 +16,13 @@ import (
 type Loss struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
+	// Again: files of it were taken in again. A copy of the table that has any of it has them
+	// under their first token, so that they would be in it twice.
+	Again bool `json:"again,omitempty"`
 }
+
+// covers reports whether what was committed under a token is a part of it.
+func (l Loss) covers(token uint64) bool { return l.From < token && token <= l.To }
 
 // Losses are those that were accepted, oldest first; the tokens of one are above those of
 // the one before.
@@ -37,22 +42,32 @@ func (l Losses) Last() Loss {
 
 // Cover reports whether what was committed under a token is a part of one of them.
 func (l Losses) Cover(token uint64) bool {
-	return slices.ContainsFunc(l, func(one Loss) bool { return one.From < token && token <= one.To })
+	return slices.ContainsFunc(l, func(one Loss) bool { return one.covers(token) })
 }
 
-// Lack reports whether the lake lacks what was committed under a token, and also under one
-// before it; 0: there was none.
-func (l Losses) Lack(token, before uint64) bool {
-	i := slices.IndexFunc(l, func(one Loss) bool { return one.From < token && token <= one.To })
-	return i >= 0 && (before == 0 || before > l[i].From || l.Cover(before))
+// CameAgain reports whether a token is one of a loss of which files were taken in again.
+func (l Losses) CameAgain(token uint64) bool {
+	return slices.ContainsFunc(l, func(one Loss) bool { return one.Again && one.covers(token) })
 }
 
 // With adds the loss of what was committed above a token, up to another. What the lake has
 // up to the first is as it was then: of a loss that was accepted later it knows nothing.
 func (l Losses) With(from, to uint64) Losses {
-	all := slices.DeleteFunc(slices.Clone(l), func(one Loss) bool { return one.To > from })
-	all = append(all, Loss{From: from, To: to})
-	return all[max(0, len(all)-maxLosses):]
+	with := Loss{From: from, To: to}
+	all := slices.DeleteFunc(slices.Clone(l), func(one Loss) bool {
+		with.Again = with.Again || one.Again && one.To >= from
+		return one.To >= from
+	})
+	return append(all, with)[max(0, len(all)+1-maxLosses):]
+}
+
+// takenAgain notes that a file was taken in again whose rows were lost under a token.
+func (l Losses) takenAgain(token uint64) Losses {
+	all := slices.Clone(l)
+	for i := range all {
+		all[i].Again = all[i].Again || all[i].covers(token)
+	}
+	return all
 }
 
 // lossIsKnown reports whether the lake has told that the table lacks commits, and up to
@@ -69,53 +84,41 @@ func (s *State) lossIsKnown() (has uint64, known bool) {
 }
 
 // acceptLoss has the table go on from what the lake has. A loss that the lake has not told
-// of is not accepted: the word for one would cover the next.
+// of is not accepted: the word for one would cover the next. Neither is one that an older copy
+// brought in whose place files have come in again.
 func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 	has, known := s.lossIsKnown()
-	if !known && s.Pause != nil {
-		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept; where `blotter fsck` "+
-			"finds one, let the table go on (`blotter resume %s`): its next change has the lake tell of it, or `blotter table maintain %s`", s.Table, s.Table, s.Table)
-	}
-	if !known {
-		return nil, "", refuse("the lake has not told that anything of %s was lost, so that there is no loss to accept; where `blotter fsck` "+
-			"finds one, `blotter table maintain %s` has the lake tell of it", s.Table, s.Table)
+	switch {
+	case !known && s.Pause != nil:
+		return nil, "", refuse("%s; where `blotter fsck` finds one, let the table go on (`blotter resume %s`), and have the lake tell of it: "+
+			"`blotter table maintain %s`", s.noLoss(), s.Table, s.Table)
+	case !known:
+		return nil, "", refuse("%s; where `blotter fsck` finds one, `blotter table maintain %s` has the lake tell of it", s.noLoss(), s.Table)
+	case s.Grant != nil: // a fence of it would make the lake look like one that has what was lost
+		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
+	case s.Losses.CameAgain(has):
+		return nil, "", refuse("the lake has a copy of %s of before a loss that was accepted: it has what was committed up to token %d. Files of then "+
+			"were taken in again since, and would be in it twice. Put the copy back that the table had last, and resume; if that is gone, have DMS "+
+			"load the table anew", s.Table, has)
 	}
 	detail := fmt.Sprintf("; the loss of what was committed up to token %d is accepted: it goes on from what the lake has, and "+
 		"`blotter unskip %s --lost` takes the change files of before in again", s.Committed, s.Table)
 	if s.Generation > 0 {
 		detail += "; the rows of its full load come back with a load alone"
 	}
-	var events []proto.Message
-	losses := s.Losses.With(has, s.Token)
-	for _, f := range s.files(func(f *File) bool { return f.Held && isThere(f, has, losses) }) {
-		events = append(events, &blotterv1.FileReleased{FileId: string(f.ID)})
-	}
-	return append(events, &blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}), detail, nil
+	return []proto.Message{&blotterv1.LossAccepted{Token: s.Token, CommittedToken: s.Committed, Reason: c.Reason, LakeToken: has}}, detail, nil
 }
 
-// evolveLoss notes a loss. What told of it counts for no other. Files that wait to come in
-// again, and are there, since an older copy was put back that has them, do so no more.
-func (s *State) evolveLoss(at time.Time, e *blotterv1.LossAccepted) {
+func (s *State) noLoss() string {
+	return fmt.Sprintf("the lake has not told that anything of %s was lost, so that there is no loss to accept", s.Table)
+}
+
+// evolveLoss notes a loss. What told of it counts for no other.
+func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
 	s.Losses = s.Losses.With(e.GetLakeToken(), e.GetToken())
 	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
 		s.Maintenance.Failure, s.Maintenance.Failures = nil, 0
 	}
-	for _, f := range s.Files {
-		if !isThere(f, e.GetLakeToken(), s.Losses) {
-			continue
-		}
-		f = s.touch(f)
-		f.end(Published, at)
-		f.Token, f.Before = f.Before, 0
-		s.Rejected += f.Counts.GetRejected()
-		s.Rejected -= f.Mending.Rows.Len() + f.Mending.Dropped.Len()
-	}
-}
-
-// isThere reports whether a file waits to come in again that the lake has: it has what was
-// committed up to a token, but these losses.
-func isThere(f *File, has uint64, losses Losses) bool {
-	return f.Status == Waiting && f.Before > 0 && f.Before <= has && !losses.Cover(f.Before)
 }
 
 // Lost reports whether a published file is one of those whose rows were lost, which was
@@ -124,7 +127,7 @@ func isThere(f *File, has uint64, losses Losses) bool {
 // Mended rows come in again by themselves only if their file does not: else it shows again
 // which of its rows are bad.
 func (s *State) Lost(f *File) bool {
-	if f.Status != Published || f.Kind != dms.KindChange || !s.Losses.Lack(f.Token, f.Before) || !s.InForce(f) {
+	if f.Status != Published || f.Kind != dms.KindChange || !s.Losses.Cover(f.Token) || !s.InForce(f) {
 		return false
 	}
 	if f.Mending.IsZero() {
@@ -134,9 +137,10 @@ func (s *State) Lost(f *File) bool {
 	return known && o.Status == Published && o.MendedBy(f) && !s.Lost(o)
 }
 
-// forgetPublished undoes what the publication of a file, and of its mended rows, added to
-// the counts of its table.
+// forgetPublished undoes what the publication of a file that is taken in again, and of its
+// mended rows, added to the counts of its table.
 func (s *State) forgetPublished(f *File) {
+	s.Losses = s.Losses.takenAgain(f.Token)
 	s.Rejected -= f.Counts.GetRejected()
 	s.Rejected += f.Mending.Rows.Len() + f.Mending.Dropped.Len()
 	for _, id := range f.Mended {

@@ -2,6 +2,7 @@ package lockmanager
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestALossIsAcceptedOnceItIsKnown(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || s.Pause != nil || !slices.Equal(s.Losses, Losses{{3, 7}}) {
+			if err != nil || s.Pause != nil || !slices.Equal(s.Losses, Losses{{From: 3, To: 7}}) {
 				t.Fatalf("it gives %v; the state is %+v", err, s)
 			}
 			if e, ok := events[0].(*blotterv1.LossAccepted); !ok || e.GetToken() != 7 || e.GetCommittedToken() != 5 || e.GetLakeToken() != 3 || e.GetReason() != "no backup" {
@@ -66,7 +67,7 @@ func TestTheWordForOneLossCoversNoOther(t *testing.T) {
 		_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: id}, AcceptLoss: true}})
 		return err
 	}
-	if err := accept("1"); err != nil || !slices.Equal(s.Losses, Losses{{3, 7}}) || s.Maintenance.Failures != 0 { // it was not even paused
+	if err := accept("1"); err != nil || !slices.Equal(s.Losses, Losses{{From: 3, To: 7}}) || s.Maintenance.Failures != 0 { // it was not even paused
 		t.Fatalf("it gives %v; the losses are %v", err, s.Losses)
 	}
 	if err := accept("2"); !errors.Is(err, ErrRefused) {
@@ -74,7 +75,7 @@ func TestTheWordForOneLossCoversNoOther(t *testing.T) {
 	}
 	s.Token, s.Committed = 9, 9
 	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 8}
-	if err := accept("3"); err != nil || !slices.Equal(s.Losses, Losses{{3, 7}, {8, 9}}) {
+	if err := accept("3"); err != nil || !slices.Equal(s.Losses, Losses{{From: 3, To: 7}, {From: 8, To: 9}}) {
 		t.Errorf("of a further loss it gives %v; the losses are %v", err, s.Losses)
 	}
 }
@@ -125,47 +126,85 @@ func TestLosses(t *testing.T) {
 		from, to uint64
 		want     Losses
 	}{
-		"the first":                             {nil, 3, 7, Losses{{3, 7}}},
-		"one after it":                          {Losses{{3, 7}}, 9, 12, Losses{{3, 7}, {9, 12}}},
-		"all that came since as well":           {Losses{{3, 7}}, 7, 12, Losses{{3, 7}, {7, 12}}},
-		"more than then":                        {Losses{{3, 7}}, 1, 12, Losses{{1, 12}}},
-		"everything":                            {Losses{{3, 7}, {9, 12}}, 0, 15, Losses{{0, 15}}},
-		"a copy was put back that has all of 5": {Losses{{0, 7}}, 5, 9, Losses{{5, 9}}},
+		"the first":                             {nil, 3, 7, Losses{{From: 3, To: 7}}},
+		"one after it":                          {Losses{{From: 3, To: 7}}, 9, 12, Losses{{From: 3, To: 7}, {From: 9, To: 12}}},
+		"all that came since as well":           {Losses{{From: 3, To: 7}}, 8, 12, Losses{{From: 3, To: 7}, {From: 8, To: 12}}},
+		"a copy was put back that has all":      {Losses{{From: 3, To: 7}}, 7, 9, Losses{{From: 7, To: 9}}},
+		"more than then":                        {Losses{{From: 3, To: 7}}, 1, 12, Losses{{From: 1, To: 12}}},
+		"everything":                            {Losses{{From: 3, To: 7}, {From: 9, To: 12}}, 0, 15, Losses{{From: 0, To: 15}}},
+		"files of it came again":                {Losses{{From: 3, To: 7, Again: true}}, 1, 12, Losses{{From: 1, To: 12, Again: true}}},
+		"a copy was put back that has all of 5": {Losses{{From: 0, To: 7}}, 5, 9, Losses{{From: 5, To: 9}}},
 	} {
 		if got := c.before.With(c.from, c.to); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	l := Losses{{3, 7}, {9, 12}}
+	l := Losses{{From: 3, To: 7}, {From: 9, To: 12}}
 	for token, want := range map[uint64]bool{3: false, 4: true, 7: true, 8: false, 9: false, 10: true, 12: true, 13: false} {
 		if l.Cover(token) != want {
 			t.Errorf("of token %d they tell %t", token, !want)
 		}
 	}
-	for _, c := range []struct {
-		token, before uint64
-		want          bool
-	}{{5, 0, true}, {8, 5, false}, {10, 5, true}, {10, 8, false}, {10, 2, false}, {12, 9, false}, {12, 10, true}} {
-		if l.Lack(c.token, c.before) != c.want {
-			t.Errorf("committed under %d, and before under %d: they tell %t", c.token, c.before, !c.want)
-		}
-	}
 }
 
-// TestWhatIsThereComesInOnce: a file waits to come in again, and a copy of the table is put
-// back that has it.
-func TestWhatIsThereComesInOnce(t *testing.T) {
-	s := NewState(testTable)
-	s.SpecVersion, s.Token, s.Losses = 1, 9, Losses{{0, 7}}
-	for id, token := range map[dms.FileID]uint64{"there": 4, "lost": 6} {
-		s.Files[id] = &File{ID: id, Kind: dms.KindChange, Status: Waiting, Held: true, Token: token, Before: token, Counts: &blotterv1.RowCounts{Rejected: 2}}
-	}
-	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 5}
-	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: "1"}, AcceptLoss: true}}); err != nil {
-		t.Fatal(err)
-	}
-	there, lost := s.Files["there"], s.Files["lost"]
-	if there.Status != Published || there.Token != 4 || there.Before != 0 || there.Held || lost.Held || s.Rejected != 2 || lost.Status != Granted || s.Lost(there) {
-		t.Errorf("one is %s of token %d, the other %s; %d rows are set aside", there.Status, there.Token, lost.Status, s.Rejected)
+// TestACopyOfBeforeALoss: a copy that is put back may have what was lost, unless that was
+// taken in again: then it would be in the table twice.
+func TestACopyOfBeforeALoss(t *testing.T) {
+	for name, c := range map[string]struct {
+		has              uint64
+		retaken          dms.FileID
+		isRefused, newer bool
+	}{
+		"nothing was taken in again":              {has: 5},
+		"it has a file that was taken in again":   {5, "first", true, false},
+		"it has one file, another was taken in":   {5, "second", true, false},
+		"it is of before all that":                {has: 2, retaken: "second"},
+		"it is of after the word":                 {has: 8, retaken: "second", newer: true},
+		"it has everything that was lost":         {7, "first", true, false},
+		"it has everything, nothing was taken in": {has: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewState(testTable)
+			s.SpecVersion, s.Token, s.Committed = 1, 7, 6
+			for id, token := range map[dms.FileID]uint64{"first": 4, "second": 6} {
+				s.Files[id] = &File{ID: id, Kind: dms.KindChange, Status: Published, Token: token, Counts: &blotterv1.RowCounts{}, Staged: &StagedFile{Token: token}}
+			}
+			steps := 0
+			step := func(c Command) error {
+				steps++
+				s.Pause = &PauseRecord{Reason: pauseOperator, Since: modelEpoch}
+				_, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: c})
+				return err
+			}
+			accept := func(has uint64) error {
+				s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: has}
+				return step(Resume{Order: Order{ID: fmt.Sprint(steps)}, AcceptLoss: true})
+			}
+			if err := accept(3); err != nil {
+				t.Fatal(err)
+			}
+			if c.retaken != "" {
+				if err := step(Unskip{Order: Order{ID: fmt.Sprint(steps)}, Files: []dms.FileID{c.retaken}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := s.Losses
+			s.Token = max(s.Token, c.has)
+			err := accept(c.has)
+			if c.isRefused {
+				if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "Put the copy back that the table had last") || !slices.Equal(s.Losses, before) {
+					t.Errorf("it gives %v", err)
+				}
+				return
+			}
+			if err != nil || s.Losses.Last().From != c.has || s.Losses.Cover(7) != (c.newer || c.has < 7) {
+				t.Errorf("it gives %v; the losses are %v", err, s.Losses)
+			}
+			for id, f := range s.Files {
+				if want := f.Status == Published && (c.newer || f.Token > c.has); s.Lost(f) != want {
+					t.Errorf("%s, of token %d, is lost: %t", id, f.Token, !want)
+				}
+			}
+		})
 	}
 }

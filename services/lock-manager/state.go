@@ -109,8 +109,7 @@ type File struct {
 	Abandoned bool `json:"abandoned,omitempty"`
 	// Generation is the one that published the file, or went on without it.
 	Generation uint64               `json:"generation,omitempty"`
-	Token      uint64               `json:"token,omitempty"`  // of its newest grant
-	Before     uint64               `json:"before,omitempty"` // under which it was published before it was taken in again
+	Token      uint64               `json:"token,omitempty"` // of its newest grant
 	Attempts   int                  `json:"attempts,omitempty"`
 	Expired    int                  `json:"expired,omitempty"`  // grants that ran out of time
 	Suspect    bool                 `json:"suspect,omitempty"`  // a grant failed over it, and it is to be granted by itself

@@ -111,7 +111,7 @@ func (s *State) evolveRetried(at time.Time, e *blotterv1.FileRetried) {
 		case Skipped:
 			s.takeBack(at, f)
 		case Published:
-			f.Ended, f.Before = time.Time{}, f.Token
+			f.Ended = time.Time{}
 			s.forgetPublished(f)
 		}
 		f.Status, f.Failure, f.Expired, f.Suspect = Waiting, nil, 0, false

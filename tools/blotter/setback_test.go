@@ -227,6 +227,7 @@ func TestALossOfMendedRows(t *testing.T) {
 	s.settle()
 	before := s.must("cat", "rms.reports")
 	s.halt()
+	old := s.keepCopy(roles.CatalogFile)
 	s.lose(roles.CatalogFile)
 	s.restart()
 	if _, err := s.blotter("resume", "rms.reports", "--accept-loss"); err == nil || !strings.Contains(err.Error(), "blotter table maintain rms.reports") {
@@ -251,10 +252,95 @@ func TestALossOfMendedRows(t *testing.T) {
 	if after := s.must("cat", "rms.reports"); after != before {
 		t.Errorf("before the rows were\n%s\nand are\n%s", before, after)
 	}
-	if kinds, report, err := s.fsck("--bytes"); err != nil || len(kinds) > 0 {
-		t.Errorf("fsck finds %q (%v): %+v", kinds, err, report.Findings)
+	whole := func() {
+		t.Helper()
+		if kinds, report, err := s.fsck("--bytes"); err != nil || len(kinds) > 0 {
+			t.Errorf("fsck finds %q (%v): %+v", kinds, err, report.Findings)
+		}
+		if out, err := s.blotter("replay", "rms.reports", "--rows"); err != nil {
+			t.Errorf("replay says %v\n%s", err, out)
+		}
 	}
-	if out, err := s.blotter("replay", "rms.reports", "--rows"); err != nil {
-		t.Errorf("replay says %v\n%s", err, out)
+	whole()
+
+	s.halt() // the copy of before is found, and put back
+	newest := s.keepCopy(roles.CatalogFile)
+	old()
+	s.restart()
+	if kinds, _, err := s.fsck(); !errors.Is(err, errUnsettled) || !slices.Contains(kinds, fsck.SnapshotLost) {
+		t.Errorf("fsck finds %q (%v)", kinds, err)
+	}
+	s.must("table", "maintain", "rms.reports")
+	s.settle()
+	if out, err := s.blotter("resume", "rms.reports", "--accept-loss"); err == nil || !strings.Contains(err.Error(), "Put the copy back that the table had last") {
+		t.Errorf("a copy of before the loss is accepted: %v\n%s", err, out)
+	}
+	s.halt()
+	newest()
+	s.restart()
+	s.deliver("20240304-100000000.csv", "Op,id,status,amount\nI,9,open,9.00\n")
+	if after := s.must("cat", "rms.reports"); after != before+"9,open,9.00\n" {
+		t.Errorf("before the rows were\n%s\nand are\n%s", before, after)
+	}
+	whole()
+}
+
+// TestACopyThatIsFoundAfterTheWord: nothing was taken in again yet, so that the table may go on
+// from a copy that has what was said to be lost. Mended rows are in it as they were.
+func TestACopyThatIsFoundAfterTheWord(t *testing.T) {
+	t.Parallel()
+	for name, goesOn := range map[string]bool{"at once": false, "after a publication": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, id := rejecting(t)
+			rows := s.write("rows.csv", strings.NewReplacer("secret", "12.00", ",x\n", ",3.00\n", ",y\n", ",4.00\n").Replace(exported))
+			s.must("rejected", "replay", "rms.reports", rows, "--file", id)
+			s.settle()
+			want := s.must("cat", "rms.reports")
+			s.halt()
+			old := s.keepCopy(roles.CatalogFile)
+			s.lose(roles.CatalogFile)
+			s.restart()
+			s.must("table", "maintain", "rms.reports")
+			s.settle()
+			s.must("resume", "rms.reports", "--accept-loss", "--reason", "no backup")
+			if goesOn {
+				s.deliver("20240304-090000000.csv", "Op,id,status,amount\nI,9,open,9.00\n")
+				want += "9,open,9.00\n"
+			}
+			s.halt()
+			old()
+			s.restart()
+			found := fsck.LakePutBack
+			if goesOn {
+				found = fsck.SnapshotLost
+			}
+			if kinds, _, err := s.fsck(); !errors.Is(err, errUnsettled) || !slices.Contains(kinds, found) {
+				t.Errorf("fsck finds %q (%v)", kinds, err)
+			}
+			s.must("table", "maintain", "rms.reports")
+			s.settle()
+			s.must("resume", "rms.reports", "--accept-loss", "--reason", "a copy was found")
+			if goesOn {
+				if out := s.must("unskip", "rms.reports", "--lost"); !strings.Contains(out, "20240304-090000000.csv") {
+					t.Errorf("unskip says\n%s", out)
+				}
+				s.settle()
+			} else if _, err := s.blotter("unskip", "rms.reports", "--lost"); err == nil {
+				t.Error("a file is taken in again that the table has")
+			}
+			if out := s.must("cat", "rms.reports"); out != want {
+				t.Errorf("in the end the rows are\n%s", out)
+			}
+			if f := s.rejectedFile(); f.open() != 0 || f.Mended.Len() != 3 {
+				t.Errorf("of the rows that were set aside %+v are told", f)
+			}
+			if kinds, report, err := s.fsck("--bytes"); err != nil || len(kinds) > 0 {
+				t.Errorf("fsck finds %q (%v): %+v", kinds, err, report.Findings)
+			}
+			if out, err := s.blotter("replay", "rms.reports", "--rows"); err != nil {
+				t.Errorf("replay says %v\n%s", err, out)
+			}
+		})
 	}
 }

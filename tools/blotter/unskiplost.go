@@ -75,7 +75,8 @@ func allRaw(ctx context.Context, at site, table dms.TableID, files []*lockmanage
 		return nil
 	}
 	return finding(fmt.Errorf("of %s the raw version is gone, and nothing was taken in: what a file changed or deleted that is gone would be as before it. "+
-		"Put them back, or have DMS load the table anew; or name the files that are to come in all the same: blotter unskip '%s' FILE... --lost%s",
+		"Put them back, or have DMS load the table anew; or name those of the others that are to come in all the same: blotter unskip '%s' FILE... --lost%s "+
+		"(rows that were mended come in with the file that they are of, and not without it)",
 		count(gone, "file"), table, at.flags()))
 }
 

@@ -50,7 +50,6 @@ type facts struct {
 	tokens    map[uint64]bool       // of all grants
 	snapshots map[int64]bool        // that the curator told of
 	published map[dms.FileID]uint64 // by the token under which each was last
-	before    map[dms.FileID]uint64 // of those that came again after a loss, the token before it
 	// inForce are the files of the last replacement, and those published after it.
 	inForce      map[dms.FileID]bool
 	newest       int64 // the newest snapshot, and its token
@@ -109,7 +108,7 @@ type rejected struct {
 
 func readFacts(ctx context.Context, log Log, id dms.TableID) (*facts, error) {
 	f := &facts{
-		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]uint64{}, before: map[dms.FileID]uint64{},
+		granted: map[attempt]bool{}, tokens: map[uint64]bool{}, snapshots: map[int64]bool{}, published: map[dms.FileID]uint64{},
 		inForce: map[dms.FileID]bool{}, arrived: map[dms.FileID]bool{}, accepted: map[dms.FileID]bool{}, said: map[string]bool{},
 		asked: map[uint64]*blotterv1.PublishRequested{}, pauses: map[string]pause{}, keeping: map[attempt]*blotterv1.PublishRequested{},
 		versions: map[version]bool{}, objects: objectFacts{}, files: map[dms.FileID]dms.File{}, staged: map[dms.FileID]*blotterv1.StagedFile{},
@@ -200,7 +199,7 @@ func (f *facts) accept(e *blotterv1.LossAccepted) {
 func (f *facts) lost() (n int) {
 	for id := range f.inForce {
 		of := f.files[id].Mending.FileID
-		if f.losses.Lack(f.published[id], f.before[id]) && (of == "" || f.published[of] < f.published[id]) {
+		if f.losses.Cover(f.published[id]) && (of == "" || f.published[of] < f.published[id]) {
 			n++
 		}
 	}
@@ -217,9 +216,6 @@ func (f *facts) curator(r eventlog.Record) {
 		}
 		delete(f.asked, e.GetToken())
 		for _, p := range e.GetFiles() {
-			if was := f.published[dms.FileID(p.GetFileId())]; was > 0 && len(f.losses) > 0 {
-				f.before[dms.FileID(p.GetFileId())] = was
-			}
 			f.published[dms.FileID(p.GetFileId())], f.inForce[dms.FileID(p.GetFileId())] = e.GetToken(), true
 		}
 		f.rowsHash = e.GetRowsHash()

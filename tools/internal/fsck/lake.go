@@ -43,7 +43,8 @@ func (l *look) lookAtLake(ctx context.Context) (*inLake, error) {
 }
 
 const restoreCatalog = "with the system stopped, put the catalog (catalog.db, or the table in Glue) back from a backup; or have DMS load the table anew; " +
-	"or, without full loads, have the lake tell of it (`blotter table maintain`, unless the table is paused for it already), and resume it with --accept-loss: " +
+	"or, without full loads, have the lake tell of it, and resume it with --accept-loss (the lake tells by pausing the table, or by `blotter table maintain`; " +
+	"a table that is paused for another reason is resumed before that): " +
 	"until then it takes no changes; "
 
 // lost tells of commits up to a token that the table lacks, which has those up to another:
@@ -132,13 +133,14 @@ func (l *look) checkLake(ctx context.Context) error {
 			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token)}, c.Token, l.facts.newestBy)
 	}
 	if c.SetBackFrom > 0 {
-		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.Token, c.SetBackFrom)
+		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.SetBackTo, c.SetBackFrom)
 	}
 	if loss := l.facts.losses.Last(); c.SetBackFrom == 0 && l.facts.newestBy <= loss.To && loss.From < c.Token && c.Token <= loss.To {
 		l.add(Finding{
 			Kind:   LakePutBack,
 			Detail: fmt.Sprintf("the table has what was committed up to token %d, and the loss of all above token %d was accepted: it, or its catalog, was put back after that", c.Token, loss.From),
-			Do:     fmt.Sprintf("take nothing in again before `blotter table maintain '%s'` has had the lake tell of it, and that is accepted (`blotter resume '%s' --accept-loss`)", l.id, l.id),
+			Do: fmt.Sprintf("put the copy back that the table had last; or, if nothing was taken in again since, have the lake tell of this one "+
+				"(`blotter table maintain '%s'`, for which a paused table is resumed), and accept it (`blotter resume '%s' --accept-loss`)", l.id, l.id),
 		})
 	}
 	if c.Orphans.Old > 0 {
