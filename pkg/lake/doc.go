@@ -62,7 +62,8 @@
 //	blotter.orphans     what the last search for orphans found, as JSON
 //
 // Snapshots carry blotter.token, blotter.strategy and blotter.files (how many)
-// in their summary, and blotter.named if an engine named the rows that were replaced.
+// in their summary, blotter.named if an engine named the rows that were replaced, and
+// blotter.set_back_to where they fence a table that was set back.
 //
 // # Maintenance
 //

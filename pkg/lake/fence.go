@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/openblotter/blotter/pkg/registry"
 )
@@ -51,13 +52,13 @@ func (l *Lake) fenceOnce(ctx context.Context, spec registry.Table, turn Turn) (R
 	if err != nil {
 		return Result{}, err
 	}
-	if err := stageEmpty(ctx, tx, summaryOf(token, StrategyFence, 0)); err != nil {
-		return Result{}, err
-	}
-	from := state.setBackFrom(tbl, turn)
-	to := uint64(0)
+	from, to, summary := state.setBackFrom(tbl, turn), uint64(0), summaryOf(token, StrategyFence, 0)
 	if from > 0 {
 		to = state.carries(tbl)
+		summary[SummarySetBackTo] = strconv.FormatUint(to, 10)
+	}
+	if err := stageEmpty(ctx, tx, summary); err != nil {
+		return Result{}, err
 	}
 	result := Result{Token: token, Strategy: StrategyFence, TableRows: state.last.TableRows, RowsHash: state.rowsNow(tbl).String(), SetBackFrom: from, SetBackTo: to}
 	if err := setState(tx, &result, state.tombstones, nil); err != nil {

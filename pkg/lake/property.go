@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -31,6 +32,8 @@ const (
 	SummaryStrategy = "blotter.strategy"
 	SummaryFiles    = "blotter.files"
 	SummaryNamed    = "blotter.named" // as Result.Named: "true", else absent
+	// SummarySetBackTo is as Result.SetBackTo, of fences of a table that was set back.
+	SummarySetBackTo = "blotter.set_back_to"
 )
 
 // The strategies of a commit.
@@ -155,7 +158,8 @@ func (s tableState) carries(tbl *table.Table) uint64 {
 			break
 		}
 		if at.Summary != nil {
-			if token, err := strconv.ParseUint(at.Summary.Properties[PropertyToken], 10, 64); err == nil {
+			token := cmp.Or(at.Summary.Properties[SummarySetBackTo], at.Summary.Properties[PropertyToken])
+			if token, err := strconv.ParseUint(token, 10, 64); err == nil {
 				return min(has, token)
 			}
 		}

@@ -98,8 +98,8 @@ func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
 	case s.Losses.CameAgain(has):
 		return nil, "", refuse("the lake has a copy of %s of before a loss that was accepted: it has what was committed up to token %d. Files of then "+
-			"were taken in again since, and would be in it twice. Put the copy back that the table had last, and resume; if that is gone, have DMS "+
-			"load the table anew", s.Table, has)
+			"were taken in again since, and would be in it twice. Put the copy back that the table had last (if it had none when that was accepted, "+
+			"drop it in the catalog), and resume; if that is gone, have DMS load the table anew", s.Table, has)
 	}
 	detail := fmt.Sprintf("; the loss of what was committed up to token %d is accepted: it goes on from what the lake has, and "+
 		"`blotter unskip %s --lost` takes the change files of before in again", s.Committed, s.Table)
