@@ -62,10 +62,11 @@ type system struct {
 	ids    []dms.FileID            // in the order of the files
 	files  map[dms.FileID][]string // their rows
 
-	copies [][]byte // of the catalog
-	last   []byte   // the copy that the table had last, when it took changes or a loss was accepted
-	told   []byte   // the copy of which the lake told that it lacks commits
-	older  bool     // a copy of before was put back
+	copies [][]byte       // of the catalog
+	last   []byte         // the copy that the table had last, when it took changes or a loss was accepted
+	told   []byte         // the copy of which the lake told that it lacks commits
+	taken  map[int64]bool // snapshots that the table has taken
+	older  bool           // a copy of before was put back
 }
 
 // oneLog is the log as the curator sees it: it is handed one event, and what it says is kept.
@@ -90,7 +91,7 @@ func (s *system) Spec(context.Context, dms.TableID, uint64) (registry.Table, err
 }
 
 func newSystem(t *testing.T, rt *rapid.T, keyed bool, seen map[string]int) *system {
-	s := &system{t: t, rt: rt, seen: seen, dir: t.TempDir(), keyed: keyed, now: epoch, files: map[dms.FileID][]string{}}
+	s := &system{t: t, rt: rt, seen: seen, dir: t.TempDir(), keyed: keyed, now: epoch, files: map[dms.FileID][]string{}, taken: map[int64]bool{}}
 	all, err := registry.Parse([]byte(tables), "tables.yaml")
 	s.must(err)
 	s.spec = all[0]
@@ -325,10 +326,10 @@ func (s *system) work() bool {
 		_ = s.step(lockmanager.Input{Event: said})
 		switch said := said.(type) {
 		case *blotterv1.FilesPublished:
-			s.agreed()
+			s.agreed(said.GetSnapshotId())
 		case *blotterv1.TableMaintained:
 			s.saw("a step of maintenance")
-			s.agreed()
+			s.agreed(said.GetSnapshotId())
 		case *blotterv1.GrantFenced:
 			s.saw("a fence")
 		case *blotterv1.PublishFailed:
@@ -340,8 +341,13 @@ func (s *system) work() bool {
 	return true
 }
 
-// agreed checks the table once it has taken a commit.
-func (s *system) agreed() {
+// agreed checks the table once it has taken a commit. Of one that it took before, of which a
+// fence tells, it may have been rolled back since.
+func (s *system) agreed(snapshot int64) {
+	if s.taken[snapshot] {
+		return
+	}
+	s.taken[snapshot] = true
 	s.checkAgreed()
 	s.last, s.older = s.halted(), false
 }
