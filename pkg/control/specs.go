@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/registry"
@@ -59,22 +61,30 @@ func (s *Specs) Spec(ctx context.Context, table dms.TableID, version uint64) (re
 	return spec, nil
 }
 
+// maxSpecReads bounds the registrations that are read at once.
+const maxSpecReads = 16
+
 // Newest gives the newest registration of every registered table, by name.
 func (s *Specs) Newest(ctx context.Context) ([]registry.Table, error) {
 	ids, err := s.store.Tables(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
-	specs := make([]registry.Table, 0, len(ids))
-	for _, id := range ids {
-		spec, err := s.Spec(ctx, id, 0)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		specs = append(specs, spec)
+	specs := make([]registry.Table, len(ids))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxSpecReads)
+	for i, id := range ids {
+		group.Go(func() error {
+			spec, err := s.Spec(ctx, id, 0)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			specs[i] = spec
+			return nil
+		})
 	}
-	return specs, nil
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(specs, func(t registry.Table) bool { return t.Version == 0 }), nil
 }

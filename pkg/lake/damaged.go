@@ -41,10 +41,14 @@ func Damage(io *IO, location string, err error) error {
 	return err
 }
 
-// gone makes a *DamagedError of the lack of an object that iceberg-go asked for.
-func gone(err error) error {
+// gone makes a *DamagedError of the lack of an object of the warehouse that iceberg-go asked
+// for. The lack of other files, such as the folder for scratch files, is none.
+func (o *IO) gone(err error) error {
 	var path *fs.PathError
 	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) || !errors.As(err, &path) || !errors.Is(path, fs.ErrNotExist) {
+		return err
+	}
+	if _, outside := o.Key(path.Path); outside != nil {
 		return err
 	}
 	return &DamagedError{Location: path.Path, Err: err}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"testing"
 
@@ -208,6 +209,20 @@ func TestDecimalWidths(t *testing.T) {
 		schema := transform.RowsSchema([]registry.Column{{ID: 1, Name: "d", Type: registry.Type{Kind: registry.Decimal, Precision: p}}}, registry.Provenance{File: 2, Row: 3, Position: 4})
 		if got := schema.Fields()[0].Type().Length(); got != decimalWidth(p) {
 			t.Errorf("precision %d: staged files have %d bytes, here %d", p, got, decimalWidth(p))
+		}
+	}
+}
+
+// TestWhatIsGone: only what lies in the warehouse is a part of a table.
+func TestWhatIsGone(t *testing.T) {
+	o := &IO{base: "file:///data/curated"}
+	for path, want := range map[string]bool{
+		"file:///data/curated/rms/reports/data/a.parquet": true, "/data/curated/rms/reports/metadata/1.json": true,
+		"/tmp/blotter-merge-1": false, "/data/curated-other/a": false,
+	} {
+		err := o.gone(fmt.Errorf("read: %w", &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}))
+		if damaged := (*DamagedError)(nil); errors.As(err, &damaged) != want {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (l *Lake) load(ctx context.Context, id dms.TableID) (*table.Table, error) {
 	case errors.Is(err, catalog.ErrNoSuchTable), errors.Is(err, catalog.ErrNoSuchNamespace):
 		return nil, fmt.Errorf("load table %s: %w", id, ErrNoTable)
 	case err != nil:
-		return nil, fmt.Errorf("load table %s: %w", id, gone(err))
+		return nil, fmt.Errorf("load table %s: %w", id, l.io.gone(err))
 	}
 	return tbl, nil
 }

@@ -127,7 +127,7 @@ func (l *Lake) attempt(ctx context.Context, id dms.TableID, try func() (Result, 
 	for n := range l.cfg.CommitAttempts {
 		r, err := try()
 		if !errors.Is(err, errAgain) {
-			return r, gone(err)
+			return r, l.io.gone(err)
 		}
 		l.log.InfoContext(ctx, "commit came second", "table", id.String(), "attempt", n+1)
 		wait := time.NewTimer(time.Duration(rand.Int64N(int64(10*time.Millisecond) << min(n, 6))))

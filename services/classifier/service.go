@@ -2,6 +2,7 @@ package classifier
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -70,5 +71,8 @@ func (s *Service) handle(ctx context.Context, r eventlog.Record) error {
 		Cause: r.Envelope.GetId(), Correlation: r.Envelope.GetCorrelation(), Actor: ServiceName,
 		Time: s.deps.Now(), Message: answer, After: r.Seq,
 	})
+	if name == "file" && errors.Is(err, eventlog.ErrDiffers) {
+		return nil // the file was told again, and was classified before by an older registration: that stands
+	}
 	return err
 }

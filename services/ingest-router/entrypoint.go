@@ -78,9 +78,10 @@ type Entrypoint struct {
 	// received is when the queue has last answered, in nanoseconds of Unix; 0: never.
 	received atomic.Int64
 	taking   atomic.Int64 // messages that are worked on by polls
-	// aside bounds the messages that are worked on beside the polls, in apart.
-	aside chan struct{}
-	apart sync.WaitGroup
+	// aside bounds the messages that are worked on beside the polls, in apart, and waiting
+	// those that are worked on or wait for that.
+	aside, waiting chan struct{}
+	apart          sync.WaitGroup
 }
 
 // NewEntrypoint makes the entrypoint of a service; Run starts it.
@@ -88,7 +89,7 @@ func NewEntrypoint(cfg EntrypointConfig, s *Service, deps EntrypointDeps) (*Entr
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Entrypoint{router: s, cfg: cfg, deps: deps, aside: make(chan struct{}, maxAside)}, nil
+	return &Entrypoint{router: s, cfg: cfg, deps: deps, aside: make(chan struct{}, maxAside), waiting: make(chan struct{}, maxWaiting)}, nil
 }
 
 // EndsConsumer names the consumer of the ends of files: it reads the log from its
@@ -124,7 +125,7 @@ func (e *Entrypoint) Run(ctx context.Context) error {
 const silence = 2 * maxPause
 
 // Working reports whether messages are taken in: the queue has answered at least once, and
-// of late unless a message is being worked on, which has a deadline of its own.
+// of late unless a poll works on a message, for which it has minutes.
 func (e *Entrypoint) Working(now time.Time) error {
 	received := e.received.Load()
 	switch {
@@ -139,6 +140,9 @@ func (e *Entrypoint) Working(now time.Time) error {
 const (
 	// messageTimeout bounds the work on one message, below the visibility timeout.
 	messageTimeout = time.Minute
+	// signalTimeout bounds what a message of DMS takes that lists nothing: it is told to each
+	// table of a task.
+	signalTimeout = 10 * time.Minute
 	// releaseTimeout bounds what a process that ends still does for one message.
 	releaseTimeout = 2 * time.Second
 	// minPause and maxPause bound the wait after something did not answer, and how long
@@ -187,7 +191,8 @@ func (e *Entrypoint) pollOnce(ctx context.Context, probe bool) error {
 	e.received.Store(e.router.deps.Now().UnixNano())
 	var group errgroup.Group
 	for _, m := range messages {
-		if e.setAside(ctx, m) {
+		if lists(m) {
+			group.Go(func() error { return e.setAside(ctx, m) })
 			continue
 		}
 		group.Go(func() error {
@@ -210,8 +215,12 @@ func (e *Entrypoint) take(ctx context.Context, m ingress.Message) error {
 	switch {
 	case err != nil:
 		err = fault(err)
-	case parsed.task != nil: // it may list the bucket
-		working, cancel := context.WithTimeout(ctx, taskTimeout)
+	case parsed.task != nil:
+		timeout := taskTimeout
+		if parsed.task.state != taskLoadFinished { // it lists nothing
+			timeout = signalTimeout
+		}
+		working, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		err = e.taskChanged(working, *parsed.task, &holding{queue: e.deps.Queue, message: m, now: e.router.deps.Now})
 	default:

@@ -14,15 +14,21 @@ import (
 	"github.com/openblotter/blotter/pkg/registry"
 )
 
-// lookAgainAfter is how long after an object was held the registrations are read anew, and
-// how old what is known of them may be where one is about to be held.
-const lookAgainAfter = time.Second
+const (
+	// lookAgainAfter is how long after an object was held the registrations are read anew, and
+	// how old what is known of them may be where one is about to be held.
+	lookAgainAfter = time.Second
+	// readShare is how many times as long as the registrations took to read they may be known
+	// then: where there are many, objects that are held come faster than they can be read.
+	readShare = 10
+)
 
 // known is what a process knows of the registrations.
 type known struct {
 	matcher *registry.Matcher
 	digest  string // names all of them, by table and version
 	asOf    time.Time
+	took    time.Duration
 }
 
 // registrations follows them in one process of several: each hears of those tables alone
@@ -50,11 +56,13 @@ func (s *Service) registered() *registry.Matcher { return s.regs.now.Load().matc
 // relearn reads the registrations anew.
 func (s *Service) relearn(ctx context.Context) error { return s.relearnIfOlder(ctx, 0) }
 
-// relearnIfOlder reads the registrations anew unless that was done since a time ago.
+// relearnIfOlder reads the registrations anew unless that was done since a time ago, or begun
+// by another one since it was asked.
 func (s *Service) relearnIfOlder(ctx context.Context, age time.Duration) error {
+	asked := time.Now()
 	s.regs.learn.Lock()
 	defer s.regs.learn.Unlock()
-	if was := s.regs.now.Load(); age > 0 && !was.asOf.IsZero() && time.Since(was.asOf) < age {
+	if was := s.regs.now.Load(); was.asOf.After(asked) || age > 0 && !was.asOf.IsZero() && time.Since(was.asOf) < max(age, readShare*was.took) {
 		return nil
 	}
 	began := time.Now()
@@ -67,7 +75,7 @@ func (s *Service) relearnIfOlder(ctx context.Context, age time.Duration) error {
 		names[i] = fmt.Sprintf("%s %d", spec.ID, spec.Version)
 	}
 	slices.Sort(names)
-	s.regs.now.Store(&known{matcher: registry.NewMatcher(specs), digest: strings.Join(names, "\n"), asOf: began})
+	s.regs.now.Store(&known{matcher: registry.NewMatcher(specs), digest: strings.Join(names, "\n"), asOf: began, took: time.Since(began)})
 	return nil
 }
 

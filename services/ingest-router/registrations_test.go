@@ -82,6 +82,16 @@ func TestHeldObjectsCostNoReadEach(t *testing.T) {
 	if specs.reads != 0 {
 		t.Errorf("they were read %d times since the start", specs.reads)
 	}
+	s.fresh = time.Nanosecond
+	was := *s.regs.now.Load()
+	was.took = time.Hour // there are very many
+	s.regs.now.Store(&was)
+	for _, key := range []string{loadKey, changeKey, secondLoad} {
+		b.offer(s, key, FromEvent)
+	}
+	if specs.reads != 0 {
+		t.Errorf("those that take long to read were read %d times", specs.reads)
+	}
 	if err := s.relearn(t.Context()); err != nil || s.doubtful() {
 		t.Errorf("there is doubt about what is known still, or %v", err)
 	}

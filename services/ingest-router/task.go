@@ -13,6 +13,7 @@ import (
 	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/ingress"
+	"github.com/openblotter/blotter/pkg/lifecycle"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -25,29 +26,65 @@ const (
 	// So what a killed process worked on comes to another one soon.
 	holdFor   = 3 * time.Minute
 	holdAgain = time.Minute
-	// maxAside bounds the listings that run beside the polls. Beyond, a poll waits for its own.
-	maxAside = 4
+	// maxAside bounds the listings that run beside the polls, and maxWaiting those that wait
+	// for their turn. Beyond, a message is left in the queue for a while.
+	maxAside   = 4
+	maxWaiting = 256
 	// maxPlace bounds what is kept of where a listing stands: what the control store takes.
 	maxPlace = 256 << 10
 )
 
-// setAside works on a message that may list the bucket beside the polls, which go on.
-func (e *Entrypoint) setAside(ctx context.Context, m ingress.Message) bool {
-	if parsed, err := parseMessage(m.Body); err != nil || parsed.task == nil || parsed.task.state != taskLoadFinished {
-		return false
-	}
+// lists reports whether a message may list the bucket, which takes long.
+func lists(m ingress.Message) bool {
+	parsed, err := parseMessage(m.Body)
+	return err == nil && parsed.task != nil && parsed.task.state == taskLoadFinished
+}
+
+// setAside works on a message that may list the bucket beside the polls, which go on. Where
+// many are worked on, it waits for its turn, and is kept out of sight meanwhile.
+func (e *Entrypoint) setAside(ctx context.Context, m ingress.Message) error {
 	select {
-	case e.aside <- struct{}{}:
+	case e.waiting <- struct{}{}:
 	default:
-		return false
+		return e.deps.Queue.Hide(ctx, m, holdFor)
 	}
 	e.apart.Go(func() {
-		defer func() { <-e.aside }()
-		if err := e.take(ctx, m); err != nil && ctx.Err() == nil {
+		defer func() { <-e.waiting }()
+		err := e.waitForTurn(ctx, m)
+		if err == nil {
+			err = e.take(ctx, m)
+			<-e.aside
+		}
+		if err != nil && ctx.Err() == nil {
 			e.router.deps.Logger.ErrorContext(ctx, "take in what DMS tells of the end of a full load", "error", err)
 		}
 	})
-	return true
+	return nil
+}
+
+// waitForTurn returns once the message may be worked on: whoever has that gives it back.
+func (e *Entrypoint) waitForTurn(ctx context.Context, m ingress.Message) error {
+	again := time.NewTicker(holdAgain)
+	defer again.Stop()
+	for {
+		if err := e.deps.Queue.Hide(ctx, m, holdFor); err != nil {
+			return err
+		}
+		select {
+		case e.aside <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return e.release(ctx, m)
+		case <-again.C:
+		}
+	}
+}
+
+// release brings a message in sight again, of which this process is ending.
+func (e *Entrypoint) release(ctx context.Context, m ingress.Message) error {
+	settling, cancel := lifecycle.Outlive(ctx, releaseTimeout)
+	defer cancel()
+	return errors.Join(ctx.Err(), e.deps.Queue.Hide(settling, m, 0))
 }
 
 // holding keeps a message out of sight while it is worked on.
@@ -152,7 +189,7 @@ func (s *Service) boundedStep(ctx context.Context, r ReconcileRequest) (Place, e
 }
 
 // keepPlace notes where a listing stands. Counts of very many tables are not kept: such a
-// listing begins anew after a crash.
+// listing goes on, after a crash, from the last place that was.
 func (s *Service) keepPlace(ctx context.Context, row *control.ObjectRow, at Place) error {
 	place, err := json.Marshal(at)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,11 +157,14 @@ func TestTheEndOfALoadThatIsNotAllThere(t *testing.T) {
 // hiding notes for how long messages are hidden.
 type hiding struct {
 	ingress.Queue
+	mu     sync.Mutex
 	hidden []time.Duration
 }
 
 func (h *hiding) Hide(ctx context.Context, m ingress.Message, d time.Duration) error {
+	h.mu.Lock()
 	h.hidden = append(h.hidden, d)
+	h.mu.Unlock()
 	return h.Queue.Hide(ctx, m, d)
 }
 
@@ -221,5 +225,53 @@ func TestTheEndOfALoadBesideOthers(t *testing.T) {
 	end()
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestTheEndsOfManyLoads: where as many listings run as may, the next one waits out of sight,
+// and other messages are taken in; where too many wait, it is left in the queue.
+func TestTheEndsOfManyLoads(t *testing.T) {
+	l := newLoaded(t)
+	h := &hiding{Queue: l.queue}
+	l.cfg.Polls, l.deps.Queue = 1, h
+	for range maxAside {
+		l.aside <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	running, end := context.WithCancel(ctx)
+	defer end()
+	l.queue.Send(loadFinished)
+	l.queue.Send(created(changeKey))
+	go func() { done <- l.Run(running) }()
+	arrived := false
+	for r, err := range l.log.Read(ctx, eventlog.Filter{FromSeq: 1, Follow: true}) {
+		l.must(err)
+		if _, told := r.Event.(*blotterv1.ObjectArrived); told && !arrived {
+			arrived = true
+			for range maxAside {
+				<-l.aside
+			}
+		}
+		if _, told := r.Event.(*blotterv1.ListingCompleted); told {
+			break
+		}
+	}
+	if !arrived {
+		t.Error("the listing did not wait for its turn")
+	}
+	end()
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+
+	for range maxWaiting {
+		l.waiting <- struct{}{}
+	}
+	h.hidden = nil
+	l.must(l.setAside(ctx, ingress.Message{Body: []byte(loadFinished)}))
+	if !slices.Equal(h.hidden, []time.Duration{holdFor}) {
+		t.Errorf("a message too many is hidden for %v", h.hidden)
 	}
 }

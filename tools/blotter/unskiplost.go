@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
@@ -17,6 +18,9 @@ import (
 
 // maxLost bounds the files that are taken in again at once: they are listed in memory.
 const maxLost = 250_000
+
+// maxLooks bounds the raw versions that are looked for at once.
+const maxLooks = 16
 
 // takeLostAgain has all change files of a table taken in again whose rows were lost, oldest
 // first. It may be repeated: what was taken in again is not lost any more.
@@ -56,19 +60,32 @@ func allRaw(ctx context.Context, at site, table dms.TableID, files []*lockmanage
 		return err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	gone := 0
-	for _, f := range files {
+	found := make([]error, len(files)) // why each is not there
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxLooks)
+	for i, f := range files {
 		if !f.Mending.IsZero() {
 			continue
 		}
-		switch why := readable(ctx, raw, f.Object); {
-		case why == nil:
-		case errors.Is(why, objects.ErrNotFound), errors.Is(why, objects.ErrChanged):
-			if gone++; gone <= maxNamed {
-				fmt.Fprintf(told, "%s is not there any more in the version that was taken in (%s)\n", f.Object.Key, notThere(why))
+		group.Go(func() error {
+			why := readable(ctx, raw, f.Object)
+			if why == nil || errors.Is(why, objects.ErrNotFound) || errors.Is(why, objects.ErrChanged) {
+				found[i] = why
+				return nil
 			}
-		default:
 			return fmt.Errorf("look for %s: %w", f.Object.Key, why)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	gone := 0
+	for i, why := range found {
+		if why == nil {
+			continue
+		}
+		if gone++; gone <= maxNamed {
+			fmt.Fprintf(told, "%s is not there any more in the version that was taken in (%s)\n", files[i].Object.Key, notThere(why))
 		}
 	}
 	if gone == 0 {

@@ -232,12 +232,16 @@ func resumable(err error) bool {
 	return codeOf(err) == "" && statusOf(err) == 0 && !errors.Is(err, objects.ErrChanged)
 }
 
+// errBroken: a body broke off, again and again. It is no io.ErrUnexpectedEOF, which says that
+// the object itself is too short.
+var errBroken = errors.New("the connection broke off before the answer was whole")
+
 func (r *reader) fail(err error) error {
 	if cause := r.ctx.Err(); cause != nil {
 		err = cause
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errBroken
 	}
 	return r.bucket.fail("read", r.info.Key, err)
 }
