@@ -58,10 +58,10 @@ func TestSharedLogs(t *testing.T) {
 	cfg.AckWait = time.Hour
 	url := startServer(t)
 	var got seen
+	var stops []func()
 	for range 2 {
 		l := openLog(t, url, cfg, Shared())
-		stop := consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error { got.add(r); return nil })
-		defer stop()
+		stops = append(stops, consumeInBackground(t, l, fromIngest, func(_ context.Context, r Record) error { got.add(r); return nil }))
 		eventually(t, "its consumers", func() bool { return l.Working(t.Context(), "classifier") == nil })
 	}
 	l := openLog(t, url, cfg)
@@ -72,6 +72,9 @@ func TestSharedLogs(t *testing.T) {
 		}
 	}
 	eventually(t, "all events", func() bool { return got.count() >= tables*each })
+	for _, stop := range stops {
+		stop()
+	}
 	if got.count() != tables*each {
 		t.Errorf("%d events were handled %d times", tables*each, got.count())
 	}

@@ -49,14 +49,18 @@ func WithLogger(log *slog.Logger) Option { return func(l *Log) { l.log = log } }
 func Existing() Option { return func(l *Log) { l.existing = true } }
 
 // Shared has the consumers of this process be some of several: other processes may run the
-// same services. Each partition has a rank here that is drawn once, so that processes share
-// the partitions, and most events of one table come to one of them while it lives.
+// same services. Each partition has a rank here, of ten, that is drawn once, so that processes
+// share the partitions: of one for which they drew different ranks all events come to the same
+// process while it lives; of the others (one in ten, of two processes) each gets some.
 // Without it a process takes itself for the only one: two such would have each other's
 // events delivered again, over and over.
 func Shared() Option {
 	return func(l *Log) {
-		ranks := rand.Perm(maxPartitions)
-		l.rank = func(partition int) int { return ranks[partition] % 10 }
+		ranks := make([]int, maxPartitions)
+		for i := range ranks {
+			ranks[i] = rand.IntN(10)
+		}
+		l.rank = func(partition int) int { return ranks[partition] }
 	}
 }
 

@@ -132,16 +132,28 @@ func (l *Lake) openTombstone(ctx context.Context, t Tombstone) (*parquet.File, i
 var errNotAsWritten = errors.New("it is not what was written")
 
 func (l *Lake) checkTombstone(object objects.Reader, t Tombstone) error {
-	if size := object.Info().Size; size != t.Bytes {
-		return fmt.Errorf("%w: %d bytes, the table's properties say %d", errNotAsWritten, size, t.Bytes)
-	}
 	if _, ok := l.verified.Get(t.Key); ok {
-		return nil
+		return sizedAs(object, t)
 	}
-	if err := hashedAs(object, t); err != nil {
+	if err := asWritten(object, t); err != nil {
 		return err
 	}
 	l.verified.Add(t.Key, struct{}{})
+	return nil
+}
+
+// asWritten fails with errNotAsWritten unless an object has the bytes of then.
+func asWritten(object objects.Reader, t Tombstone) error {
+	if err := sizedAs(object, t); err != nil {
+		return err
+	}
+	return hashedAs(object, t)
+}
+
+func sizedAs(object objects.Reader, t Tombstone) error {
+	if size := object.Info().Size; size != t.Bytes {
+		return fmt.Errorf("%w: %d bytes, the table's properties say %d", errNotAsWritten, size, t.Bytes)
+	}
 	return nil
 }
 
@@ -194,12 +206,7 @@ func (l *Lake) verifyTombstone(ctx context.Context, t Tombstone) error {
 	if err != nil {
 		return err
 	}
-	if size := object.Info().Size; size != t.Bytes {
-		err = fmt.Errorf("%w: %d bytes, the table's properties say %d", errNotAsWritten, size, t.Bytes)
-	} else {
-		err = hashedAs(object, t)
-	}
-	return errors.Join(err, object.Close(), ctx.Err())
+	return errors.Join(asWritten(object, t), object.Close(), ctx.Err())
 }
 
 // probeTombstones drops the changes of a window that a remembered delete has

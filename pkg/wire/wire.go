@@ -12,6 +12,19 @@ import (
 // committed to it; lock-manager accepts that loss, if an operator says so, and no other.
 const FailureSetBack = "lake.set_back"
 
+// FailureDamaged is the code of a Failure by which the lake says that a table lacks an object,
+// or has one that was altered. No file is to blame, and the fence waits for the object, so that
+// lock-manager does not have the pause wait for it.
+const FailureDamaged = "lake.damaged"
+
+// FailureTimeout and FailureOutOfMemory are the codes of a Failure of a Lambda function that
+// had not the time or the memory for a file, with which nothing else is wrong: lock-manager
+// has Glue try it, where the table may choose.
+const (
+	FailureTimeout     = "lambda.timeout"
+	FailureOutOfMemory = "lambda.out_of_memory"
+)
+
 // KindOf reads a file's kind; an unspecified one gives the zero kind.
 func KindOf(k blotterv1.FileKind) dms.FileKind {
 	switch k {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openblotter/blotter/pkg/lake"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -24,7 +25,7 @@ func TestADamagedTableIsToldSoon(t *testing.T) {
 		lines   int
 		code    string // empty: it was published
 	}{
-		"it stays":                          {[]error{damaged}, damagedTries - 1, codeDamaged},
+		"it stays":                          {[]error{damaged}, damagedTries - 1, wire.FailureDamaged},
 		"it passes":                         {[]error{damaged, damaged, nil}, 2, ""},
 		"another fault is tried for longer": {[]error{errors.New("the catalog is away"), damaged, errors.New("the catalog is away"), damaged, damaged, nil}, 5, ""},
 	} {
@@ -56,7 +57,7 @@ func TestADamagedTableIsToldSoon(t *testing.T) {
 		t.Errorf("a fence says %v", err)
 	}
 	answers, err := b.denied().maintain(t.Context(), reports, &blotterv1.MaintenanceGranted{Token: 4})
-	if err != nil || len(answers) != 1 || answers[0].event.(*blotterv1.MaintenanceFailed).GetFailure().GetCode() != codeDamaged {
+	if err != nil || len(answers) != 1 || answers[0].event.(*blotterv1.MaintenanceFailed).GetFailure().GetCode() != wire.FailureDamaged {
 		t.Errorf("a step of maintenance gives %v, %v", answers, err)
 	}
 }

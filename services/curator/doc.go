@@ -18,7 +18,9 @@
 //
 // It decides by what the lake says of the token, never by what
 // it remembers: a request that comes again finds its token in the table and is
-// answered as before. A request whose token is stale is not answered: the grant
-// has ended, unless the control state is older than the lake, which its operators
-// see as a grant that never ends.
+// answered as before. A request whose token is stale is not answered, since its grant has
+// ended; a lake of which Deps.Agree says that it is not that of the control store, and one
+// in which the token stands for other files, end the service. A table that lacks an object
+// takes nothing: a publication is answered with wire.FailureDamaged, and a fence is tried
+// until the object is put back.
 package curator

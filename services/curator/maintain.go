@@ -10,6 +10,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/lake"
 	"github.com/openblotter/blotter/pkg/telemetry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -53,7 +54,7 @@ func maintenanceFailure(err error) *blotterv1.Failure {
 		return setBack(err)
 	}
 	if damaged := (*lake.DamagedError)(nil); errors.As(err, &damaged) {
-		return &blotterv1.Failure{Code: codeDamaged, Message: damaged.Error(), Hint: "put the object back, from a backup or from another version of it: `blotter fsck` tells all that the table lacks"}
+		return &blotterv1.Failure{Code: wire.FailureDamaged, Message: damaged.Error(), Hint: "put the object back, from a backup or from another version of it: `blotter fsck` tells all that the table lacks"}
 	}
 	return &blotterv1.Failure{
 		Code: "maintenance.unavailable", Message: "the lake could not take the step; the service's own log says why",

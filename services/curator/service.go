@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/openblotter/blotter/pkg/objects"
 	"github.com/openblotter/blotter/pkg/registry"
 	"github.com/openblotter/blotter/pkg/telemetry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -167,7 +169,7 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 		return nil, eventlog.Permanent(err)
 	}
 	if errors.As(err, &damaged) && ctx.Err() == nil {
-		return []answer{publishFailed(e.GetToken(), codeDamaged, damaged.Error(), waysOnDamaged)}, nil
+		return []answer{publishFailed(e.GetToken(), wire.FailureDamaged, damaged.Error(), waysOnDamaged)}, nil
 	}
 	return s.unavailable(ctx, table, e.GetToken(), err, "the lake could not take the commit; the service's own log says why")
 }
@@ -176,9 +178,6 @@ func (s *Service) publish(ctx context.Context, table dms.TableID, e *blotterv1.P
 const waysOnSetBack = "stop the services, put the catalog (and what it names) back from a backup that is as new, and resume; " +
 	"or have DMS load the table anew and resume: the load replaces all rows; or, for a table without full loads, " +
 	"resume with --accept-loss: it goes on from what the lake has, and `blotter unskip TABLE --lost` has its change files merged once more"
-
-// codeDamaged is the code of a table that lacks an object, or has one that was altered.
-const codeDamaged = "lake.damaged"
 
 // waysOnDamaged is what an operator can do about it.
 const waysOnDamaged = "put the object back, from a backup or from another version of it, and resume: `blotter fsck` tells all that the table lacks"
@@ -217,6 +216,11 @@ func try[T any](ctx context.Context, tell backoff.Notify, work func() (T, error)
 	return tryFor(ctx, maxTrying, tell, work)
 }
 
+// final are the errors that do not pass.
+var final = []error{
+	lake.ErrIncompatible, lake.ErrStale, lake.ErrSetBack, lake.ErrOtherFiles, objects.ErrNotFound, objects.ErrChanged, objects.ErrExists,
+}
+
 func tryFor[T any](ctx context.Context, atMost time.Duration, tell backoff.Notify, work func() (T, error)) (T, error) {
 	lacks := 0
 	return backoff.Retry(ctx, func() (T, error) {
@@ -228,8 +232,7 @@ func tryFor[T any](ctx context.Context, atMost time.Duration, tell backoff.Notif
 			}
 			return out, err
 		}
-		if errors.As(err, &refused) || errors.Is(err, lake.ErrIncompatible) || errors.Is(err, lake.ErrStale) || errors.Is(err, lake.ErrSetBack) || errors.Is(err, lake.ErrOtherFiles) ||
-			errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrChanged) || errors.Is(err, objects.ErrExists) {
+		if errors.As(err, &refused) || slices.ContainsFunc(final, func(one error) bool { return errors.Is(err, one) }) {
 			return out, backoff.Permanent(err)
 		}
 		return out, err

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openblotter/blotter/pkg/dms"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -214,10 +215,6 @@ func (s *State) decideTransformed(staged *blotterv1.StagedFile) []proto.Message 
 	})
 }
 
-// codeDamaged is the curator's code for a table in the lake that lacks an object: no file is
-// to blame, and the fence waits for the object, so that the pause must not wait for it.
-const codeDamaged = "lake.damaged"
-
 // fail stops the grant. A failure of one file pauses the table. One of several does not yet:
 // files before the bad one may be good, and one before it may be bad as well. So
 // the table goes on in order, the suspect by itself; of several bad files it is
@@ -226,7 +223,7 @@ const codeDamaged = "lake.damaged"
 // tries it once.
 func (s *State) fail(cfg Config, fileID string, ofRun bool, failure *blotterv1.Failure) []proto.Message {
 	outgrew := s.outgrew(failure)
-	if suspects := s.suspects(fileID, ofRun, outgrew); len(suspects) > 0 && failure.GetCode() != codeDamaged {
+	if suspects := s.suspects(fileID, ofRun, outgrew); len(suspects) > 0 && failure.GetCode() != wire.FailureDamaged {
 		fence := s.fence(fenceFailed)
 		fence.SuspectFileIds, fence.Failure = suspects, failure
 		if outgrew {

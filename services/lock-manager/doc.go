@@ -46,6 +46,19 @@
 // published without the rows, in the staging that was published; a row is mended
 // or dropped once. What is set aside of a table goes down when it is published.
 //
+// # Losses
+//
+// The lake says of a table that lacks commits up to which token it has them
+// (wire.FailureSetBack): the table pauses, or its maintenance fails. An operator may
+// accept that loss (LossAccepted): what was committed under the tokens above is lost then, and
+// everything that is asked of the lake names it. Lost change files may be taken in again, each
+// at its own place. A copy of before a loss is accepted only while nothing of it came again.
+//
+// # Routes
+//
+// A table that may choose its engine has small files done by Lambda, and the others by
+// Glue (route). A file that Lambda had not the time or the memory for goes to Glue once.
+//
 // # Crash
 //
 // Before the commit nothing happened and the input comes again. After it the

@@ -29,7 +29,7 @@ func (l Loss) covers(token uint64) bool { return l.From < token && token <= l.To
 type Losses []Loss
 
 // maxLosses bounds those that are remembered: an older one only tells which files may come
-// in again.
+// in again, and that a copy of before it is refused.
 const maxLosses = 16
 
 // Last is the newest; the zero value where there is none.

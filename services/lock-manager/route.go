@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/openblotter/blotter/pkg/registry"
+	"github.com/openblotter/blotter/pkg/wire"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -34,15 +35,12 @@ const (
 	routeOfTrial = "outgrown"
 )
 
-// Outgrew reports whether the code of a failure says that a function had not the time or
-// the memory for a file, with which nothing else is wrong.
-func Outgrew(code string) bool { return code == "lambda.timeout" || code == "lambda.out_of_memory" }
-
 // outgrew reports whether the running grant failed so, and its table has another engine to
 // try, which route then chooses. There is one such trial: the next grant of these files is
 // Glue's, and a failure of that is one like any other.
 func (s *State) outgrew(failure *blotterv1.Failure) bool {
-	return s.Auto && s.GlueJob && s.Grant.Engine == blotterv1.Engine_ENGINE_LAMBDA && Outgrew(failure.GetCode())
+	code := failure.GetCode()
+	return s.Auto && s.GlueJob && s.Grant.Engine == blotterv1.Engine_ENGINE_LAMBDA && (code == wire.FailureTimeout || code == wire.FailureOutOfMemory)
 }
 
 // route says which engine transforms these files, and why; nil if the flag alone does.

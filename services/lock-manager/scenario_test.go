@@ -137,7 +137,7 @@ func (sc *scenario) input(verb string, args []string) {
 			return
 		}
 		if args[0] == "damaged" {
-			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: codeDamaged, Message: "a manifest list is gone"}})
+			sc.event(&blotterv1.PublishFailed{Token: sc.state.Token, Failure: &blotterv1.Failure{Code: wire.FailureDamaged, Message: "a manifest list is gone"}})
 			return
 		}
 		name, token := sc.token(args[0])

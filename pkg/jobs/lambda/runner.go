@@ -200,7 +200,7 @@ func (i *invoker) answered(ctx context.Context, out *lambda.InvokeOutput, began 
 	case stateTimeout:
 		return nil, "", invocation.Timeout(i.file.Object.Key)
 	case stateOutOfMemory:
-		return nil, "", i.failure(invocation.CodeOutOfMemory, fmt.Sprintf("the memory of %s did not suffice", i.function),
+		return nil, "", i.failure(wire.FailureOutOfMemory, fmt.Sprintf("the memory of %s did not suffice", i.function),
 			"give the function more memory, or set the table's flag to G; then resume with --retry")
 	case stateFailed:
 		return nil, end.State, nil
@@ -233,7 +233,7 @@ func (i *invoker) await(ctx context.Context, run string, began time.Time) (*blot
 			continue
 		}
 		end := jobs.RunEnd{Run: run, State: stateSucceeded, Started: began, Completed: i.r.deps.Now()}
-		if failure != nil && failure.Code == invocation.CodeTimeout {
+		if failure != nil && failure.Code == wire.FailureTimeout {
 			end.State, end.Code = stateTimeout, failure.Code
 		}
 		if err := i.ended(ctx, end); err != nil {

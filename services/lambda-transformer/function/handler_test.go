@@ -105,7 +105,7 @@ func TestTheFunctionTellsItsOwnTimeout(t *testing.T) {
 	if _, err := s.invoke(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if f := s.failure(); f == nil || f.Code != invocation.CodeTimeout || f.Hint == "" {
+	if f := s.failure(); f == nil || f.Code != wire.FailureTimeout || f.Hint == "" {
 		t.Errorf("it left %+v", f)
 	}
 }

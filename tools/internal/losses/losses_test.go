@@ -53,7 +53,7 @@ func (s *system) play() {
 	s.must(s.order(func(o lockmanager.Order) lockmanager.Command { return lockmanager.Register{Order: o, Spec: s.spec} }))
 	kinds := []string{
 		"deliver", "deliver", "work", "settle", "publish", "publish", "keep", "keep", "lose", "put back", "put back", "roll back", "maintain", "tell",
-		"resume", "accept", "accept", "tell and accept", "unskip", "unskip", "force",
+		"resume", "accept", "accept", "tell and accept", "unskip", "unskip", "force", "find",
 	}
 	for range s.even(10, 40, "steps") {
 		switch kinds[s.even(0, len(kinds)-1, "step")] {
@@ -86,6 +86,8 @@ func (s *system) play() {
 			s.resume()
 		case "accept":
 			s.accept()
+		case "find":
+			s.find()
 		case "unskip":
 			s.takeAgain(s.even(1, 3, "at most"))
 		case "force":
@@ -116,6 +118,22 @@ func (s *system) mendAll() {
 		}
 	}
 	s.rt.Fatalf("it is not mended in the end: paused %+v, maintenance %+v", s.state.Pause, s.state.Maintenance)
+}
+
+// find has a catalog lost, its files taken in again, and then a copy of it found.
+func (s *system) find() {
+	s.keep()
+	s.saw("a loss")
+	s.put(nil)
+	s.tell()
+	s.accept()
+	s.takeAgain(3)
+	s.settle()
+	s.saw("a copy was put back")
+	s.older = true
+	s.put(s.copies[len(s.copies)-1])
+	s.tell()
+	s.accept()
 }
 
 func (s *system) maintain() {

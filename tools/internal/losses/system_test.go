@@ -265,6 +265,13 @@ func (s *system) deliver() {
 	s.must(s.step(lockmanager.Input{Event: &blotterv1.FileClassified{File: wire.FileRef(f), SpecVersion: 1}}))
 }
 
+// turn is what everything that is asked of the lake says of what it must carry.
+type turn interface {
+	GetAfterToken() uint64
+	GetLossAcceptedFrom() uint64
+	GetLossAcceptedTo() uint64
+}
+
 func (s *system) order(c func(lockmanager.Order) lockmanager.Command) error {
 	s.orders++
 	return s.step(lockmanager.Input{Command: c(lockmanager.Order{ID: fmt.Sprint(s.orders), Reason: "the operator's"})})
@@ -283,6 +290,12 @@ func (s *system) step(in lockmanager.Input) error {
 	s.state.TakeChanged()
 	for _, e := range events {
 		s.rt.Logf("%s %v", e.ProtoReflect().Descriptor().Name(), e)
+		if turn, ok := e.(turn); ok {
+			loss := lockmanager.Loss{From: turn.GetLossAcceptedFrom(), To: turn.GetLossAcceptedTo(), Again: s.state.Losses.Last().Again}
+			if turn.GetAfterToken() != s.state.Committed || loss != s.state.Losses.Last() {
+				s.rt.Fatalf("%T is asked for after token %d and the loss %+v, and it was %d and %+v", e, turn.GetAfterToken(), loss, s.state.Committed, s.state.Losses.Last())
+			}
+		}
 		switch e := e.(type) {
 		case *blotterv1.LockGranted, *blotterv1.PublishRequested, *blotterv1.FenceRequested, *blotterv1.MaintenanceGranted:
 			s.todo = append(s.todo, e)

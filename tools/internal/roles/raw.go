@@ -90,7 +90,7 @@ func (p *Process) openNewRaw(ctx context.Context) error {
 		return err
 	}
 	if knows {
-		return fmt.Errorf("%w: objects were taken in, and there is no folder %s, which is the place of those that no other is named for. "+
+		return fmt.Errorf("%w: this system has looked for objects before, and there is no folder %s, which is the place of those that no other is named for. "+
 			"Say where they lie with --raw (%s remembers it, and was lost if it was said before); if it is this folder, and it was removed, make it again",
 			ErrRawUnknown, p.cfg.path(RawDir), p.cfg.path(placesFile))
 	}

@@ -7,7 +7,10 @@
 // function is a fault that may pass.
 package invocation
 
-import "github.com/openblotter/blotter/pkg/transform"
+import (
+	"github.com/openblotter/blotter/pkg/transform"
+	"github.com/openblotter/blotter/pkg/wire"
+)
 
 // Answer says that the transform has come to its end.
 type Answer struct {
@@ -15,17 +18,10 @@ type Answer struct {
 	Stage string `json:"stage"`
 }
 
-// CodeTimeout is the code of a transform that the function gave up, since Lambda
-// would have ended it.
-const CodeTimeout = "lambda.timeout"
-
-// CodeOutOfMemory is the code of one that Lambda ended, since its memory did not suffice.
-const CodeOutOfMemory = "lambda.out_of_memory"
-
 // Timeout is the failure of a file that takes longer than the function has.
 func Timeout(key string) *transform.Failure {
 	return &transform.Failure{
-		Code: CodeTimeout, ObjectKey: key, Message: "the transform takes longer than the Lambda function may run",
+		Code: wire.FailureTimeout, ObjectKey: key, Message: "the transform takes longer than the Lambda function may run",
 		Hint: "give the function more memory, with which it gets more processor, or set the table's flag to G; then resume with --retry",
 	}
 }
