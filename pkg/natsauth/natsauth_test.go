@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +235,19 @@ func TestSeveralServers(t *testing.T) {
 		}
 		nc.Close()
 		refuses(t, urls, natsauth.Credentials{Seed: unknownSeed(t), CA: c.CA}, "knows no user with this seed", "127.0.0.1:1: nats: no servers available")
+	}
+}
+
+// What a server includes tells whom it knows, by which keys.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "users.conf")
+	write(t, file, "UAAA", "UBBB")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if known := natsauth.Known(content); len(known) != 1 || !slices.Equal(known["curator"], []string{"UAAA", "UBBB"}) {
+		t.Errorf("it knows %v", known)
 	}
 }

@@ -3,6 +3,7 @@ package natsauth
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/openblotter/blotter/pkg/eventlog"
@@ -39,6 +40,18 @@ func Render(w io.Writer, users []User) error {
 		return fmt.Errorf("write the users of the NATS server: %w", err)
 	}
 	return nil
+}
+
+// rendered is how Render begins a user.
+var rendered = regexp.MustCompile(`(?m)^  # ([^:\n]+): .*\n  \{nkey: ([A-Z2-7]+),`)
+
+// Known gives the public keys of the users that Render wrote, by name.
+func Known(file []byte) map[string][]string {
+	keys := map[string][]string{}
+	for _, user := range rendered.FindAllSubmatch(file, -1) {
+		keys[string(user[1])] = append(keys[string(user[1])], string(user[2]))
+	}
+	return keys
 }
 
 func list(b *strings.Builder, name string, subjects []string) {

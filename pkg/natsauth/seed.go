@@ -52,21 +52,28 @@ func Seed(dir, user string) (public []string, made bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("make the seed of %s: %w", user, err)
 	}
+	public, err = Public(dir, user)
+	return public, made, err
+}
+
+// Public gives the public keys of the seeds of a user that are there, that of NAME.nk first.
+func Public(dir, user string) (public []string, err error) {
 	seeds, err := SeedFiles(dir)
 	if err != nil {
-		return nil, made, err
+		return nil, err
 	}
-	others := slices.DeleteFunc(seeds, func(f string) bool { return UserOf(f) != user || f == file })
-	for _, f := range append([]string{file}, others...) {
+	seeds = slices.DeleteFunc(seeds, func(f string) bool { return UserOf(f) != user })
+	slices.SortStableFunc(seeds, func(a, b string) int { return len(a) - len(b) })
+	for _, f := range seeds {
 		key, err := publicOf(f)
 		if err != nil {
-			return nil, made, err
+			return nil, err
 		}
 		if !slices.Contains(public, key) {
 			public = append(public, key)
 		}
 	}
-	return public, made, nil
+	return public, nil
 }
 
 // makeSeed puts a new seed into a file that must not be there, whole or not at all.

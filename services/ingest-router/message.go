@@ -38,6 +38,15 @@ type executionEnd struct {
 	execution, status, code, detail string
 }
 
+// OfWorkflow reports whether the body of a message is by a workflow that waits for its file,
+// or by one that failed: ingest-router takes these from its queue alone.
+func OfWorkflow(body []byte) bool {
+	var m struct {
+		Kind string `json:"kind"`
+	}
+	return json.Unmarshal(body, &m) == nil && m.Kind != ""
+}
+
 // parseMessage reads a message. Its faults name no content: it may hold a token.
 func parseMessage(body []byte) (message, error) {
 	var m struct {

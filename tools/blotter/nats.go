@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ A server that a process of Blotter runs for itself asks nobody, and needs none o
 
 func newNATSUsers() *cobra.Command {
 	var out string
-	var more []string
+	var more, anew []string
 	cmd := &cobra.Command{
 		Use:   "users --out DIR",
 		Short: "Write the users of the server, with their permissions and seeds",
@@ -49,10 +50,11 @@ func newNATSUsers() *cobra.Command {
   blotter nats users --out /etc/nats/blotter --user all=` + strings.Join(roles.Names(), ",") + `
   blotter nats users --out /etc/nats/blotter --user up       # one process with everything`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return writeUsers(out, more, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return writeUsers(out, more, anew, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&out, "out", "", "folder of the seeds and of "+usersFile+", made if it is missing")
 	cmd.Flags().StringArrayVar(&more, "user", nil, "NAME=PART,…: another user, who may what these parts may; once for each")
+	cmd.Flags().StringSliceVar(&anew, "new", nil, "NAME: make a new seed for a user whose seed is gone, which locks out who has that; once for each")
 	needsFlag(cmd, "out", "say where the seeds are to lie with --out DIR, which the server need not read but for "+usersFile)
 	return cmd
 }
@@ -82,12 +84,14 @@ BLOTTER_NATS_NKEY, as the name of a file. The users are:
 All of them may read the log. Nobody may delete the log or one event of it. A process
 with several roles gets a user of its own, with --user: give it each time, so that it
 stays. Of a user the server knows every seed that is there as NAME.nk or NAME.WORD.nk:
-to exchange one, rename it, run this, and remove the renamed one when nobody uses it.`)
+to exchange one, rename it, run this, and remove the renamed one when nobody uses it. Of a
+user whom the server's file that is there knows, and whose seeds are gone, it makes no new
+one by itself: bring them back, or say --new NAME.`)
 	return b.String()
 }
 
 // writeUsers makes the seeds that are missing, and writes what the server includes.
-func writeUsers(dir string, more []string, out io.Writer) error {
+func writeUsers(dir string, more, anew []string, out io.Writer) error {
 	users := roles.StandardUsers()
 	for _, text := range more {
 		u, err := roles.ParseNATSUser(text)
@@ -101,6 +105,9 @@ func writeUsers(dir string, more []string, out io.Writer) error {
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the folder of the seeds: %w", err)
+	}
+	if err := lockNobodyOut(dir, users, anew); err != nil {
+		return err
 	}
 	keys := make(map[string][]string, len(users))
 	w := newTableWriter(out)
@@ -135,6 +142,37 @@ func writeUsers(dir string, more []string, out io.Writer) error {
 	w.Render()
 	fmt.Fprintf(out, "the server's file is %s: include it, and have the server reload\n", file)
 	return tellForgotten(dir, keys, out)
+}
+
+// lockNobodyOut refuses to make new seeds for users that the file of the server knows by seeds
+// that are not there: whoever has those would be refused once the server reloads.
+func lockNobodyOut(dir string, users []roles.NATSUser, anew []string) error {
+	file := filepath.Join(dir, usersFile)
+	written, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the users of the NATS server: %w", err)
+	}
+	known := natsauth.Known(written)
+	var gone []string
+	for _, u := range users {
+		keys, err := natsauth.Public(dir, u.Name)
+		if err != nil {
+			return err
+		}
+		there := slices.ContainsFunc(known[u.Name], func(key string) bool { return slices.Contains(keys, key) })
+		if len(known[u.Name]) > 0 && !there && !slices.Contains(anew, u.Name) {
+			gone = append(gone, u.Name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s knows %s by seeds that are not in %s: with new ones, whoever has those would be refused. "+
+		"Bring the seeds back, as %s; or make new ones with --new %s, and give those out before the server reloads",
+		file, strings.Join(gone, ", "), dir, natsauth.SeedFile(dir, gone[0]), strings.Join(gone, ","))
 }
 
 // tellForgotten names seeds that no user has any more.

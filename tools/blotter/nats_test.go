@@ -277,6 +277,20 @@ func TestNATSUsersCommand(t *testing.T) {
 	if err != nil || strings.Count(out, "is the seed of no user now") != 2 {
 		t.Errorf("%v\n%s", err, out)
 	}
+	written, err = os.ReadFile(filepath.Join(dir, usersFile))
+	gone := natsauth.SeedFile(dir, "curator")
+	if err = errors.Join(err, os.Remove(gone)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := command(t.Context(), nil, "nats", "users", "--out", dir); err == nil || !strings.Contains(err.Error(), "knows curator by seeds that are not in") {
+		t.Errorf("without the seed of a service: %v", err)
+	}
+	if now, err := os.ReadFile(filepath.Join(dir, usersFile)); err != nil || !bytes.Equal(now, written) {
+		t.Errorf("%v: a refused command changes the file", err)
+	}
+	if out, err := command(t.Context(), nil, "nats", "users", "--out", dir, "--new", "curator"); err != nil || strings.Count(out, " new ") != 1 {
+		t.Errorf("%v\n%s", err, out)
+	}
 	for _, c := range []struct {
 		says string
 		args []string

@@ -22,9 +22,10 @@ notification of S3, an "Object Created" or "Object Deleted" event of EventBridge
 or messages of SQS or SNS that hold them. FILE is its JSON, - the standard input.
 Size, ETag and time are those of the raw bucket, whatever the event says; what was
 told before is written into the log as a repetition. It ends with exit code 1 if
-anything could not be told.`,
+anything could not be told. A message by which a workflow of Step Functions waits for
+its file is none of them: it goes to the ingress queue again, which ends the workflow.`,
 		Example: `  blotter notify event.json
-  aws sqs receive-message --queue-url "$DLQ" --query 'Messages[0].Body' --output text | blotter notify -`,
+  aws sqs receive-message --queue-url "$QUEUE" --query 'Messages[0].Body' --output text | blotter notify -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			data, err := readNotification(cmd, args[0])
@@ -70,6 +71,10 @@ func readNotification(cmd *cobra.Command, name string) (json.RawMessage, error) 
 	}
 	if !json.Valid(data) {
 		return nil, fmt.Errorf("%s is no JSON", name)
+	}
+	if ingestrouter.OfWorkflow(data) {
+		return nil, fmt.Errorf("%s is a message by which a workflow waits for its file, and holds its token: send it to the ingress queue again, "+
+			"as it is, which tells of the object and ends the workflow (aws sqs start-message-move-task, or send-message)", name)
 	}
 	return data, nil
 }
