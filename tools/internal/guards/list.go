@@ -17,7 +17,7 @@ type Guard struct {
 // its archive, of the lake, of the ways in and out, and of the control store in DynamoDB.
 func List() []Guard {
 	var all []Guard
-	for _, some := range [][]Guard{control(), deciding(), generations(), logging(), archiving(), lake(), edges(), onAWS()} {
+	for _, some := range [][]Guard{control(), losing(), deciding(), generations(), logging(), archiving(), lake(), edges(), onAWS()} {
 		all = append(all, some...)
 	}
 	return all
@@ -41,16 +41,6 @@ func control() []Guard {
 			Name: "an outbox joins its log", Against: "events that are said into a log which was set back",
 			File: "pkg/eventlog/outbox.go", Old: "	if next.GetVersion() <= c.version+1 {\n		return true, nil", New: "	if next.GetVersion() > 0 {\n		return true, nil",
 			Package: eventLog, Test: "TestAnOutboxJoinsItsLog", Says: "what does not follow version 5 is taken",
-		},
-		{
-			Name: "a commit follows those before it", Against: "changes to a table whose catalog was lost or set back, which cover the loss up",
-			File: theLake + "/property.go", Old: "	from, has := s.setBackFrom(tbl, turn), s.carries(tbl)", New: "	from, has := s.setBackFrom(tbl, turn)*0, s.carries(tbl)",
-			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "an older table: publish gave <nil>",
-		},
-		{
-			Name: "a fence covers up no loss", Against: "changes to a table that was set back, once a fence has brought it past what it lacks",
-			File: theLake + "/fence.go", Old: "	from, to, summary := state.setBackFrom(tbl, turn), uint64(0)", New: "	from, to, summary := state.setBackFrom(tbl, turn)*0, uint64(0)",
-			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "a fence of a table that was set back gave",
 		},
 		{
 			Name: "a token tells of its own files", Against: "a publication of another system, found in a lake that was kept, taken for that of now",
@@ -86,6 +76,31 @@ func control() []Guard {
 			Name: "state and files of one version", Against: "a grant of files that nobody knows, read while another replica ends it",
 			File: lockManager + "/table.go", Old: "err = s.sameVersion(ctx, id, item.Version)", New: "err = nil",
 			Package: lockManager, Test: "TestAStateAndFilesOfTwoVersions", Says: "state and files are of two versions",
+		},
+	}
+}
+
+func losing() []Guard {
+	return []Guard{
+		{
+			Name: "a commit follows those before it", Against: "changes to a table whose catalog was lost or set back, which cover the loss up",
+			File: theLake + "/property.go", Old: "	from, has := s.setBackFrom(tbl, turn), s.carries(tbl)", New: "	from, has := s.setBackFrom(tbl, turn)*0, s.carries(tbl)",
+			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "an older table: publish gave <nil>",
+		},
+		{
+			Name: "a fence covers up no loss", Against: "changes to a table that was set back, once a fence has brought it past what it lacks",
+			File: theLake + "/fence.go", Old: "	from, to, summary := state.setBackFrom(tbl, turn), uint64(0)", New: "	from, to, summary := state.setBackFrom(tbl, turn)*0, uint64(0)",
+			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "a fence of a table that was set back gave",
+		},
+		{
+			Name: "a copy of before a loss", Against: "an older copy of a table in whose place files came in again: they would be in it twice",
+			File: lockManager + "/loss.go", Old: "return one.Again && one.covers(token)", New: "return false && one.covers(token)",
+			Package: lockManager, Test: "TestACopyOfBeforeALoss", Says: "it gives <nil>",
+		},
+		{
+			Name: "a delete that comes again", Against: "a row that a rollback brought back, and whose delete the table remembers",
+			File: theLake + "/tombstone.go", Old: " && !w.at(i, from.pos, from.row) {", New: " {",
+			Package: theLake, Test: "TestADeleteComesAgainAfterARollback", Says: "TableRows:2",
 		},
 	}
 }
