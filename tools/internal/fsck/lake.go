@@ -133,7 +133,7 @@ func (l *look) checkLake(ctx context.Context) error {
 			Detail: fmt.Sprintf("the log tells of token %d, the table is at token %d: it, or its catalog, was set back", l.facts.newestBy, c.Token)}, c.Token, l.facts.newestBy)
 	}
 	if c.SetBackFrom > 0 {
-		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed up to token %d: it, or its catalog, was lost or set back before token %d fenced it", c.SetBackFrom, c.Token)}, c.SetBackTo, c.SetBackFrom)
+		l.lost(Finding{Detail: fmt.Sprintf("the table lacks what was committed above token %d, up to token %d: it, or its catalog, was lost, or put back from an older copy, or an older snapshot was made the current one", c.SetBackTo, c.SetBackFrom)}, c.SetBackTo, c.SetBackFrom)
 	}
 	if loss := l.facts.losses.Last(); c.SetBackFrom == 0 && l.facts.newestBy <= loss.To && loss.From < c.Token && c.Token <= loss.To {
 		l.add(Finding{

@@ -23,8 +23,14 @@ var reached = []string{
 // in again, a table that takes changes holds exactly the files that its state says, and in
 // the end every row.
 func TestLosses(t *testing.T) {
-	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
-		t.Fatal(err)
+	settings := map[string]string{"rapid.nofailfile": "true"}
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		settings[checks.Name] = "40" // each is a life of a table on disk
+	}
+	for name, value := range settings {
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
 	}
 	seen := map[string]int{}
 	for name, keyed := range map[string]bool{"with a key": true, "without a key": false} {
