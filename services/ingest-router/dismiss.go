@@ -111,9 +111,12 @@ func (s *Service) Dismiss(ctx context.Context, r DismissRequest) (Dismissed, err
 		}
 	}
 	if r.TakeBack {
-		if _, err := s.takeIn(ctx, r, &done); err != nil {
+		known, err := s.takeIn(ctx, r, &done)
+		if err != nil {
 			return done, err
 		}
+		// What is held no more came in by another hand: whoever looks for held objects was faster.
+		done.Arrived += max(0, done.Objects-known)
 	}
 	if done.Objects == 0 && !done.More {
 		done.Refused = fmt.Sprintf("of what %q names, all %d changed in the meantime: their table was registered, or another operator "+
@@ -165,8 +168,9 @@ func (s *Service) dismissOne(ctx context.Context, row control.ObjectRow, r Dismi
 // takeIn counts what is held of the objects that a request means, and takes in what of
 // it belongs to tables that are registered by now, so many at once: what was just taken
 // back, and what an earlier request left that failed in between. The registrations are
-// read before: another replica may have heard of the newest, and it saw nothing held.
-func (s *Service) takeIn(ctx context.Context, r DismissRequest, done *Dismissed) (held int64, err error) {
+// read before: another replica may have heard of the newest, and it saw nothing held. known
+// counts all that it found.
+func (s *Service) takeIn(ctx context.Context, r DismissRequest, done *Dismissed) (known int64, err error) {
 	if err := s.relearn(ctx); err != nil {
 		return 0, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/eventlog"
 	"github.com/openblotter/blotter/pkg/eventlog/eventlogtest"
+	"github.com/openblotter/blotter/pkg/registry"
 	blotterv1 "github.com/openblotter/blotter/proto/gen/blotter/v1"
 )
 
@@ -391,5 +392,40 @@ func TestDatabasesOfManyFiles(t *testing.T) {
 	rows[0].Part.FileID = "lost"
 	if _, err := s.inDatabases(ctx, rows, DismissRequest{Objects: "dms/tx/"}); !errors.Is(err, control.ErrNotFound) || !strings.Contains(err.Error(), "part pub.audit in dms/tx/0") {
 		t.Errorf("a file that is not there says %v", err)
+	}
+}
+
+// fasterSpecs has somebody else look for held objects once registrations are read.
+type fasterSpecs struct {
+	Specs
+	faster func()
+}
+
+func (f *fasterSpecs) Newest(ctx context.Context) ([]registry.Table, error) {
+	f.faster()
+	return f.Specs.Newest(ctx)
+}
+
+// TestTakenBackByAnotherHand: what a replica takes in, or this process where it has just
+// started, before the request comes to it, is told as what has come in.
+func TestTakenBackByAnotherHand(t *testing.T) {
+	b := newBench(t)
+	s := b.started()
+	b.offer(s, loadKey, FromEvent)
+	b.offer(s, "dms/rms/nobodys/LOAD00000001.csv", FromEvent)
+	r := DismissRequest{Actor: "operator:me", Reason: "a test", Objects: "dms/rms/"}
+	if done, err := s.Dismiss(t.Context(), r); err != nil || done.Objects != 2 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	b.register()
+	other := b.started()
+	s.deps.Specs = &fasterSpecs{s.deps.Specs, func() {
+		if err := other.Learn(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	r.TakeBack = true
+	if done, err := s.Dismiss(t.Context(), r); err != nil || done.Objects != 2 || done.Arrived != 1 {
+		t.Errorf("%+v, %v", done, err)
 	}
 }

@@ -22,9 +22,9 @@ import (
 func TestRunEndsWithoutItsUser(t *testing.T) {
 	t.Parallel()
 	g := &guardedSite{t: t, dir: t.TempDir(), seeds: filepath.Join(t.TempDir(), "seeds")}
-	tell := func() {
+	tell := func(more ...string) {
 		t.Helper()
-		if out, err := command(t.Context(), nil, "nats", "users", "--out", g.seeds); err != nil {
+		if out, err := command(t.Context(), nil, append([]string{"nats", "users", "--out", g.seeds}, more...)...); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
@@ -47,7 +47,7 @@ func TestRunEndsWithoutItsUser(t *testing.T) {
 		if err := os.Remove(natsauth.SeedFile(g.seeds, "classifier")); err != nil {
 			t.Fatal(err)
 		}
-		tell()
+		tell("--new", "classifier")
 		g.server.Reload(t)
 	}, "classifier")
 	if !errors.Is(err, eventlog.ErrCutOff) || !strings.Contains(err.Error(), unknown) {
