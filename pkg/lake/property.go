@@ -143,14 +143,14 @@ func (s tableState) setBackFrom(tbl *table.Table, turn Turn) uint64 {
 }
 
 // carries gives the token up to which the table has all that was committed: where it was
-// set back, fences that came after it are not counted.
+// set back, fences that came after it are not counted. Where somebody has made another
+// snapshot the current one, that tells.
 func (s tableState) carries(tbl *table.Table) uint64 {
-	has := s.token
-	if s.last.SetBackFrom > 0 {
-		has = s.last.SetBackTo
-	}
 	if !s.rolledBack(tbl) {
-		return has
+		if s.last.SetBackFrom > 0 {
+			return s.last.SetBackTo
+		}
+		return s.token
 	}
 	at := tbl.CurrentSnapshot()
 	for range len(tbl.Metadata().Snapshots()) {
@@ -160,7 +160,7 @@ func (s tableState) carries(tbl *table.Table) uint64 {
 		if at.Summary != nil {
 			token := cmp.Or(at.Summary.Properties[SummarySetBackTo], at.Summary.Properties[PropertyToken])
 			if token, err := strconv.ParseUint(token, 10, 64); err == nil {
-				return min(has, token)
+				return token
 			}
 		}
 		if at.ParentSnapshotID == nil {

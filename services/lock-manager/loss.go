@@ -16,9 +16,10 @@ import (
 type Loss struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
-	// Again: files of it were taken in again. A copy of the table that has any of it has them
-	// under their first token, so that they would be in it twice.
-	Again bool `json:"again,omitempty"`
+	// Ambiguous: its tokens do not tell what a copy of the table has of it. Files of it were
+	// taken in again, which such a copy has under their first token; or it takes the place of
+	// losses that were accepted before, so that copies of several lines have tokens of it.
+	Ambiguous bool `json:"ambiguous,omitempty"`
 }
 
 // covers reports whether what was committed under a token is a part of it.
@@ -45,19 +46,17 @@ func (l Losses) Cover(token uint64) bool {
 	return slices.ContainsFunc(l, func(one Loss) bool { return one.covers(token) })
 }
 
-// CameAgain reports whether a token is one of a loss of which files were taken in again.
-func (l Losses) CameAgain(token uint64) bool {
-	return slices.ContainsFunc(l, func(one Loss) bool { return one.Again && one.covers(token) })
+// Ambiguous reports whether a token does not tell what a copy of the table has that is at it.
+func (l Losses) Ambiguous(token uint64) bool {
+	return slices.ContainsFunc(l, func(one Loss) bool { return one.Ambiguous && one.covers(token) })
 }
 
 // With adds the loss of what was committed above a token, up to another. What the lake has
 // up to the first is as it was then: of a loss that was accepted later it knows nothing.
 func (l Losses) With(from, to uint64) Losses {
 	with := Loss{From: from, To: to}
-	all := slices.DeleteFunc(slices.Clone(l), func(one Loss) bool {
-		with.Again = with.Again || one.Again && one.To >= from
-		return one.To >= from
-	})
+	all := slices.DeleteFunc(slices.Clone(l), func(one Loss) bool { return one.To >= from })
+	with.Ambiguous = len(all) < len(l)
 	return append(all, with)[max(0, len(all)+1-maxLosses):]
 }
 
@@ -65,7 +64,7 @@ func (l Losses) With(from, to uint64) Losses {
 func (l Losses) takenAgain(token uint64) Losses {
 	all := slices.Clone(l)
 	for i := range all {
-		all[i].Again = all[i].Again || all[i].covers(token)
+		all[i].Ambiguous = all[i].Ambiguous || all[i].covers(token)
 	}
 	return all
 }
@@ -85,7 +84,7 @@ func (s *State) lossIsKnown() (has uint64, known bool) {
 
 // acceptLoss has the table go on from what the lake has. A loss that the lake has not told
 // of is not accepted: the word for one would cover the next. Neither is one that an older copy
-// brought in whose place files have come in again.
+// brings of which its token does not tell what it has.
 func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 	has, known := s.lossIsKnown()
 	switch {
@@ -96,9 +95,9 @@ func (s *State) acceptLoss(c Resume) ([]proto.Message, string, error) {
 		return nil, "", refuse("%s; where `blotter fsck` finds one, `blotter table maintain %s` has the lake tell of it", s.noLoss(), s.Table)
 	case s.Grant != nil: // a fence of it would make the lake look like one that has what was lost
 		return nil, "", refuse("transaction %d of %s still runs; try again when it has ended", s.Grant.Token, s.Table)
-	case s.Losses.CameAgain(has):
-		return nil, "", refuse("the lake has a copy of %s of before a loss that was accepted: it has what was committed up to token %d. Files of then "+
-			"were taken in again since, and would be in it twice. Put the copy back that the table had last (if it had none when that was accepted, "+
+	case s.Losses.Ambiguous(has):
+		return nil, "", refuse("the lake has a copy of %s of before a loss that was accepted: its newest commit is that of token %d. Since then "+
+			"files were taken in again, which would be in it twice, or another loss was accepted, so that nothing tells which files it has. Put the copy back that the table had last (if it had none when that was accepted, "+
 			"drop it in the catalog), and resume; if that is gone, have DMS load the table anew", s.Table, has)
 	}
 	detail := fmt.Sprintf("; the loss of what was committed up to token %d is accepted: it goes on from what the lake has, and "+
@@ -118,6 +117,13 @@ func (s *State) evolveLoss(e *blotterv1.LossAccepted) {
 	s.Losses = s.Losses.With(e.GetLakeToken(), e.GetToken())
 	if f := s.Maintenance.Failure; f != nil && f.Code == wire.FailureSetBack {
 		s.Maintenance.Failure, s.Maintenance.Failures = nil, 0
+	}
+	// Mended rows that are on their way come in with their file or not at all: once it comes
+	// again, it shows which of its rows are bad.
+	for _, m := range s.Files {
+		if m.Mending.Kind == dms.KindChange && (m.Status == Waiting || m.Status == Quarantined) && s.Losses.Cover(m.Mending.Token) {
+			s.touch(m).Superseded = true
+		}
 	}
 }
 

@@ -111,11 +111,29 @@ func TestAFileThatIsTakenInAgainCountsOnce(t *testing.T) {
 	if err := step("3", "lost", "c"); err != nil {
 		t.Fatal(err)
 	}
-	if detail, _ := s.AnsweredCommand("3"); !strings.Contains(detail, "rows of 1 file of them were mended: they are open again") {
+	if detail, _ := s.AnsweredCommand("3"); !strings.Contains(detail, "rows of 1 file of them were mended or dropped: they are open again") {
 		t.Errorf("it says %q", detail)
 	}
 	if s.Rejected != 1+2 || s.Grant == nil || !s.Files["lost"].Ended.IsZero() || s.Files["b"].Superseded || s.Files["c"].Superseded {
 		t.Errorf("afterwards %d rows are set aside, and the grant is %+v", s.Rejected, s.Grant)
+	}
+}
+
+// TestMendedRowsOnTheirWay: those of a file that was lost do not come in without it.
+func TestMendedRowsOnTheirWay(t *testing.T) {
+	s := NewState(testTable)
+	s.SpecVersion, s.Token, s.Committed = 1, 7, 7
+	s.Pause = &PauseRecord{Reason: pauseOperator, Since: modelEpoch}
+	for id, token := range map[dms.FileID]uint64{"lost": 6, "there": 2} {
+		s.Files[id] = &File{ID: id, Kind: dms.KindChange, Status: Published, Token: token, Counts: &blotterv1.RowCounts{Rejected: 1}, Staged: &StagedFile{Token: token}, Mended: []dms.FileID{"of-" + id}}
+		s.Files["of-"+id] = &File{ID: "of-" + id, Kind: dms.KindChange, Status: Waiting, Mending: dms.Mending{FileID: id, Kind: dms.KindChange, Rows: "1", Token: token}}
+	}
+	s.Maintenance.Failure = &FailureNote{Code: wire.FailureSetBack, LakeToken: 3}
+	if _, err := s.Step(modelConfig(), Input{Time: modelEpoch, Command: Resume{Order: Order{ID: "1"}, AcceptLoss: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if lost, there := s.Files["of-lost"], s.Files["of-there"]; lost.Status != Ignored || s.Files["lost"].MendedBy(lost) || there.Status == Ignored {
+		t.Errorf("one is %s, the other %s", lost.Status, there.Status)
 	}
 }
 
@@ -129,11 +147,11 @@ func TestLosses(t *testing.T) {
 		"the first":                             {nil, 3, 7, Losses{{From: 3, To: 7}}},
 		"one after it":                          {Losses{{From: 3, To: 7}}, 9, 12, Losses{{From: 3, To: 7}, {From: 9, To: 12}}},
 		"all that came since as well":           {Losses{{From: 3, To: 7}}, 8, 12, Losses{{From: 3, To: 7}, {From: 8, To: 12}}},
-		"a copy was put back that has all":      {Losses{{From: 3, To: 7}}, 7, 9, Losses{{From: 7, To: 9}}},
-		"more than then":                        {Losses{{From: 3, To: 7}}, 1, 12, Losses{{From: 1, To: 12}}},
-		"everything":                            {Losses{{From: 3, To: 7}, {From: 9, To: 12}}, 0, 15, Losses{{From: 0, To: 15}}},
-		"files of it came again":                {Losses{{From: 3, To: 7, Again: true}}, 1, 12, Losses{{From: 1, To: 12, Again: true}}},
-		"a copy was put back that has all of 5": {Losses{{From: 0, To: 7}}, 5, 9, Losses{{From: 5, To: 9}}},
+		"a copy was put back that has all":      {Losses{{From: 3, To: 7}}, 7, 9, Losses{{From: 7, To: 9, Ambiguous: true}}},
+		"more than then":                        {Losses{{From: 3, To: 7}}, 1, 12, Losses{{From: 1, To: 12, Ambiguous: true}}},
+		"everything":                            {Losses{{From: 3, To: 7}, {From: 9, To: 12}}, 0, 15, Losses{{From: 0, To: 15, Ambiguous: true}}},
+		"files of it came again":                {Losses{{From: 3, To: 7, Ambiguous: true}}, 1, 12, Losses{{From: 1, To: 12, Ambiguous: true}}},
+		"a copy was put back that has all of 5": {Losses{{From: 0, To: 7}}, 5, 9, Losses{{From: 5, To: 9, Ambiguous: true}}},
 	} {
 		if got := c.before.With(c.from, c.to); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v", name, got)

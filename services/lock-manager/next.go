@@ -75,7 +75,7 @@ func (s *State) dropSuperseded(Config, time.Time) []proto.Message {
 		}
 		ignored := ignoreSuperseded(string(f.ID), s.Generation)
 		if !f.Mending.IsZero() && f.Superseded {
-			ignored.Detail = fmt.Sprintf("file %s, whose rows it mends, was read anew or skipped", f.Mending.FileID)
+			ignored.Detail = fmt.Sprintf("file %s, whose rows it mends, was read anew, skipped, or lost in the lake", f.Mending.FileID)
 		}
 		events = append(events, ignored)
 		if len(events) >= maxStepEvents/2 {

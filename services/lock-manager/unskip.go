@@ -55,7 +55,7 @@ func (s *State) unskip(c Unskip) ([]proto.Message, string, error) {
 		detail = fmt.Sprintf("%s takes %d files in after all, each at its place in the order", s.Table, n)
 	}
 	if mended > 0 {
-		detail += fmt.Sprintf("; rows of %s of them were mended: they are open again, see `blotter rejected list %s`", counted(mended, "file"), s.Table)
+		detail += fmt.Sprintf("; rows of %s of them were mended or dropped: they are open again, see `blotter rejected list %s`", counted(mended, "file"), s.Table)
 	}
 	switch {
 	case s.Pause != nil:

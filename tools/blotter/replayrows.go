@@ -169,7 +169,26 @@ func replayTableRows(ctx context.Context, log *eventlog.Log, stores *roles.Store
 		}
 		out.Verdict = fmt.Sprintf("its rows cannot be compared with those of the lake: %v; `blotter fsck` tells what to do", err)
 	}
+	if past := !f.Until.IsZero() || f.UntilSeq > 0; !past && out.Equal && stores.Lake != nil {
+		return out, out.isCurrent(ctx, stores.Lake, h)
+	}
 	return out, nil
+}
+
+// isCurrent takes the verdict back where the table does not show the snapshot that was
+// compared, nor a newer one, since somebody has made an older one the current one.
+func (r *replayedRows) isCurrent(ctx context.Context, l *lake.Lake, h *rebuild.History) error {
+	current, err := l.CurrentSnapshot(ctx, r.Table)
+	if err != nil {
+		return fmt.Errorf("look which snapshot of %s is the current one: %w", r.Table, err)
+	}
+	token, err := l.Token(ctx, r.Table)
+	if err != nil || token > h.Token || slices.ContainsFunc(h.Snapshots, func(s rebuild.Snapshot) bool { return s.ID == current }) {
+		return err
+	}
+	r.Verdict, r.Equal = fmt.Sprintf("the rows of snapshot %d are those of the log, but somebody has made another one the current one, %d: the table shows the rows of that; "+
+		"`blotter fsck` tells what to do", r.Snapshot, current), false
+	return nil
 }
 
 // compare finds the newest snapshot with the rows of then, and holds them together.

@@ -322,7 +322,7 @@ func TestACopyThatIsFoundAfterTheWord(t *testing.T) {
 			s.settle()
 			s.must("resume", "rms.reports", "--accept-loss", "--reason", "a copy was found")
 			if goesOn {
-				if out := s.must("unskip", "rms.reports", "--lost"); !strings.Contains(out, "20240304-090000000.csv") {
+				if out := s.must("unskip", "rms.reports", "20240304-090000000.csv", "--lost"); !strings.Contains(out, "20240304-090000000.csv") {
 					t.Errorf("unskip says\n%s", out)
 				}
 				s.settle()

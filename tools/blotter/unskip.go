@@ -62,7 +62,7 @@ comes in unless it is named: what that one changed or deleted would be as before
 			if lost && len(args) == 1 {
 				return takeLostAgain(cmd, at, table, reason)
 			}
-			return takeIn(cmd, at, table, args[1:], reason)
+			return takeIn(cmd, at, table, args[1:], lost, reason)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it stands in the log")
@@ -71,8 +71,8 @@ comes in unless it is named: what that one changed or deleted would be as before
 }
 
 // takeIn has files that are named taken in after all, as far as their raw objects are there.
-func takeIn(cmd *cobra.Command, at site, table dms.TableID, names []string, reason string) error {
-	files, err := pickSkipped(cmd.Context(), at, table, names)
+func takeIn(cmd *cobra.Command, at site, table dms.TableID, names []string, lost bool, reason string) error {
+	files, err := pickSkipped(cmd.Context(), at, table, names, lost)
 	if err != nil {
 		return err
 	}
@@ -92,9 +92,10 @@ func takeIn(cmd *cobra.Command, at site, table dms.TableID, names []string, reas
 	})
 }
 
-// pickSkipped finds the files that are named. One that is no gap is given, too: lock-manager
+// pickSkipped finds the files that are named, among those that were skipped, or whose rows
+// were lost. One that is no gap is given, too: lock-manager
 // knows why it is none.
-func pickSkipped(ctx context.Context, at site, table dms.TableID, names []string) (_ []*lockmanager.File, err error) {
+func pickSkipped(ctx context.Context, at site, table dms.TableID, names []string, lost bool) (_ []*lockmanager.File, err error) {
 	store, err := readStore(ctx, at)
 	if err != nil {
 		return nil, err
@@ -105,6 +106,9 @@ func pickSkipped(ctx context.Context, at site, table dms.TableID, names []string
 		return nil, err
 	}
 	gaps, err := gapsOf(ctx, store, state)
+	if err == nil && lost {
+		gaps, err = lostIn(ctx, store, state)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openblotter/blotter/pkg/control"
 	"github.com/openblotter/blotter/pkg/dms"
 	"github.com/openblotter/blotter/pkg/objects"
 	lockmanager "github.com/openblotter/blotter/services/lock-manager"
@@ -111,12 +112,23 @@ func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []*lockman
 	if len(state.Losses) == 0 {
 		return nil, fmt.Errorf("no loss of %s was accepted: see `blotter resume --help`, --accept-loss", table)
 	}
-	files, err := filesIn(ctx, store, table, maxLost+1, lockmanager.Published)
+	if lost, err = lostIn(ctx, store, state); err != nil {
+		return nil, err
+	}
+	if len(lost) == 0 {
+		return nil, fmt.Errorf("no change file of %s is among those whose loss was accepted, or all were taken in again", table)
+	}
+	return lost, nil
+}
+
+// lostIn is lostFiles of a state.
+func lostIn(ctx context.Context, store control.Store, state *lockmanager.State) (lost []*lockmanager.File, err error) {
+	files, err := filesIn(ctx, store, state.Table, maxLost+1, lockmanager.Published)
 	if err != nil {
 		return nil, err
 	}
 	if len(files) > maxLost {
-		return nil, fmt.Errorf("%s has more than %d published files; have DMS load the table anew", table, maxLost)
+		return nil, fmt.Errorf("%s has more than %d published files; have DMS load the table anew", state.Table, maxLost)
 	}
 	for _, f := range files { // mended rows come by themselves or not, as their file does
 		state.Files[f.ID] = f
@@ -125,9 +137,6 @@ func lostFiles(ctx context.Context, at site, table dms.TableID) (lost []*lockman
 		if state.Lost(f) {
 			lost = append(lost, f)
 		}
-	}
-	if len(lost) == 0 {
-		return nil, fmt.Errorf("no change file of %s is among those whose loss was accepted, or all were taken in again", table)
 	}
 	return lost, nil
 }

@@ -93,8 +93,8 @@ func losing() []Guard {
 			Package: theLake, Test: "TestATableThatWasSetBackTakesNoChanges", Says: "a fence of a table that was set back gave",
 		},
 		{
-			Name: "a copy of before a loss", Against: "an older copy of a table in whose place files came in again: they would be in it twice",
-			File: lockManager + "/loss.go", Old: "return one.Again && one.covers(token)", New: "return false && one.covers(token)",
+			Name: "a copy of before a loss", Against: "an older copy of a table of which its token does not tell what it has: files would be in it twice, or not at all",
+			File: lockManager + "/loss.go", Old: "return one.Ambiguous && one.covers(token)", New: "return false && one.covers(token)",
 			Package: lockManager, Test: "TestACopyOfBeforeALoss", Says: "it gives <nil>",
 		},
 		{

@@ -59,7 +59,7 @@ func (s *system) play() {
 	s.must(s.order(func(o lockmanager.Order) lockmanager.Command { return lockmanager.Register{Order: o, Spec: s.spec} }))
 	kinds := []string{
 		"deliver", "deliver", "work", "settle", "publish", "publish", "keep", "keep", "lose", "put back", "put back", "roll back", "maintain", "tell",
-		"resume", "accept", "accept", "tell and accept", "unskip", "unskip", "force", "find",
+		"resume", "accept", "accept", "tell and accept", "unskip", "unskip", "force", "find", "branch",
 	}
 	for range s.even(10, 40, "steps") {
 		switch kinds[s.even(0, len(kinds)-1, "step")] {
@@ -94,6 +94,8 @@ func (s *system) play() {
 			s.accept()
 		case "find":
 			s.find()
+		case "branch":
+			s.branch()
 		case "unskip":
 			s.takeAgain(s.even(1, 3, "at most"))
 		case "force":
@@ -124,6 +126,19 @@ func (s *system) mendAll() {
 		}
 	}
 	s.rt.Fatalf("it is not mended in the end: paused %+v, maintenance %+v", s.state.Pause, s.state.Maintenance)
+}
+
+// branch has the table go on from an older copy, and then from others of before and of since.
+func (s *system) branch() {
+	for range 3 {
+		if s.keep(); s.even(0, 1, "delivered") == 0 {
+			s.deliver()
+			s.settle()
+		}
+		s.putBack()
+		s.tell()
+		s.accept()
+	}
 }
 
 // find has a catalog lost, its files taken in again, and then a copy of it found.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/iceberg-go/table"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -214,21 +215,20 @@ func (s *system) put(content []byte) {
 	s.open()
 }
 
-// rollBack makes an older snapshot the current one, as other engines can.
+// rollBack makes another snapshot the current one, an older or again a newer one, as other
+// engines can.
 func (s *system) rollBack() {
 	tbl, err := s.catalog.LoadTable(s.t.Context(), lake.Identifier(s.spec.ID))
-	if err != nil || tbl.CurrentSnapshot() == nil || tbl.CurrentSnapshot().ParentSnapshotID == nil {
+	if err != nil || tbl.CurrentSnapshot() == nil {
 		return
 	}
-	at := tbl.CurrentSnapshot()
-	for range s.even(1, 4, "snapshots") {
-		if at.ParentSnapshotID != nil {
-			at = tbl.SnapshotByID(*at.ParentSnapshotID)
-		}
+	snapshots := tbl.Metadata().Snapshots()
+	at := snapshots[s.even(0, len(snapshots)-1, "snapshot")].SnapshotID
+	if at == tbl.CurrentSnapshot().SnapshotID {
+		return
 	}
-	tx := tbl.NewTransaction()
-	s.must(tx.RollbackToSnapshot(at.SnapshotID))
-	_, err = tx.Commit(s.t.Context())
+	_, _, err = s.catalog.CommitTable(s.t.Context(), lake.Identifier(s.spec.ID), nil,
+		[]table.Update{table.NewSetSnapshotRefUpdate(table.MainBranch, at, table.BranchRef, -1, -1, -1)})
 	s.must(err)
 	s.saw("a rollback")
 }
@@ -291,7 +291,7 @@ func (s *system) step(in lockmanager.Input) error {
 	for _, e := range events {
 		s.rt.Logf("%s %v", e.ProtoReflect().Descriptor().Name(), e)
 		if turn, ok := e.(turn); ok {
-			loss := lockmanager.Loss{From: turn.GetLossAcceptedFrom(), To: turn.GetLossAcceptedTo(), Again: s.state.Losses.Last().Again}
+			loss := lockmanager.Loss{From: turn.GetLossAcceptedFrom(), To: turn.GetLossAcceptedTo(), Ambiguous: s.state.Losses.Last().Ambiguous}
 			if turn.GetAfterToken() != s.state.Committed || loss != s.state.Losses.Last() {
 				s.rt.Fatalf("%T is asked for after token %d and the loss %+v, and it was %d and %+v", e, turn.GetAfterToken(), loss, s.state.Committed, s.state.Losses.Last())
 			}
