@@ -78,6 +78,12 @@ func (s *Service) deleteOnce(ctx context.Context, d Deletion) error {
 	default:
 		return nil
 	}
+	if _, _, ok := s.registered().Match(d.Key); !ok {
+		// As for an object that is to be held: this process may not have heard of its table.
+		if err := s.relearnIfOlder(ctx, s.fresh); err != nil {
+			return err
+		}
+	}
 	seen, err := s.seen(ctx, d)
 	if err != nil {
 		return err

@@ -189,3 +189,14 @@ func TestDeletionID(t *testing.T) {
 		ids[id(change)] = name
 	}
 }
+
+// TestADeletionBeforeTheRegistrationsAreKnown: a process that has just begun, or one of several
+// that did not hear of a table, still tells the table of it.
+func TestADeletionBeforeTheRegistrationsAreKnown(t *testing.T) {
+	b := newBench(t)
+	s := b.service()
+	b.register()
+	b.delete(s, deletion(loadKey, ""))
+	b.says(reports, "ObjectDeleted")
+	b.says(dms.RawTable)
+}
